@@ -1,0 +1,8 @@
+//! firedrill rehearses outages: it probes a system as its users would, loads it, judges it against its
+//! SLOs, and proves, by breaking things, that every alert fires, reaches the right people and clears.
+//!
+//! Modules stand in dependency order; each uses only those above it (`tests/layers.rs`).
+
+pub mod units;
+
+pub mod sample;
