@@ -6,3 +6,9 @@
 pub mod units;
 
 pub mod sample;
+
+pub mod source;
+
+pub mod finding;
+
+pub mod yaml;
