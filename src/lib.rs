@@ -12,3 +12,7 @@ pub mod source;
 pub mod finding;
 
 pub mod yaml;
+
+pub mod secret;
+
+pub mod scenario;
