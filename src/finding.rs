@@ -72,6 +72,34 @@ codes! {
     FileType = "file/type", Error;
     /// A value that does not read: a malformed duration, rate, pattern or word.
     FileValue = "file/value", Error;
+    /// A step does nothing, or several things.
+    ScenarioStep = "scenario/step", Error;
+    /// A request without an address, or with two of what there is one of.
+    ScenarioRequest = "scenario/request", Error;
+    /// An address that is none.
+    ScenarioUrl = "scenario/url", Error;
+    /// An expectation that this kind of step cannot have.
+    ScenarioExpectation = "scenario/expectation", Error;
+    /// A `JSONPath` that does not read.
+    ScenarioJsonPath = "scenario/json-path", Error;
+    /// A capture that takes from nowhere, or from several places.
+    ScenarioCapture = "scenario/capture", Error;
+    /// Load that has no shape, or two.
+    ScenarioLoad = "scenario/load", Error;
+    /// Two scenarios or steps of the same name.
+    ScenarioDuplicateName = "scenario/duplicate-name", Error;
+    /// A name in `${…}` that has no value here.
+    ScenarioUnknownVariable = "scenario/unknown-variable", Error;
+    /// Variables that need one another.
+    ScenarioVariableCycle = "scenario/variable-cycle", Error;
+    /// An SLI that no SLO reads, or that no step feeds.
+    ScenarioSli = "scenario/sli", Warning;
+    /// Fragments that use one another.
+    UseCycle = "use/cycle", Error;
+    /// An environment variable without value or default.
+    EnvironmentMissing = "environment/missing", Error;
+    /// A secret that neither the environment nor the secrets file has.
+    SecretMissing = "secret/missing", Error;
 }
 
 impl fmt::Display for Code {
@@ -136,6 +164,47 @@ impl Finding {
             excerpts: excerpts(labels, sources),
             help: self.help.clone(),
         }
+    }
+}
+
+/// Findings as they come.
+#[derive(Debug, Default)]
+pub struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Adds one.
+    pub fn add(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    /// Adds several.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.0.extend(findings);
+    }
+
+    /// The value, or else `None` and one finding more.
+    pub fn take<T>(&mut self, result: Result<T, Finding>) -> Option<T> {
+        result.map_err(|finding| self.add(finding)).ok()
+    }
+
+    /// Whether one of them is an error.
+    #[must_use]
+    pub fn any_error(&self) -> bool {
+        self.0.iter().any(|finding| finding.code.severity() == Severity::Error)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As a reader goes through files, none said twice.
+    #[must_use]
+    pub fn in_reading_order(self) -> Vec<Finding> {
+        let keyed =
+            self.0.into_iter().map(|finding| ((finding.place, finding.code, finding.title.clone()), finding));
+        keyed.rev().collect::<BTreeMap<_, _>>().into_values().collect()
     }
 }
 
@@ -275,16 +344,6 @@ impl Drawing {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&report)
     }
-}
-
-/// Sorts findings as a reader goes through files, and drops those said twice.
-#[must_use]
-pub fn in_reading_order(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut by_place = BTreeMap::new();
-    for finding in findings {
-        by_place.entry((finding.place, finding.code, finding.title.clone())).or_insert(finding);
-    }
-    by_place.into_values().collect()
 }
 
 /// The known name that `written` was most likely meant to be.

@@ -33,6 +33,25 @@ thread_local! {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json(pub Node);
 
+/// A map in the order it was written, every key with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entries<T>(pub Vec<(At<String>, T)>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> IntoIterator for Entries<T> {
+    type Item = (At<String>, T);
+    type IntoIter = std::vec::IntoIter<(At<String>, T)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// Reads `node` as a `T`.
 ///
 /// # Errors
@@ -162,9 +181,9 @@ impl<'n> Reader<'n> {
     }
 
     /// The entries of a map that have not been set aside.
-    fn entries(self, wanted: &str) -> Result<Entries<'n>, Error> {
+    fn entries(self, wanted: &str) -> Result<MapEntries<'n>, Error> {
         match &self.node.kind {
-            Kind::Map(entries) => Ok(Entries { rest: entries.iter(), value: None, reader: self }),
+            Kind::Map(entries) => Ok(MapEntries { rest: entries.iter(), value: None, reader: self }),
             Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::List(_) => {
                 Err(self.wrong(wanted))
             }
@@ -310,13 +329,13 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 }
 
 /// The entries of a map that have not been set aside.
-struct Entries<'n> {
+struct MapEntries<'n> {
     rest: std::slice::Iter<'n, (Key, Node)>,
     value: Option<&'n Node>,
     reader: Reader<'n>,
 }
 
-impl<'de> de::MapAccess<'de> for Entries<'_> {
+impl<'de> de::MapAccess<'de> for MapEntries<'_> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
@@ -407,6 +426,44 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
         }
 
         deserializer.deserialize_newtype_struct(AT, WithPlace(std::marker::PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder(std::marker::PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Entries<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("MapOf{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, T>::json_schema(generator)
     }
 }
 
