@@ -16,7 +16,7 @@ RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 step cargo run --locked --quiet -- check scenarios slos fixtures
 
 if command -v cargo-deny >/dev/null; then
-  step cargo deny --locked check --config ci/deny.toml licenses bans sources
+  step cargo deny --locked --config ci/deny.toml check licenses bans sources
 else
   printf '\n==> licences, bans and sources are not checked: cargo-deny is not installed\n'
 fi
