@@ -6,3 +6,7 @@
 pub mod units;
 
 pub mod sample;
+
+pub mod sli;
+
+pub mod statistics;
