@@ -10,3 +10,5 @@ pub mod sample;
 pub mod sli;
 
 pub mod statistics;
+
+pub mod gate;
