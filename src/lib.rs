@@ -16,3 +16,9 @@ pub mod yaml;
 pub mod secret;
 
 pub mod scenario;
+
+pub mod sli;
+
+pub mod statistics;
+
+pub mod gate;
