@@ -7,12 +7,13 @@ use rstest::rstest;
 
 /// The modules of the library, from the one that uses no other to those that use them all; the order of
 /// `docs/design.md`, section 5.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
     "units",
     "exposition",
     "sample",
     "source",
     "finding",
+    "yaml",
     "secret",
     "promql",
     "rule",
