@@ -5,4 +5,6 @@
 
 pub mod units;
 
+pub mod exposition;
+
 pub mod sample;
