@@ -30,6 +30,9 @@ pub(super) fn read(line: &str, dialect: Dialect) -> Result<Line, String> {
     if cursor.eat('#') {
         about(cursor)
     } else if !cursor.rest.is_empty() {
+        if cursor.rest.len() < line.len() {
+            return Err("blanks before a sample, which Prometheus takes for a part of its name".into());
+        }
         sample(cursor)
     } else if dialect == Dialect::Text {
         Ok(Line::Blank)
@@ -79,6 +82,10 @@ fn about(mut cursor: Cursor<'_>) -> Result<Line, String> {
         Dialect::OpenMetrics => cursor.rest.strip_prefix(' '),
     };
     let Some(text) = text else {
+        // Prometheus minds a bad name in a TYPE line only.
+        if cursor.dialect == Dialect::Text && keyword == "HELP" {
+            return Ok(Line::Blank);
+        }
         return Err(format!(
             "expected a space after the name {}, found {}",
             shown(&name),
@@ -234,7 +241,7 @@ impl<'a> Cursor<'a> {
                     return Err("the metric's name is given twice".into());
                 }
             } else {
-                self.expect('=', &format!("label {}", shown(&name)))?;
+                self.expect('=', "the name of a label")?;
                 self.gap();
                 let value = self.quoted()?;
                 if name.is_empty() {

@@ -205,15 +205,15 @@ fn series_once(samples: &[Sample], lines: &[usize]) -> Result<(), Malformed> {
         // An empty label is as good as none.
         (&sample.name, sample.labels.iter().filter(|(_, value)| !value.is_empty()))
     };
-    let same = |a: usize, b: usize| {
+    let compare = |a: usize, b: usize| {
         let ((name, labels), (other, others)) = (series(a), series(b));
         name.cmp(other).then_with(|| labels.cmp(others))
     };
     let mut order: Vec<usize> = (0..samples.len()).collect();
-    order.sort_by(|a, b| same(*a, *b));
+    order.sort_by(|a, b| compare(*a, *b));
     let again = order.windows(2).filter(|pair| {
         let later = samples[pair[0]].at.zip(samples[pair[1]].at).is_some_and(|(first, next)| first < next);
-        same(pair[0], pair[1]).is_eq() && !later
+        compare(pair[0], pair[1]).is_eq() && !later
     });
     match again.map(|pair| (pair[1], pair[0])).min() {
         None => Ok(()),

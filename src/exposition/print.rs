@@ -142,3 +142,91 @@ fn timestamp(at: Timestamp, dialect: Dialect) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::{Labels, parse};
+    use super::Dialect::{OpenMetrics, Text};
+    use super::*;
+
+    /// Samples that a family of this name and type may have in this dialect; `n` keeps their series apart.
+    fn samples(name: &str, kind: Kind, dialect: Dialect) -> impl Strategy<Value = Vec<Sample>> + use<> {
+        let suffixes: Vec<&str> = match (dialect, kind) {
+            (Text, Kind::Histogram) => vec!["_bucket", "_count", "_sum"],
+            (Text, Kind::Summary) => vec!["", "_count", "_sum"],
+            (Text, _) => vec![""],
+            (OpenMetrics, _) => kind.suffixes().to_vec(),
+        };
+        let special = match kind {
+            Kind::Histogram | Kind::GaugeHistogram => Some(("le".to_owned(), "0.5")),
+            Kind::Summary => Some(("quantile".to_owned(), "0.5")),
+            Kind::StateSet => Some((name.to_owned(), "on")),
+            Kind::Counter | Kind::Gauge | Kind::Info | Kind::Unknown => None,
+        };
+        let value = match kind {
+            Kind::Gauge | Kind::Unknown => any::<f64>().boxed(),
+            Kind::Info | Kind::StateSet => Just(1.0).boxed(),
+            Kind::Counter | Kind::Histogram | Kind::GaugeHistogram | Kind::Summary => {
+                any::<u32>().prop_map(f64::from).boxed()
+            }
+        };
+        let at = proptest::option::of(-377_705_116_800_000i64..253_402_207_200_000)
+            .prop_map(|at| at.map(|millis| Timestamp::from_millisecond(millis).unwrap()));
+        let labels = btree_map(prop_oneof!["[a-z]{1,3}", "\\PC{1,4}"], any::<String>(), 0..3);
+        let name = name.to_owned();
+        vec((select(suffixes), labels, value, at), 0..5).prop_map(move |drawn| {
+            let sample = |(n, (suffix, mut labels, value, at)): (usize, (&str, Labels, f64, _))| {
+                labels.extend([("nth".to_owned(), n.to_string())]);
+                labels.extend(special.clone().map(|(label, value)| (label, value.to_owned())));
+                Sample { name: format!("{name}{suffix}"), labels, value, at }
+            };
+            drawn.into_iter().enumerate().map(sample).collect()
+        })
+    }
+
+    /// Families that this dialect can say in full.
+    fn families(dialect: Dialect) -> impl Strategy<Value = Vec<Family>> {
+        let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.word(dialect).is_some()).collect();
+        let family = (select(kinds), prop_oneof!["[a-z:]{0,4}", "\\PC{0,4}"], any::<String>(), any::<bool>());
+        vec(family, 0..5).prop_flat_map(move |drawn| {
+            let family = |(n, (kind, name, help, unit)): (usize, (Kind, String, String, bool))| {
+                let unit = unit && dialect == OpenMetrics && !matches!(kind, Kind::Info | Kind::StateSet);
+                let unit = if unit { "seconds" } else { "" };
+                let name = format!("f{n}{name}_{}", if unit.is_empty() { "x" } else { unit });
+                samples(&name, kind, dialect).prop_map(move |samples| Family {
+                    name: name.clone(),
+                    kind,
+                    help: help.clone(),
+                    unit: unit.to_owned(),
+                    samples,
+                })
+            };
+            drawn.into_iter().enumerate().map(family).collect::<Vec<_>>()
+        })
+    }
+
+    proptest! {
+        // NaN is not equal to itself, but is shown alike.
+        #[test]
+        fn a_text_page_survives_printing(families in families(Text)) {
+            let again = parse(&print(&families, Text), Text).unwrap();
+            prop_assert_eq!(format!("{again:?}"), format!("{families:?}"));
+        }
+
+        #[test]
+        fn an_openmetrics_page_survives_printing(families in families(OpenMetrics)) {
+            let again = parse(&print(&families, OpenMetrics), OpenMetrics).unwrap();
+            prop_assert_eq!(format!("{again:?}"), format!("{families:?}"));
+        }
+
+        #[test]
+        fn either_dialect_prints_what_the_other_reads(families in families(OpenMetrics)) {
+            let page = print(&families, Text);
+            prop_assert!(parse(&page, Text).is_ok(), "{page}");
+        }
+    }
+}

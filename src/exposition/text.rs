@@ -1,6 +1,7 @@
 //! Prometheus text 0.0.4, as leniently as Prometheus reads it.
 //!
-//! Families may come in pieces, a series may come twice, and the last word about a family counts.
+//! Families may come in pieces, a series may come twice, and the last word about a family counts. Only a line
+//! feed within a label's quotes, which Prometheus lets pass, is refused: the format asks for `\n` there.
 
 use std::collections::HashMap;
 
