@@ -213,7 +213,8 @@ impl ActWritten {
             (None, None, None, Some(code), None) => Act::Close(close_code(code, findings)?),
             (None, None, None, None, Some(code)) => Act::Closed(close_code(code, findings)?),
             _ => {
-                let title = "each part of an exchange is one of `send`, `receive`, `ping`, `close` and `closed`";
+                let title =
+                    "each part of an exchange is one of `send`, `receive`, `ping`, `close` and `closed`";
                 findings.add(Finding::new(Code::ScenarioStep, place, title));
                 return None;
             }
@@ -269,7 +270,11 @@ impl ReceiveWritten {
 fn bytes(written: &At<String>, findings: &mut Findings) -> Option<Vec<u8>> {
     let decoded = base64::engine::general_purpose::STANDARD.decode(written.value.trim());
     findings.take(decoded.map_err(|why| {
-        Finding::new(Code::FileValue, written.place, format!("this is not base64: {}", why.to_string().to_lowercase()))
+        Finding::new(
+            Code::FileValue,
+            written.place,
+            format!("this is not base64: {}", why.to_string().to_lowercase()),
+        )
     }))
 }
 
@@ -279,7 +284,8 @@ fn close_code(code: At<u16>, findings: &mut Findings) -> Option<u16> {
         Ok(code.value)
     } else {
         let title = format!("{} is not a close code that may be sent", code.value);
-        Err(Finding::new(Code::FileValue, code.place, title).help("1000 is a normal close; RFC 6455, section 7.4"))
+        Err(Finding::new(Code::FileValue, code.place, title)
+            .help("1000 is a normal close; RFC 6455, section 7.4"))
     })
 }
 
@@ -337,7 +343,8 @@ impl TcpWritten {
     /// Checks what was written.
     pub fn check(self, findings: &mut Findings) -> Tcp {
         if let Some(literal) = self.address.literal() {
-            let port = literal.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+            let port =
+                literal.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
             if port != Some(true) {
                 let title = format!("`{literal}` is not `host:port`");
                 findings.add(Finding::new(Code::ScenarioUrl, self.address.place, title));
@@ -347,7 +354,11 @@ impl TcpWritten {
             address: self.address,
             tls: self.tls,
             limit: self.limit.unwrap_or(BODY_LIMIT),
-            lines: self.exchange.into_iter().filter_map(|line| line.value.check(line.place, findings)).collect(),
+            lines: self
+                .exchange
+                .into_iter()
+                .filter_map(|line| line.value.check(line.place, findings))
+                .collect(),
         }
     }
 }
@@ -381,6 +392,9 @@ impl Tcp {
             };
             holes.into_iter().map(|hole| (hole, line.place))
         });
-        std::iter::once(&self.address).chain(name).flat_map(|at| at.holes().map(|hole| (hole, at.place))).chain(lines)
+        std::iter::once(&self.address)
+            .chain(name)
+            .flat_map(|at| at.holes().map(|hole| (hole, at.place)))
+            .chain(lines)
     }
 }

@@ -135,9 +135,11 @@ impl ExpectWritten {
             json: json_places(self.json, findings),
         };
         if answer != Answer::Http {
-            for (name, at) in expect.places().into_iter().filter(|(name, _)| {
-                answer == Answer::None || !matches!(*name, "latency" | "phases")
-            }) {
+            for (name, at) in expect
+                .places()
+                .into_iter()
+                .filter(|(name, _)| answer == Answer::None || !matches!(*name, "latency" | "phases"))
+            {
                 let title = format!("a `{kind}` step has no `{name}` to expect");
                 findings.add(Finding::new(Code::ScenarioExpectation, at, title));
             }
@@ -194,12 +196,18 @@ fn statuses(node: &Node, findings: &mut Findings) -> Option<At<Vec<Status>>> {
                 Status::Class(class) => (1..6).contains(class),
             })
             .ok_or_else(|| {
-                Finding::new(Code::FileValue, node.place, "a status is a number like `200` or a class like `2xx`")
+                Finding::new(
+                    Code::FileValue,
+                    node.place,
+                    "a status is a number like `200` or a class like `2xx`",
+                )
             })
     };
     let several: Result<Vec<Status>, Finding> = match &node.kind {
-        Kind::List(items) if !items.is_empty() => items.iter().map(one).collect(),
-        _ => one(node).map(|status| vec![status]),
+        Kind::List(items) => items.iter().map(one).collect(),
+        Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::Map(_) => {
+            one(node).map(|status| vec![status])
+        }
     };
     findings.take(several).map(|several| At::new(several, node.place))
 }
@@ -289,15 +297,23 @@ pub(super) fn check_captures(written: Entries<CaptureWritten>, findings: &mut Fi
 
 fn check_capture(name: At<String>, written: CaptureWritten, findings: &mut Findings) -> Option<Capture> {
     if !is_name(&name) || name.contains('.') {
-        let title = format!("`{}` cannot be a variable's name: letters, digits, `_` and `-`, a letter first", name.value);
+        let title = format!(
+            "`{}` cannot be a variable's name: letters, digits, `_` and `-`, a letter first",
+            name.value
+        );
         findings.add(Finding::new(Code::FileValue, name.place, title));
         return None;
     }
     let CaptureWritten { json, header, regex, cookie, secret } = written;
     let mut places = [&json, &header, &regex, &cookie].into_iter().flatten().map(|at| at.place);
     let (place, another) = (places.next(), places.next());
+    drop(places);
     let (Some(place), None) = (place, another) else {
-        let finding = Finding::new(Code::ScenarioCapture, name.place, format!("`{}` is captured from one source", name.value));
+        let finding = Finding::new(
+            Code::ScenarioCapture,
+            name.place,
+            format!("`{}` is captured from one source", name.value),
+        );
         findings.add(finding.help("write one of `json`, `header`, `regex` and `cookie`"));
         return None;
     };
@@ -305,7 +321,11 @@ fn check_capture(name: At<String>, written: CaptureWritten, findings: &mut Findi
         Origin::Json(json_path(&path, findings)?)
     } else if let Some(header) = header {
         let parsed = header.value.parse::<HeaderName>().map_err(|_| {
-            Finding::new(Code::FileValue, header.place, format!("`{}` cannot be a header's name", header.value))
+            Finding::new(
+                Code::FileValue,
+                header.place,
+                format!("`{}` cannot be a header's name", header.value),
+            )
         });
         Origin::Header(findings.take(parsed)?)
     } else if let Some(pattern) = regex {

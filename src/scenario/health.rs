@@ -79,12 +79,9 @@ struct MapWritten {
     /// Words that mean healthy, or ready.
     #[serde(default)]
     well: Vec<String>,
-    /// Words that mean degraded.
+    /// Words that mean degraded; any other word means down, or not ready.
     #[serde(default)]
     degraded: Vec<String>,
-    /// Words that mean down, or not ready; any other word means this too.
-    #[serde(default)]
-    down: Vec<String>,
     /// Where the components stand: an object of name to state, or of name to an object.
     components: Option<At<String>>,
     /// Where a component's state stands within its object; `$.status` unless said.

@@ -1,6 +1,140 @@
-//! Scenarios, as written and as checked.
+//! Scenarios, fragments, stacks and profiles, as written and as checked.
 
+pub mod exchange;
+pub mod expect;
+pub mod health;
 pub mod http;
+pub mod load;
+pub mod metrics;
 pub mod predicate;
+pub mod stack;
+pub mod step;
 pub mod subject;
 pub mod template;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::step::{Step, StepWritten, check_vars};
+use self::template::Shape;
+use crate::finding::{Code, Finding, Findings};
+use crate::source::{At, Place};
+use crate::units::Span;
+use crate::yaml::{Entries, Json, Node, read};
+
+/// A scenario file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioWritten {
+    /// The scenario's name; reports and metrics use it.
+    scenario: At<String>,
+    /// What it is for, in a sentence.
+    about: Option<String>,
+    /// Labels for reports and metrics.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// Variables, used as `${name}`.
+    #[serde(default)]
+    vars: Entries<Json>,
+    /// OpenSLO files whose objectives are judged, beside this file.
+    #[serde(default)]
+    slos: Vec<At<String>>,
+    /// The stack that is started for the run, beside this file.
+    stack: Option<At<String>>,
+    /// How often `serve` runs it; 60s unless said.
+    every: Option<At<Span>>,
+    /// What runs from the first step to the last.
+    #[serde(default)]
+    background: Vec<At<StepWritten>>,
+    /// What is done, in order.
+    #[serde(default)]
+    steps: Vec<At<StepWritten>>,
+}
+
+/// A fragment: steps that several scenarios use.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FragmentWritten {
+    /// The fragment's name.
+    fragment: At<String>,
+    /// What it is for, in a sentence.
+    #[expect(dead_code, reason = "said for readers of the file")]
+    about: Option<String>,
+    /// What is done, in order.
+    steps: Vec<At<StepWritten>>,
+}
+
+/// A scenario.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name.
+    pub name: At<String>,
+    /// What it is for.
+    pub about: Option<String>,
+    /// Labels for reports and metrics.
+    pub labels: BTreeMap<String, String>,
+    /// Variables, in the order written.
+    pub vars: Vec<(At<String>, At<Shape>)>,
+    /// OpenSLO files, beside this one.
+    pub slos: Vec<At<String>>,
+    /// The stack's file, beside this one.
+    pub stack: Option<At<String>>,
+    /// How often `serve` runs it.
+    pub every: Option<Span>,
+    /// What runs behind the steps.
+    pub background: Vec<Step>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Steps that several scenarios use.
+#[derive(Debug, Clone)]
+pub struct Fragment {
+    /// Its name.
+    pub name: At<String>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Reads and checks a scenario.
+pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
+    let written: ScenarioWritten = read(node).map_err(|all| findings.extend(all)).ok()?;
+    if written.steps.is_empty() && written.background.is_empty() {
+        let finding = Finding::new(Code::ScenarioStep, written.scenario.place, "the scenario does nothing");
+        findings.add(finding.help("add `steps`"));
+    }
+    Some(Scenario {
+        name: written.scenario,
+        about: written.about,
+        labels: written.labels,
+        vars: check_vars(written.vars, findings),
+        slos: written.slos,
+        stack: written.stack,
+        every: written.every.map(|at| at.value),
+        background: check_steps(written.background, findings),
+        steps: check_steps(written.steps, findings),
+    })
+}
+
+/// Reads and checks a fragment.
+pub fn check_fragment(node: &Node, findings: &mut Findings) -> Option<Fragment> {
+    let written: FragmentWritten = read(node).map_err(|all| findings.extend(all)).ok()?;
+    Some(Fragment { name: written.fragment, steps: check_steps(written.steps, findings) })
+}
+
+fn check_steps(written: Vec<At<StepWritten>>, findings: &mut Findings) -> Vec<Step> {
+    let mut names: BTreeMap<String, Place> = BTreeMap::new();
+    let mut steps = Vec::new();
+    for at in written {
+        let Some(step) = at.value.check(at.place, findings) else { continue };
+        if let Some(first) = names.insert(step.name.clone(), step.place) {
+            let title = format!("two steps are called `{}`", step.name);
+            let finding = Finding::new(Code::ScenarioDuplicateName, step.place, title);
+            findings.add(finding.also(first, "the first is here").help("give each a `name` of its own"));
+        }
+        steps.push(step);
+    }
+    steps
+}

@@ -1,0 +1,138 @@
+//! Families a metrics page must have, as written and as checked.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::expect::wanted;
+use super::http::{Auth, Http, Tls, check_headers, check_url};
+use super::predicate::{Domain, Predicate};
+use super::template::{Hole, Template};
+use crate::exposition;
+use crate::finding::{Code, Finding, Findings};
+use crate::source::{At, Place};
+use crate::units::Size;
+use crate::yaml::{Entries, Json};
+
+/// The most that is read of a metrics page.
+const PAGE_LIMIT: Size = Size(64 << 20);
+
+/// A metrics page in Prometheus's text format or OpenMetrics.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsWritten {
+    /// The page.
+    url: At<Template>,
+    /// Request headers.
+    #[serde(default)]
+    headers: Entries<At<Template>>,
+    /// A bearer token.
+    bearer: Option<At<Template>>,
+    /// How TLS is spoken.
+    #[serde(default)]
+    tls: Tls,
+    /// What must be on the page, by the name of a family or of one of its series.
+    #[serde(default)]
+    families: Entries<At<FamilyWritten>>,
+}
+
+/// What a family must be; `{}` where it must only be there.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FamilyWritten {
+    /// Its type: counter, gauge, histogram, summary, info, stateset, gaugehistogram, unknown.
+    #[serde(rename = "type")]
+    #[schemars(with = "Option<String>")]
+    kind: Option<At<String>>,
+    /// Only series with labels like these are looked at.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    labels: Entries<Json>,
+    /// How many series there must be; at least one unless said.
+    #[schemars(with = "Option<Predicate>")]
+    series: Option<Json>,
+    /// What the value of each of them must be.
+    #[schemars(with = "Option<Predicate>")]
+    value: Option<Json>,
+}
+
+/// Families a metrics page must have.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// What is asked.
+    pub request: Http,
+    /// What must be there.
+    pub families: Vec<Family>,
+}
+
+/// What a family must be.
+#[derive(Debug, Clone)]
+pub struct Family {
+    /// The name of the family or of one of its series.
+    pub name: At<String>,
+    /// Its type.
+    pub kind: Option<At<exposition::Kind>>,
+    /// Only series with labels like these are looked at.
+    pub labels: Vec<(String, At<Predicate>)>,
+    /// How many there must be.
+    pub series: Option<At<Predicate>>,
+    /// What the value of each must be.
+    pub value: Option<At<Predicate>>,
+}
+
+impl MetricsWritten {
+    /// Checks what was written.
+    pub fn check(self, findings: &mut Findings) -> Metrics {
+        findings.take(check_url(&self.url, &["http", "https"]));
+        let families =
+            self.families.into_iter().filter_map(|(name, family)| family.value.check(name, findings));
+        let families = families.collect();
+        let request = Http {
+            headers: check_headers(self.headers, findings),
+            auth: self.bearer.map(Auth::Bearer),
+            tls: self.tls,
+            limit: PAGE_LIMIT,
+            ..Http::get(self.url)
+        };
+        Metrics { request, families }
+    }
+}
+
+impl FamilyWritten {
+    fn check(self, name: At<String>, findings: &mut Findings) -> Option<Family> {
+        let kind = match self.kind {
+            None => None,
+            Some(written) => {
+                let parsed = written.value.parse::<exposition::Kind>().map_err(|why| {
+                    let known = exposition::Kind::ALL.map(exposition::Kind::name).join(", ");
+                    Finding::new(Code::FileValue, written.place, why.to_string())
+                        .help(format!("types are {known}"))
+                });
+                Some(At::new(findings.take(parsed)?, written.place))
+            }
+        };
+        let labels = self
+            .labels
+            .into_iter()
+            .filter_map(|(label, json)| Some((label.value, wanted(Some(json), Domain::Value, findings)?)));
+        let labels = labels.collect();
+        Some(Family {
+            name,
+            kind,
+            labels,
+            series: wanted(self.series, Domain::Number, findings),
+            value: wanted(self.value, Domain::Number, findings),
+        })
+    }
+}
+
+impl Metrics {
+    /// Every hole, with its place.
+    pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
+        let families = self.families.iter().flat_map(|family| {
+            let labels = family.labels.iter().map(|(_, at)| at);
+            labels.chain(&family.series).chain(&family.value)
+        });
+        let predicates = families.flat_map(|at| at.holes().map(|hole| (hole, at.place)));
+        self.request.holes().chain(predicates)
+    }
+}

@@ -1,0 +1,387 @@
+//! One thing a scenario does and what is expected of it, as written and as checked.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::exchange::{Tcp, TcpWritten, WebSocket, WebSocketWritten};
+use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
+use super::health::{Health, HealthWritten, State};
+use super::http::{Http, HttpWritten};
+use super::load::{Load, LoadWritten};
+use super::metrics::{Metrics, MetricsWritten};
+use super::predicate::{Domain, Predicate};
+use super::template::{Hole, Shape, Template};
+use crate::finding::{Code, Finding, Findings};
+use crate::source::{At, Place};
+use crate::units::Span;
+use crate::yaml::{Entries, Json};
+
+/// The deadline of an attempt unless the step says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause between attempts unless the step says otherwise.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The most attempts one step may ask for.
+const MOST_ATTEMPTS: u32 = 1000;
+
+/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `metrics`, `load`, `wait` and `use`
+/// says what it does.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepWritten {
+    /// What reports call it; what it does, unless said.
+    name: Option<At<String>>,
+    /// Ask a health endpoint how the service is.
+    health: Option<At<HealthWritten>>,
+    /// Ask a readiness endpoint whether the service may be given traffic.
+    ready: Option<At<HealthWritten>>,
+    /// Make one HTTP request.
+    http: Option<At<HttpWritten>>,
+    /// Hold a conversation over WebSocket.
+    websocket: Option<At<WebSocketWritten>>,
+    /// Hold a conversation over TCP.
+    tcp: Option<At<TcpWritten>>,
+    /// Read a metrics page.
+    metrics: Option<At<MetricsWritten>>,
+    /// Make many requests.
+    load: Option<At<LoadWritten>>,
+    /// Do nothing for a while.
+    wait: Option<At<Span>>,
+    /// Do the steps of a fragment.
+    #[serde(rename = "use")]
+    uses: Option<At<UseWritten>>,
+    /// What the answer must be.
+    expect: Option<At<ExpectWritten>>,
+    /// What is kept of the answer, by the name it is given.
+    #[serde(default)]
+    capture: Entries<CaptureWritten>,
+    /// Try again when it fails; a step that passes only then is flaky.
+    retry: Option<At<RetryWritten>>,
+    /// Keep trying until it holds, at most so long.
+    within: Option<At<Span>>,
+    /// The deadline of one attempt; 10s unless said.
+    timeout: Option<At<Span>>,
+    /// Do this only where these hold: template to expectation.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    when: Entries<Json>,
+    /// The SLI that its attempts feed.
+    sli: Option<At<String>>,
+    /// Background only: end with the last step instead of being waited for.
+    #[serde(default)]
+    cancel: bool,
+}
+
+/// How often to try again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RetryWritten {
+    /// The most attempts in all.
+    attempts: At<u32>,
+    /// The pause between them; 500ms unless said.
+    every: Option<Span>,
+}
+
+/// The steps of another file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UseWritten {
+    /// The fragment's file, beside this one.
+    file: At<String>,
+    /// Variables for the fragment.
+    #[serde(default)]
+    with: Entries<Json>,
+}
+
+/// One thing a scenario does and what is expected of it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What reports call it.
+    pub name: String,
+    /// Where it was written.
+    pub place: Place,
+    /// What is done.
+    pub does: Does,
+    /// What the answer must be.
+    pub expect: Expect,
+    /// What is kept of the answer.
+    pub captures: Vec<Capture>,
+    /// How long it is tried.
+    pub patience: Patience,
+    /// The deadline of one attempt.
+    pub timeout: Duration,
+    /// What must hold for it to be done at all.
+    pub when: Vec<(At<Template>, At<Predicate>)>,
+    /// The SLI that its attempts feed.
+    pub sli: Option<At<String>>,
+    /// Whether it ends with the last step, when it runs in the background.
+    pub cancel: bool,
+}
+
+/// How long a step is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Once.
+    Once,
+    /// So many times; passing only after the first is flaky.
+    Retry {
+        /// Attempts in all.
+        attempts: u32,
+        /// The pause between them.
+        every: Duration,
+    },
+    /// Until it holds; failing meanwhile is expected.
+    Within {
+        /// At most so long.
+        limit: Duration,
+        /// The pause between attempts.
+        every: Duration,
+    },
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Does {
+    /// Asks a health or readiness endpoint.
+    Health(Health),
+    /// Makes one HTTP request.
+    Http(Http),
+    /// Holds a conversation over WebSocket.
+    WebSocket(WebSocket),
+    /// Holds a conversation over TCP.
+    Tcp(Tcp),
+    /// Reads a metrics page.
+    Metrics(Metrics),
+    /// Makes many requests.
+    Load(Box<Load>),
+    /// Does nothing for a while.
+    Wait(Duration),
+    /// Does the steps of a fragment; resolved by the plan.
+    Use(Use),
+    /// Gives variables to the steps after it: how a fragment gets its own.
+    Set(Vec<(At<String>, At<Shape>)>),
+}
+
+/// The steps of another file.
+#[derive(Debug, Clone)]
+pub struct Use {
+    /// The fragment's file, beside the one that names it.
+    pub file: At<String>,
+    /// Variables for the fragment.
+    pub with: Vec<(At<String>, At<Shape>)>,
+}
+
+impl Does {
+    /// The step kind, as files write it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Health(health) => match health.wanted {
+                State::Healthy | State::Degraded | State::Down => "health",
+                State::Ready | State::NotReady => "ready",
+            },
+            Self::Http(_) => "http",
+            Self::WebSocket(_) => "websocket",
+            Self::Tcp(_) => "tcp",
+            Self::Metrics(_) => "metrics",
+            Self::Load(_) => "load",
+            Self::Wait(_) => "wait",
+            Self::Use(_) => "use",
+            Self::Set(_) => "set",
+        }
+    }
+
+    /// Which expectations it can have.
+    fn answer(&self) -> Answer {
+        match self {
+            Self::Health(_) | Self::Http(_) | Self::Metrics(_) => Answer::Http,
+            Self::WebSocket(_) | Self::Tcp(_) => Answer::Timed,
+            Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
+        }
+    }
+
+    /// What the step is called when nobody named it.
+    fn describe(&self) -> String {
+        match self {
+            Self::Health(health) => format!("{} {}", self.kind(), health.request.url),
+            Self::Http(http) => format!("{} {}", http.method, http.url),
+            Self::WebSocket(socket) => format!("websocket {}", socket.url),
+            Self::Tcp(tcp) => format!("tcp {}", tcp.address),
+            Self::Metrics(metrics) => format!("metrics {}", metrics.request.url),
+            Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
+            Self::Wait(span) => format!("wait {}", Span(*span)),
+            Self::Use(fragment) => format!("use {}", fragment.file),
+            Self::Set(_) => "set".to_owned(),
+        }
+    }
+
+    /// Every hole, with its place.
+    #[must_use]
+    pub fn holes(&self) -> Box<dyn Iterator<Item = (&Hole, Place)> + '_> {
+        match self {
+            Self::Health(health) => Box::new(health.request.holes()),
+            Self::Http(http) => Box::new(http.holes()),
+            Self::WebSocket(socket) => Box::new(socket.holes()),
+            Self::Tcp(tcp) => Box::new(tcp.holes()),
+            Self::Metrics(metrics) => Box::new(metrics.holes()),
+            Self::Load(load) => Box::new(load.request.holes().chain(load.expect.holes())),
+            Self::Wait(_) => Box::new(std::iter::empty()),
+            Self::Use(Use { with, .. }) | Self::Set(with) => {
+                Box::new(with.iter().flat_map(|(_, at)| at.value.holes().map(|hole| (hole, at.place))))
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Every hole, with its place.
+    pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
+        let when = self.when.iter().flat_map(|(template, predicate)| {
+            let template = template.holes().map(|hole| (hole, template.place));
+            template.chain(predicate.holes().map(|hole| (hole, predicate.place)))
+        });
+        self.does.holes().chain(self.expect.holes()).chain(when)
+    }
+}
+
+impl StepWritten {
+    /// Checks the step, which stands at `place`.
+    pub fn check(mut self, place: Place, findings: &mut Findings) -> Option<Step> {
+        let does = self.take_kind(place, findings)?;
+        let expect = self
+            .expect
+            .map(|at| at.value.check(does.answer(), does.kind(), at.place, findings))
+            .unwrap_or_default();
+        let captures = check_captures(self.capture, findings);
+        if let Some(first) = captures.first().filter(|_| matches!(does.answer(), Answer::None)) {
+            let title = format!("a `{}` step has no answer to capture from", does.kind());
+            findings.add(Finding::new(Code::ScenarioCapture, first.name.place, title));
+        }
+        let patience = patience(self.retry, self.within, &does, findings)?;
+        let when = self.when.into_iter().filter_map(|(text, json)| {
+            let template =
+                Template::parse(&text).map_err(|why| Finding::new(Code::FileValue, text.place, why));
+            let template = findings.take(template)?;
+            Some((At::new(template, text.place), wanted(Some(json), Domain::Value, findings)?))
+        });
+        let when = when.collect();
+        Some(Step {
+            name: self.name.map_or_else(|| does.describe(), |name| name.value),
+            place,
+            expect,
+            captures,
+            patience,
+            timeout: self.timeout.map_or(TIMEOUT, |span| span.0),
+            when,
+            sli: self.sli,
+            cancel: self.cancel,
+            does,
+        })
+    }
+
+    /// The one thing the step does.
+    fn take_kind(&mut self, place: Place, findings: &mut Findings) -> Option<Does> {
+        let places = [
+            self.health.as_ref().map(|at| at.place),
+            self.ready.as_ref().map(|at| at.place),
+            self.http.as_ref().map(|at| at.place),
+            self.websocket.as_ref().map(|at| at.place),
+            self.tcp.as_ref().map(|at| at.place),
+            self.metrics.as_ref().map(|at| at.place),
+            self.load.as_ref().map(|at| at.place),
+            self.wait.as_ref().map(|at| at.place),
+            self.uses.as_ref().map(|at| at.place),
+        ];
+        let mut places = places.into_iter().flatten();
+        match (places.next(), places.next()) {
+            (Some(_), None) => {}
+            (None, _) => {
+                let kinds = "health, ready, http, websocket, tcp, metrics, load, wait, use";
+                let finding = Finding::new(Code::ScenarioStep, place, "the step does nothing");
+                findings.add(finding.help(format!("add one of {kinds}")));
+                return None;
+            }
+            (Some(first), Some(second)) => {
+                let finding = Finding::new(Code::ScenarioStep, second, "a step does one thing");
+                findings.add(finding.label("this is a second").also(first, "this is the first"));
+                return None;
+            }
+        }
+        let timeout = self.timeout.map_or(TIMEOUT, |span| span.0);
+        if let Some(at) = self.health.take() {
+            Some(Does::Health(at.value.check(State::Healthy, findings)))
+        } else if let Some(at) = self.ready.take() {
+            Some(Does::Health(at.value.check(State::Ready, findings)))
+        } else if let Some(at) = self.http.take() {
+            at.value.check(at.place, findings).map(Does::Http)
+        } else if let Some(at) = self.websocket.take() {
+            Some(Does::WebSocket(at.value.check(findings)))
+        } else if let Some(at) = self.tcp.take() {
+            Some(Does::Tcp(at.value.check(findings)))
+        } else if let Some(at) = self.metrics.take() {
+            Some(Does::Metrics(at.value.check(findings)))
+        } else if let Some(at) = self.load.take() {
+            at.value.check(at.place, timeout, findings).map(|load| Does::Load(Box::new(load)))
+        } else if let Some(span) = self.wait {
+            Some(Does::Wait(span.0))
+        } else {
+            let at = self.uses.take()?;
+            let with = check_vars(at.value.with, findings);
+            Some(Does::Use(Use { file: at.value.file, with }))
+        }
+    }
+}
+
+fn patience(
+    retry: Option<At<RetryWritten>>,
+    within: Option<At<Span>>,
+    does: &Does,
+    findings: &mut Findings,
+) -> Option<Patience> {
+    if let (Some(place), Answer::None) =
+        (retry.as_ref().map(|at| at.place).or(within.map(|at| at.place)), does.answer())
+    {
+        let title = format!("a `{}` step is not tried again", does.kind());
+        findings.add(Finding::new(Code::ScenarioStep, place, title));
+    }
+    match (retry, within) {
+        (None, None) => Some(Patience::Once),
+        (None, Some(limit)) => Some(Patience::Within { limit: limit.0, every: PAUSE }),
+        (Some(retry), None) => {
+            let attempts = retry.value.attempts;
+            if !(1..=MOST_ATTEMPTS).contains(&attempts.value) {
+                let title = format!("attempts are between 1 and {MOST_ATTEMPTS}");
+                findings.add(Finding::new(Code::FileValue, attempts.place, title));
+            }
+            let every = retry.value.every.map_or(PAUSE, |span| span.0);
+            Some(Patience::Retry { attempts: attempts.value, every })
+        }
+        (Some(retry), Some(within)) => {
+            let finding =
+                Finding::new(Code::ScenarioStep, within.place, "`within` and `retry` exclude each other");
+            let finding = finding.also(retry.place, "the attempts are given here");
+            findings.add(
+                finding.help("`within` waits for something to come true; `retry` forgives a flaky step"),
+            );
+            None
+        }
+    }
+}
+
+/// Checks variables.
+pub(super) fn check_vars(vars: Entries<Json>, findings: &mut Findings) -> Vec<(At<String>, At<Shape>)> {
+    let checked = vars.into_iter().filter_map(|(name, json)| {
+        if !super::template::is_name(&name) || name.contains('.') {
+            let title = format!("`{}` cannot be a variable's name", name.value);
+            let finding = Finding::new(Code::FileValue, name.place, title);
+            findings.add(finding.help("letters, digits, `_` and `-`, a letter first"));
+            return None;
+        }
+        let shape = Shape::of(&json.0).map_err(|(node, why)| Finding::new(Code::FileValue, node.place, why));
+        findings.take(shape).map(|shape| (name, At::new(shape, json.0.place)))
+    });
+    checked.collect()
+}
