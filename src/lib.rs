@@ -24,3 +24,5 @@ pub mod sli;
 pub mod statistics;
 
 pub mod gate;
+
+pub mod event;

@@ -60,6 +60,12 @@ impl Mask {
         spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
     }
 
+    /// Whether there is nothing to mask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
+    }
+
     /// `text` without secrets.
     #[must_use]
     pub fn apply<'t>(&self, text: &'t str) -> Cow<'t, str> {
