@@ -1,0 +1,4 @@
+//! One attempt against a target: what was sent, what came back, how long each phase took.
+
+pub mod connect;
+pub mod trust;

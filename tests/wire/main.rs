@@ -1,0 +1,5 @@
+//! What talks to a target, against targets that answer, refuse, stall and misbehave.
+#![cfg(test)]
+
+mod connect;
+mod peer;
