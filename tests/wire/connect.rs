@@ -96,6 +96,14 @@ async fn an_unknown_authority_is_a_tls_failure_that_keeps_the_certificate() {
 }
 
 #[tokio::test]
+async fn the_machine_does_not_trust_what_signs_itself() {
+    let (address, identity) = tls_greeter(&["127.0.0.1"], &[]).await;
+    let failure = over_tls(&at(address), TlsOptions::default()).await.unwrap_err();
+    assert_eq!(failure.cause.reason, Reason::Tls);
+    assert_eq!(failure.trail.chain, identity.ca.to_vec(), "{}", failure.cause);
+}
+
+#[tokio::test]
 async fn another_name_is_a_tls_failure_unless_it_is_asked_for() {
     let (address, identity) = tls_greeter(&["shop.test"], &[]).await;
     let failure = over_tls(&at(address), identity.trusted()).await.unwrap_err();

@@ -2,4 +2,6 @@
 #![cfg(test)]
 
 mod connect;
+mod hostile_http;
+mod http;
 mod peer;
