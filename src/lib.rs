@@ -5,6 +5,24 @@
 
 pub mod units;
 
+pub mod exposition;
+
 pub mod sample;
+
+pub mod source;
+
+pub mod finding;
+
+pub mod yaml;
+
+pub mod secret;
+
+pub mod scenario;
+
+pub mod sli;
+
+pub mod statistics;
+
+pub mod gate;
 
 pub mod probe;

@@ -224,7 +224,7 @@ impl fmt::Display for Ratio {
     /// As a percentage, with as many digits as it takes to tell it from 100 %.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = self.0 * 100.0;
-        let text = format!("{percent:.6}");
+        let text = format!("{percent:.10}");
         write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
     }
 }

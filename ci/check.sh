@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# What can be said of the sources before the tests run, the cheapest first.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+step() {
+  printf '\n==> %s\n' "$*"
+  "$@"
+}
+
+step cargo fmt --check
+step cargo clippy --locked --all-targets -- -D warnings
+# Doctests stand here because nextest does not run them.
+step cargo test --locked --doc
+RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
+step cargo run --locked --quiet -- check scenarios slos fixtures
+
+if command -v cargo-deny >/dev/null; then
+  step cargo deny --locked --config ci/deny.toml check licenses bans sources
+else
+  printf '\n==> licences, bans and sources are not checked: cargo-deny is not installed\n'
+fi

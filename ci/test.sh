@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# The test command: installs what the tests need and is missing, then checks and runs everything.
+#
+# As root on Debian nothing else is asked of the machine but Rust. Elsewhere the programs have to be in PATH.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The programs the build and the tests start, each with the Debian packages it comes from.
+programs=(cc nginx redis-server prometheus)
+declare -A packages=(
+  [cc]="gcc libc6-dev"
+  [nginx]="nginx"
+  [redis-server]="redis-server"
+  [prometheus]="prometheus"
+)
+# Those of them that Debian would run as a service of the same name.
+services=(nginx redis-server prometheus)
+
+policy=/usr/sbin/policy-rc.d
+
+say() { printf 'test.sh: %s\n' "$*"; }
+
+die() {
+  printf 'test.sh: %s\n' "$@" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null; }
+
+main() {
+  # Where rustup puts cargo, and Debian nginx, and a user's PATH may not look.
+  export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin:/usr/local/sbin:/usr/sbin:/sbin"
+  export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/firedrill/target}"
+
+  has cargo || die "\`cargo\` is not in PATH" "install Rust 1.88 or later with rustup: https://rustup.rs"
+  install_missing
+  bash ci/check.sh
+  run_tests
+}
+
+install_missing() {
+  local program missing=()
+  for program in "${programs[@]}"; do
+    has "$program" || missing+=("$program")
+  done
+  ((${#missing[@]})) || return 0
+
+  if ((EUID != 0)) || [[ ! -e /etc/debian_version ]] || ! has apt-get; then
+    die "not in PATH: ${missing[*]}" "install them, or run this as root on Debian, where it installs them itself"
+  fi
+
+  forbid_services
+  trap allow_services EXIT
+  apt_get update
+  for program in "${missing[@]}"; do
+    say "installing \`$program\` from Debian's ${packages[$program]}"
+    # shellcheck disable=SC2086 # one word for each package
+    apt_get install --no-install-recommends ${packages[$program]}
+    has "$program" || die "${packages[$program]} is installed, yet \`$program\` is not in PATH"
+    leave_disabled "$program"
+  done
+  allow_services
+  trap - EXIT
+}
+
+apt_get() {
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >/dev/null ||
+    die "\`apt-get $*\` failed, see above" "mend apt, or install these yourself: ${programs[*]}"
+}
+
+# A package must neither start its service nor restart one that was running: ports 80, 6379 and 9090 are not ours.
+forbid_services() {
+  # One of ours may be left over from a run that was killed; any other is the machine's own and comes back.
+  if [[ -e $policy ]] && ! grep -q firedrill "$policy"; then
+    mv "$policy" "$policy.aside"
+  fi
+  printf '#!/bin/sh\n# firedrill: no service starts while its tests install programs\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+}
+
+allow_services() {
+  rm -f "$policy"
+  if [[ -e $policy.aside ]]; then
+    mv "$policy.aside" "$policy"
+  fi
+}
+
+# What this script installed must not start with the next boot either.
+leave_disabled() {
+  [[ " ${services[*]} " == *" $1 "* ]] || return 0
+  if has systemctl; then
+    systemctl --quiet disable "$1"
+  elif has update-rc.d; then
+    update-rc.d "$1" disable
+  fi
+}
+
+# Everything, the tests marked `#[ignore = "needs …"]` too; the runner's closing lines come last.
+run_tests() {
+  if has cargo-nextest; then
+    cargo nextest run --locked --profile ci --run-ignored all
+  else
+    say "cargo-nextest is not installed: running \`cargo test\`, with no limit on a test's time and no JUnit file"
+    cargo test --locked --tests -- --include-ignored
+  fi
+}
+
+main

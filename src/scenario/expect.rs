@@ -1,0 +1,318 @@
+//! What an answer must be, and what is kept of it, as written and as checked.
+
+use http::HeaderName;
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json_path::JsonPath;
+
+use super::predicate::{Domain, Predicate, compile};
+use super::template::{Hole, is_name};
+use crate::finding::{Code, Finding, Findings};
+use crate::sample::Phase;
+use crate::source::{At, Place};
+use crate::yaml::{Entries, Json, Kind, Node};
+
+/// What an answer must be. Without `status`, a success (2xx) is expected.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectWritten {
+    /// A status, a class like `2xx`, or a list of which one must match.
+    #[schemars(with = "Option<StatusWritten>")]
+    status: Option<Json>,
+    /// The whole attempt, from when it was due to its last byte.
+    #[schemars(with = "Option<Predicate>")]
+    latency: Option<Json>,
+    /// Single phases: resolve, connect, tls, send, wait, transfer, exchange. Of the last hop, where there are several.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    phases: Entries<Json>,
+    /// Headers of the answer.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    headers: Entries<Json>,
+    /// The body as text.
+    #[schemars(with = "Option<Predicate>")]
+    body: Option<Json>,
+    /// The body's size in bytes, unpacked.
+    #[schemars(with = "Option<Predicate>")]
+    size: Option<Json>,
+    /// Places in a JSON body, by RFC 9535 JSONPath.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    json: Entries<Json>,
+}
+
+/// How statuses are written; for the schema only.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum StatusWritten {
+    One(StatusWord),
+    Several(Vec<StatusWord>),
+}
+
+/// One status; for the schema only.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum StatusWord {
+    /// An exact status.
+    Exact(#[schemars(range(min = 100, max = 599))] u16),
+    /// A class of statuses.
+    Class(#[schemars(regex(pattern = "^[1-5]xx$"))] String),
+}
+
+/// What an answer must be, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Expect {
+    /// The statuses that will do; any success where nothing is said.
+    pub status: Option<At<Vec<Status>>>,
+    /// The whole attempt.
+    pub latency: Option<At<Predicate>>,
+    /// Single phases.
+    pub phases: Vec<(Phase, At<Predicate>)>,
+    /// Headers of the answer.
+    pub headers: Vec<(HeaderName, At<Predicate>)>,
+    /// The body as text.
+    pub body: Option<At<Predicate>>,
+    /// The body's size.
+    pub size: Option<At<Predicate>>,
+    /// Places in a JSON body.
+    pub json: Vec<(JsonPath, At<Predicate>)>,
+}
+
+/// A status that will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Exactly this one.
+    Exact(u16),
+    /// Any whose first digit is this.
+    Class(u16),
+}
+
+impl Status {
+    /// Whether `status` will do.
+    #[must_use]
+    pub fn admits(self, status: u16) -> bool {
+        match self {
+            Self::Exact(exact) => status == exact,
+            Self::Class(class) => status / 100 == class,
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(exact) => write!(f, "{exact}"),
+            Self::Class(class) => write!(f, "{class}xx"),
+        }
+    }
+}
+
+/// Which expectations a kind of step can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// An HTTP answer: everything.
+    Http,
+    /// Only how long it took.
+    Timed,
+    /// Nothing.
+    None,
+}
+
+impl ExpectWritten {
+    /// Checks what was written at `place` for a step of kind `kind`.
+    pub fn check(self, answer: Answer, kind: &str, place: Place, findings: &mut Findings) -> Expect {
+        let expect = Expect {
+            status: self.status.and_then(|json| statuses(&json.0, findings)),
+            latency: wanted(self.latency, Domain::Time, findings),
+            phases: self.phases.into_iter().filter_map(|entry| phase(entry, findings)).collect(),
+            headers: self.headers.into_iter().filter_map(|entry| header(entry, findings)).collect(),
+            body: wanted(self.body, Domain::Value, findings),
+            size: wanted(self.size, Domain::Size, findings),
+            json: json_places(self.json, findings),
+        };
+        if answer != Answer::Http {
+            for (name, at) in expect.places().into_iter().filter(|(name, _)| {
+                answer == Answer::None || !matches!(*name, "latency" | "phases")
+            }) {
+                let title = format!("a `{kind}` step has no `{name}` to expect");
+                findings.add(Finding::new(Code::ScenarioExpectation, at, title));
+            }
+        }
+        if expect.places().is_empty() {
+            let finding = Finding::new(Code::ScenarioExpectation, place, "nothing is expected here");
+            findings.add(finding.help("leave `expect` out, or say what is expected: `{ status: 200 }`"));
+        }
+        expect
+    }
+}
+
+impl Expect {
+    /// What is expected, by key, with its place.
+    fn places(&self) -> Vec<(&'static str, Place)> {
+        let one = |name, at: &Option<At<Predicate>>| at.as_ref().map(|at| (name, at.place));
+        let mut places: Vec<_> = self.status.iter().map(|at| ("status", at.place)).collect();
+        places.extend(one("latency", &self.latency));
+        places.extend(self.phases.iter().map(|(_, at)| ("phases", at.place)));
+        places.extend(self.headers.iter().map(|(_, at)| ("headers", at.place)));
+        places.extend(one("body", &self.body));
+        places.extend(one("size", &self.size));
+        places.extend(self.json.iter().map(|(_, at)| ("json", at.place)));
+        places
+    }
+
+    /// Every hole, with its place.
+    pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
+        let single = [&self.latency, &self.body, &self.size].into_iter().flatten();
+        let phases = self.phases.iter().map(|(_, at)| at);
+        let headers = self.headers.iter().map(|(_, at)| at);
+        let json = self.json.iter().map(|(_, at)| at);
+        single.chain(phases).chain(headers).chain(json).flat_map(|at| at.holes().map(|hole| (hole, at.place)))
+    }
+}
+
+/// Reads a predicate where one was written.
+pub(super) fn wanted(json: Option<Json>, domain: Domain, findings: &mut Findings) -> Option<At<Predicate>> {
+    let json = json?;
+    findings.take(Predicate::read(&json.0, domain)).map(|predicate| At::new(predicate, json.0.place))
+}
+
+fn statuses(node: &Node, findings: &mut Findings) -> Option<At<Vec<Status>>> {
+    let one = |node: &Node| {
+        let class = |text: &str| text.strip_suffix("xx").and_then(|digit| digit.parse().ok());
+        let status = match &node.kind {
+            Kind::Int(status, _) => u16::try_from(*status).ok().map(Status::Exact),
+            Kind::Text(text) => class(text).map(Status::Class),
+            Kind::Null | Kind::Bool(..) | Kind::Float(..) | Kind::List(_) | Kind::Map(_) => None,
+        };
+        status
+            .filter(|status| match status {
+                Status::Exact(exact) => (100..600).contains(exact),
+                Status::Class(class) => (1..6).contains(class),
+            })
+            .ok_or_else(|| {
+                Finding::new(Code::FileValue, node.place, "a status is a number like `200` or a class like `2xx`")
+            })
+    };
+    let several: Result<Vec<Status>, Finding> = match &node.kind {
+        Kind::List(items) if !items.is_empty() => items.iter().map(one).collect(),
+        _ => one(node).map(|status| vec![status]),
+    };
+    findings.take(several).map(|several| At::new(several, node.place))
+}
+
+fn phase((name, json): (At<String>, Json), findings: &mut Findings) -> Option<(Phase, At<Predicate>)> {
+    let known = Phase::ALL.into_iter().find(|phase| phase.name() == name.value);
+    let phase = findings.take(known.ok_or_else(|| {
+        let finding = Finding::new(Code::FileValue, name.place, format!("`{}` is not a phase", name.value));
+        finding.help(format!("phases are {}", Phase::ALL.map(Phase::name).join(", ")))
+    }))?;
+    Some((phase, wanted(Some(json), Domain::Time, findings)?))
+}
+
+fn header((name, json): (At<String>, Json), findings: &mut Findings) -> Option<(HeaderName, At<Predicate>)> {
+    let parsed = name.value.parse::<HeaderName>().map_err(|_| {
+        Finding::new(Code::FileValue, name.place, format!("`{}` cannot be a header's name", name.value))
+    });
+    Some((findings.take(parsed)?, wanted(Some(json), Domain::Value, findings)?))
+}
+
+/// Reads a map from `JSONPath` to what is expected there.
+pub(super) fn json_places(entries: Entries<Json>, findings: &mut Findings) -> Vec<(JsonPath, At<Predicate>)> {
+    let read = entries.into_iter().filter_map(|(path, json)| {
+        let path = json_path(&path, findings)?;
+        Some((path, wanted(Some(json), Domain::Value, findings)?))
+    });
+    read.collect()
+}
+
+/// Reads a `JSONPath`.
+pub(super) fn json_path(path: &At<String>, findings: &mut Findings) -> Option<JsonPath> {
+    let parsed = JsonPath::parse(&path.value).map_err(|error| {
+        let title = format!("`{}` is not a JSONPath: {}", path.value, error.message());
+        let finding = Finding::new(Code::ScenarioJsonPath, path.place, title);
+        finding.help("a path begins with `$`, like `$.items[0].id` (RFC 9535)")
+    });
+    findings.take(parsed)
+}
+
+/// What is kept of an answer. Exactly one of the sources.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureWritten {
+    /// A place in the JSON body, or in the last frame received.
+    json: Option<At<String>>,
+    /// A header of the answer.
+    header: Option<At<String>>,
+    /// A pattern found in the body; its first group where it has one.
+    regex: Option<At<String>>,
+    /// A cookie that the answer set.
+    cookie: Option<At<String>>,
+    /// Never show the value.
+    #[serde(default)]
+    secret: bool,
+}
+
+/// What is kept of an answer, checked.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// The variable it becomes.
+    pub name: At<String>,
+    /// Where it is taken from.
+    pub from: Origin,
+    /// Whether it must not be seen.
+    pub secret: bool,
+    /// Where the source was written.
+    pub place: Place,
+}
+
+/// Where a capture is taken from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A place in a JSON body.
+    Json(JsonPath),
+    /// A header.
+    Header(HeaderName),
+    /// A pattern in the body.
+    Regex(Regex),
+    /// A cookie that was set.
+    Cookie(String),
+}
+
+/// Checks what a step captures.
+pub(super) fn check_captures(written: Entries<CaptureWritten>, findings: &mut Findings) -> Vec<Capture> {
+    written.into_iter().filter_map(|(name, written)| check_capture(name, written, findings)).collect()
+}
+
+fn check_capture(name: At<String>, written: CaptureWritten, findings: &mut Findings) -> Option<Capture> {
+    if !is_name(&name) || name.contains('.') {
+        let title = format!("`{}` cannot be a variable's name: letters, digits, `_` and `-`, a letter first", name.value);
+        findings.add(Finding::new(Code::FileValue, name.place, title));
+        return None;
+    }
+    let CaptureWritten { json, header, regex, cookie, secret } = written;
+    let mut places = [&json, &header, &regex, &cookie].into_iter().flatten().map(|at| at.place);
+    let (place, another) = (places.next(), places.next());
+    let (Some(place), None) = (place, another) else {
+        let finding = Finding::new(Code::ScenarioCapture, name.place, format!("`{}` is captured from one source", name.value));
+        findings.add(finding.help("write one of `json`, `header`, `regex` and `cookie`"));
+        return None;
+    };
+    let from = if let Some(path) = json {
+        Origin::Json(json_path(&path, findings)?)
+    } else if let Some(header) = header {
+        let parsed = header.value.parse::<HeaderName>().map_err(|_| {
+            Finding::new(Code::FileValue, header.place, format!("`{}` cannot be a header's name", header.value))
+        });
+        Origin::Header(findings.take(parsed)?)
+    } else if let Some(pattern) = regex {
+        let compiled = compile(&pattern).map_err(|why| Finding::new(Code::FileValue, pattern.place, why));
+        Origin::Regex(findings.take(compiled)?)
+    } else {
+        Origin::Cookie(cookie?.value)
+    };
+    Some(Capture { name, from, secret, place })
+}

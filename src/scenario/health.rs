@@ -1,0 +1,141 @@
+//! Health and readiness endpoints, as written and as checked.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json_path::JsonPath;
+
+use super::expect::json_path;
+use super::http::{Auth, Http, Tls, check_headers, check_url};
+use super::template::Template;
+use crate::finding::Findings;
+use crate::source::At;
+use crate::yaml::Entries;
+
+/// An endpoint that says how a service is.
+///
+/// Understood as they are: `{status: healthy|degraded|down, checks: {…}}`, `{ready: true|false}`,
+/// `{status: ready|alive, services: {…}}`, and an empty or plain body, where the HTTP status decides.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthWritten {
+    /// The endpoint.
+    url: At<Template>,
+    /// The state it must be in: healthy for `health`, ready for `ready`.
+    is: Option<State>,
+    /// Request headers.
+    #[serde(default)]
+    headers: Entries<At<Template>>,
+    /// A bearer token.
+    bearer: Option<At<Template>>,
+    /// How TLS is spoken.
+    #[serde(default)]
+    tls: Tls,
+    /// How to read an answer of another shape.
+    map: Option<MapWritten>,
+}
+
+/// How a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Everything works.
+    Healthy,
+    /// Works in part.
+    Degraded,
+    /// Does not work.
+    Down,
+    /// May be given traffic.
+    Ready,
+    /// Must not be given traffic.
+    NotReady,
+}
+
+impl State {
+    /// The state's name in files and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+            Self::Ready => "ready",
+            Self::NotReady => "not-ready",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How an answer of another shape is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MapWritten {
+    /// Where the state stands, by `JSONPath`.
+    state: At<String>,
+    /// Words that mean healthy, or ready.
+    #[serde(default)]
+    well: Vec<String>,
+    /// Words that mean degraded.
+    #[serde(default)]
+    degraded: Vec<String>,
+    /// Words that mean down, or not ready; any other word means this too.
+    #[serde(default)]
+    down: Vec<String>,
+    /// Where the components stand: an object of name to state, or of name to an object.
+    components: Option<At<String>>,
+    /// Where a component's state stands within its object; `$.status` unless said.
+    component_state: Option<At<String>>,
+}
+
+/// An endpoint that says how a service is, checked.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// What is asked.
+    pub request: Http,
+    /// The state it must be in.
+    pub wanted: State,
+    /// How an answer of another shape is read.
+    pub map: Option<Map>,
+}
+
+/// How an answer of another shape is read, checked.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// Where the state stands.
+    pub state: JsonPath,
+    /// Words that mean healthy, or ready.
+    pub well: Vec<String>,
+    /// Words that mean degraded.
+    pub degraded: Vec<String>,
+    /// Where the components stand.
+    pub components: Option<JsonPath>,
+    /// Where a component's state stands within its object.
+    pub component_state: Option<JsonPath>,
+}
+
+impl HealthWritten {
+    /// Checks what was written; `usual` is the state wanted where none is said.
+    pub fn check(self, usual: State, findings: &mut Findings) -> Health {
+        findings.take(check_url(&self.url, &["http", "https"]));
+        let map = self.map.and_then(|map| {
+            Some(Map {
+                state: json_path(&map.state, findings)?,
+                well: map.well,
+                degraded: map.degraded,
+                components: map.components.and_then(|path| json_path(&path, findings)),
+                component_state: map.component_state.and_then(|path| json_path(&path, findings)),
+            })
+        });
+        let request = Http {
+            headers: check_headers(self.headers, findings),
+            auth: self.bearer.map(Auth::Bearer),
+            tls: self.tls,
+            ..Http::get(self.url)
+        };
+        Health { request, wanted: self.is.unwrap_or(usual), map }
+    }
+}

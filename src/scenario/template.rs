@@ -1,0 +1,358 @@
+//! Text with `${name}` in it, and the names it can be filled from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use crate::secret::{Mask, Secret};
+use crate::yaml::{Kind, Node};
+
+/// Text with holes. `$${` stands for `${` itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Hole(Hole),
+}
+
+/// A `${name}` or `${name:-default}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// A variable, a capture, `env.NAME`, `secret.NAME` or `service.NAME.PORT`.
+    pub name: String,
+    /// What stands there when the name has no value.
+    pub default: Option<String>,
+}
+
+/// A name that has no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` has no value")]
+pub struct Unset(pub String);
+
+impl Template {
+    /// Text without holes.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self(vec![Part::Text(text.into())])
+    }
+
+    /// Reads `text`.
+    ///
+    /// # Errors
+    /// When a hole is not closed or its name is malformed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            let (before, after) = rest.split_at(at);
+            if let Some(escaped) = before.strip_suffix('$') {
+                parts.push(Part::Text(format!("{escaped}${{")));
+                rest = &after[2..];
+                continue;
+            }
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            let close = after
+                .find('}')
+                .ok_or("`${` is not closed by `}`; write `$${` for the characters themselves")?;
+            let (name, default) = match after[2..close].split_once(":-") {
+                Some((name, default)) => (name, Some(default.to_owned())),
+                None => (&after[2..close], None),
+            };
+            if !is_name(name) {
+                return Err(format!(
+                    "`{name}` is not a name: letters, digits, `_`, `-` and `.`, a letter first"
+                ));
+            }
+            parts.push(Part::Hole(Hole { name: name.to_owned(), default }));
+            rest = &after[close + 1..];
+        }
+        if !rest.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The holes, in order.
+    pub fn holes(&self) -> impl Iterator<Item = &Hole> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Hole(hole) => Some(hole),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The text, where there is no hole in it.
+    #[must_use]
+    pub fn literal(&self) -> Option<String> {
+        self.0
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => Some(text.as_str()),
+                Part::Hole(_) => None,
+            })
+            .collect()
+    }
+
+    /// The text with every hole filled.
+    ///
+    /// # Errors
+    /// When a name has neither a value nor a default.
+    pub fn fill(&self, scope: &Scope) -> Result<String, Unset> {
+        self.0
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => Ok(text.clone()),
+                Part::Hole(hole) => Ok(match scope.look_up(hole)? {
+                    Value::String(text) => text,
+                    Value::Null => String::new(),
+                    other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                        other.to_string()
+                    }
+                }),
+            })
+            .collect()
+    }
+
+    /// The value: a single hole keeps the type of what fills it, anything else is text.
+    ///
+    /// # Errors
+    /// When a name has neither a value nor a default.
+    pub fn value(&self, scope: &Scope) -> Result<Value, Unset> {
+        match self.0.as_slice() {
+            [Part::Hole(hole)] => scope.look_up(hole),
+            _ => self.fill(scope).map(Value::from),
+        }
+    }
+}
+
+/// Whether `name` may stand in a hole.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(text),
+            Part::Hole(Hole { name, default: None }) => write!(f, "${{{name}}}"),
+            Part::Hole(Hole { name, default: Some(default) }) => write!(f, "${{{name}:-{default}}}"),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Template {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Template".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": ["string", "number", "boolean"], "description": "text, which may hold ${name}" })
+    }
+}
+
+/// A JSON value whose texts are templates.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// A value without holes.
+    Plain(Value),
+    /// Text with holes; a single hole keeps its type.
+    Text(Template),
+    /// A list.
+    List(Vec<Shape>),
+    /// An object.
+    Map(Vec<(String, Shape)>),
+}
+
+impl Shape {
+    /// The shape of a tree.
+    ///
+    /// # Errors
+    /// The node whose text is a malformed template, and why.
+    pub fn of(node: &Node) -> Result<Self, (&Node, String)> {
+        Ok(match &node.kind {
+            Kind::Null => Self::Plain(Value::Null),
+            Kind::Bool(value, _) => Self::Plain(Value::from(*value)),
+            Kind::Int(value, _) => Self::Plain(Value::from(*value)),
+            Kind::Float(value, _) => Self::Plain(Value::from(*value)),
+            Kind::Text(text) => Self::Text(Template::parse(text).map_err(|why| (node, why))?),
+            Kind::List(items) => Self::List(items.iter().map(Self::of).collect::<Result<_, _>>()?),
+            Kind::Map(entries) => Self::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| Ok((key.name.clone(), Self::of(value)?)))
+                    .collect::<Result<_, _>>()?,
+            ),
+        })
+    }
+
+    /// The value with every hole filled.
+    ///
+    /// # Errors
+    /// When a name has neither a value nor a default.
+    pub fn value(&self, scope: &Scope) -> Result<Value, Unset> {
+        Ok(match self {
+            Self::Plain(value) => value.clone(),
+            Self::Text(template) => template.value(scope)?,
+            Self::List(items) => items.iter().map(|item| item.value(scope)).collect::<Result<_, _>>()?,
+            Self::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), value.value(scope)?)))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The holes of every text in it.
+    pub fn holes(&self) -> Box<dyn Iterator<Item = &Hole> + '_> {
+        match self {
+            Self::Plain(_) => Box::new(std::iter::empty()),
+            Self::Text(template) => Box::new(template.holes()),
+            Self::List(items) => Box::new(items.iter().flat_map(Self::holes)),
+            Self::Map(entries) => Box::new(entries.iter().flat_map(|(_, value)| value.holes())),
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(value) => value.fmt(f),
+            Self::Text(template) => write!(f, "\"{template}\""),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Self::Map(entries) => {
+                let entries: Vec<_> =
+                    entries.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+                write!(f, "{{{}}}", entries.join(", "))
+            }
+        }
+    }
+}
+
+/// What names stand for while a scenario runs; every secret in it is known to the mask.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    values: BTreeMap<String, Value>,
+    mask: Mask,
+}
+
+impl Scope {
+    /// An empty scope that tells `mask` its secrets.
+    #[must_use]
+    pub fn new(mask: Mask) -> Self {
+        Self { values: BTreeMap::new(), mask }
+    }
+
+    /// Gives `name` a value.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.values.insert(name.into(), value.into());
+    }
+
+    /// Gives `name` a value that must not be seen, nor any text within it.
+    pub fn set_secret(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        let value = value.into();
+        self.hide(&value);
+        self.values.insert(name.into(), value);
+    }
+
+    /// The value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// The mask that knows this scope's secrets.
+    #[must_use]
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    fn hide(&self, value: &Value) {
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => self.mask.add(&Secret::new(number.to_string())),
+            Value::String(text) => self.mask.add(&Secret::new(text)),
+            Value::Array(items) => items.iter().for_each(|item| self.hide(item)),
+            Value::Object(entries) => entries.values().for_each(|item| self.hide(item)),
+        }
+    }
+
+    fn look_up(&self, hole: &Hole) -> Result<Value, Unset> {
+        match (self.values.get(&hole.name), &hole.default) {
+            (Some(value), _) => Ok(value.clone()),
+            (None, Some(default)) => Ok(Value::from(default.as_str())),
+            (None, None) => Err(Unset(hole.name.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn scope() -> Scope {
+        let mut scope = Scope::default();
+        scope.set("name", "ada");
+        scope.set("id", 7);
+        scope
+    }
+
+    #[rstest]
+    #[case::plain("hello", json!("hello"))]
+    #[case::in_text("hello ${name}!", json!("hello ada!"))]
+    #[case::alone_keeps_its_type("${id}", json!(7))]
+    #[case::in_text_becomes_text("n${id}", json!("n7"))]
+    #[case::default("${nobody:-me}", json!("me"))]
+    #[case::empty_default("${nobody:-}", json!(""))]
+    #[case::escaped("$${name}", json!("${name}"))]
+    #[case::dollar_alone("^v\\d$", json!("^v\\d$"))]
+    #[case::empty("", json!(""))]
+    fn a_template_fills(#[case] text: &str, #[case] value: Value) {
+        assert_eq!(Template::parse(text).unwrap().value(&scope()).unwrap(), value);
+    }
+
+    #[rstest]
+    #[case::open("${name", "`${` is not closed by `}`; write `$${` for the characters themselves")]
+    #[case::nameless("${}", "`` is not a name: letters, digits, `_`, `-` and `.`, a letter first")]
+    #[case::spaced("${a b}", "`a b` is not a name: letters, digits, `_`, `-` and `.`, a letter first")]
+    fn a_malformed_template_is_refused(#[case] text: &str, #[case] why: &str) {
+        assert_eq!(Template::parse(text).unwrap_err(), why);
+    }
+
+    #[test]
+    fn a_name_without_value_is_an_error() {
+        assert_eq!(Template::parse("${who}").unwrap().fill(&scope()), Err(Unset("who".into())));
+    }
+
+    proptest! {
+        #[test]
+        fn a_template_survives_printing(text in "[a-z$ ]{0,6}(\\$\\{[a-z]{1,4}(:-[a-z]{0,3})?\\}[a-z ]{0,4}){0,3}") {
+            if let (Ok(template), false) = (Template::parse(&text), text.contains("$${")) {
+                prop_assert_eq!(template.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = Template::parse(&text).map(|template| template.fill(&Scope::default()));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! YAML as a tree whose every node knows its place, and from the tree to the structs that mirror a file.
+
+mod read;
+mod tree;
+
+pub use self::read::{Entries, Json, read};
+pub use self::tree::{Key, Kind, Node, parse};
