@@ -26,3 +26,5 @@ pub mod statistics;
 pub mod gate;
 
 pub mod event;
+
+pub mod probe;

@@ -1,0 +1,254 @@
+//! A request, sent as it is, and all that came of it: every redirect is a hop with phases of its own.
+
+mod body;
+mod failure;
+mod head;
+mod meter;
+mod redirect;
+mod session;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use url::{Origin, Url};
+
+use self::head::take_userinfo;
+use self::session::{Failed, Session};
+use crate::probe::connect::{Deadline, Options, Trail};
+use crate::probe::cookies::Jar;
+use crate::sample::{Cause, Phases, Reason};
+use crate::units::Size;
+
+/// Bytes of an answer's head that are read before it is too large.
+pub const HEAD_LIMIT: usize = 64 << 10;
+
+/// Headers of an answer that are read before they are too many; the engine's own bound for HTTP/1.1.
+pub const HEADERS_LIMIT: usize = 100;
+
+/// What of a body is read if nothing else is said.
+pub const BODY_LIMIT: Size = Size(1 << 20);
+
+/// Origins a client keeps a connection to.
+const KEPT_LIMIT: usize = 16;
+
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// What TLS agrees on, HTTP/2 first; HTTP/1.1 in clear.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; in clear, from the first byte on.
+    Http2,
+}
+
+/// A request with every variable filled in.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Where to; a user and password in it become basic authorization.
+    pub url: Url,
+    /// Headers, over the ones added by default.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+    /// Which HTTP is spoken.
+    pub version: Version,
+    /// Redirects to follow; with zero, a redirect is the answer.
+    pub redirects: u8,
+    /// The most that is read of a body, on the wire and unpacked.
+    pub limit: Size,
+    /// Ask for gzip and unpack it.
+    pub decompress: bool,
+    /// How to connect. ALPN follows from `version`.
+    pub options: Options,
+}
+
+impl Request {
+    /// A request without headers or body, redirects not followed.
+    #[must_use]
+    pub fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            version: Version::Auto,
+            redirects: 0,
+            limit: BODY_LIMIT,
+            decompress: true,
+            options: Options::default(),
+        }
+    }
+
+    /// Turns a user and password in the url into the header they stand for.
+    fn adopt_userinfo(&mut self) {
+        if let Some(basic) = take_userinfo(&mut self.url) {
+            self.headers.entry(AUTHORIZATION).or_insert(basic);
+        }
+    }
+}
+
+/// A complete answer.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The version it was answered in.
+    pub version: http::Version,
+    /// Headers, as they came.
+    pub headers: HeaderMap,
+    /// The body, unpacked.
+    pub body: Bytes,
+    /// Headers that came after the body.
+    pub trailers: HeaderMap,
+    /// How much body came over the wire, still packed.
+    pub wire_size: Size,
+}
+
+/// One request within an exchange, and what it met.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// The method.
+    pub method: Method,
+    /// Where to, without user and password.
+    pub url: Url,
+    /// The address connected to, or tried last.
+    pub peer: Option<SocketAddr>,
+    /// Whether the connection stood before; it then has no phases of connecting.
+    pub reused: bool,
+    /// The version answered in.
+    pub version: Option<http::Version>,
+    /// The status, once a head came.
+    pub status: Option<StatusCode>,
+    /// How long each phase of this hop took; the phase that failed is among them.
+    pub phases: Phases,
+    /// The certificates the peer presented, leaf first, also when they were not accepted.
+    pub chain: Vec<CertificateDer<'static>>,
+}
+
+impl Hop {
+    fn new(request: &Request) -> Self {
+        Self {
+            method: request.method.clone(),
+            url: request.url.clone(),
+            peer: None,
+            reused: false,
+            version: None,
+            status: None,
+            phases: Phases::default(),
+            chain: Vec::new(),
+        }
+    }
+
+    fn follow(&mut self, trail: &Trail) {
+        self.phases = trail.phases;
+        self.peer = trail.peer;
+        self.chain.clone_from(&trail.chain);
+    }
+}
+
+/// All that came of a request.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// At least one; more if redirects were followed. The last one is the one of the result.
+    pub hops: Vec<Hop>,
+    /// The answer, or why there is none.
+    pub result: Result<Response, Cause>,
+}
+
+/// Sends `request` over connections of its own; cookies last as long as its redirects.
+pub async fn send(request: &Request, deadline: &Deadline) -> Exchange {
+    Client::default().send(request, deadline).await
+}
+
+/// What lasts from one request to the next: cookies, and connections if they are kept.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// The cookies received so far.
+    pub jar: Jar,
+    keep: bool,
+    kept: HashMap<Origin, Session>,
+}
+
+impl Client {
+    /// A client that keeps one connection per origin open between requests.
+    #[must_use]
+    pub fn keeping() -> Self {
+        Self { keep: true, ..Self::default() }
+    }
+
+    /// Sends `request` and follows its redirects, all before `deadline`.
+    pub async fn send(&mut self, request: &Request, deadline: &Deadline) -> Exchange {
+        let mut hops = Vec::new();
+        let result = self.travel(request.clone(), deadline, &mut hops).await;
+        Exchange { hops, result }
+    }
+
+    async fn travel(
+        &mut self,
+        mut request: Request,
+        deadline: &Deadline,
+        hops: &mut Vec<Hop>,
+    ) -> Result<Response, Cause> {
+        request.adopt_userinfo();
+        for _ in 0..=request.redirects {
+            let mut hop = Hop::new(&request);
+            let answered = self.hop(&request, deadline, &mut hop).await;
+            hops.push(hop);
+            let response = answered?;
+            self.jar.store(&request.url, &response.headers, Timestamp::now());
+            if request.redirects == 0 {
+                return Ok(response);
+            }
+            match redirect::target(&request.url, response.status, &response.headers)? {
+                Some(to) => redirect::follow(&mut request, response.status, to),
+                None => return Ok(response),
+            }
+        }
+        Err(Cause::new(Reason::Limit, format!("more than {} redirects", request.redirects)))
+    }
+
+    /// One request and its answer, over a kept connection if there is one that stands.
+    async fn hop(
+        &mut self,
+        request: &Request,
+        deadline: &Deadline,
+        hop: &mut Hop,
+    ) -> Result<Response, Cause> {
+        let origin = request.url.origin();
+        let extra = head::extra(request, &self.jar, self.keep, Timestamp::now());
+        if let Some(mut session) = self.kept.remove(&origin).filter(|session| session.fits(request))
+            && session.is_ready(deadline).await
+        {
+            session.reuse(hop);
+            match session.exchange(request, &extra, deadline, hop).await {
+                Ok(response) => return Ok(self.keep(origin, session, response)),
+                Err(Failed { cause, repeatable: false }) => return Err(cause),
+                // The peer may end a kept connection at any time: that is no failure of this request.
+                Err(Failed { repeatable: true, .. }) => *hop = Hop::new(request),
+            }
+        }
+        let mut session = Session::open(request, deadline, hop).await?;
+        let response =
+            session.exchange(request, &extra, deadline, hop).await.map_err(|failed| failed.cause)?;
+        Ok(self.keep(origin, session, response))
+    }
+
+    fn keep(&mut self, origin: Origin, session: Session, response: Response) -> Response {
+        if self.keep && session.is_settled() {
+            if self.kept.len() >= KEPT_LIMIT {
+                self.kept.clear();
+            }
+            self.kept.insert(origin, session);
+        }
+        response
+    }
+}

@@ -1,0 +1,6 @@
+//! One attempt against a target: what was sent, what came back, how long each phase took.
+
+pub mod connect;
+pub mod cookies;
+pub mod http;
+pub mod trust;

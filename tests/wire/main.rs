@@ -1,0 +1,7 @@
+//! What talks to a target, against targets that answer, refuse, stall and misbehave.
+#![cfg(test)]
+
+mod connect;
+mod hostile_http;
+mod http;
+mod peer;
