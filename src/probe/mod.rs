@@ -2,5 +2,8 @@
 
 pub mod connect;
 pub mod cookies;
+pub mod exchange;
 pub mod http;
+pub mod tcp;
 pub mod trust;
+pub mod websocket;

@@ -5,3 +5,5 @@ mod connect;
 mod hostile_http;
 mod http;
 mod peer;
+mod tcp;
+mod websocket;
