@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::peer::{Identity, closed_port, patient, serve, short};
 use firedrill::probe::connect::Options;
-use firedrill::probe::tcp::{Act, Check, Expect, LIMIT, Request, attempt};
+use firedrill::probe::tcp::{Act, Check, Expect, Request, attempt};
 use firedrill::sample::{Phase, Reason};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -15,7 +15,8 @@ fn request(at: SocketAddr, tls: bool) -> Request {
         Act::Closed,
     ];
     let to = format!("localhost:{}", at.port()).parse().unwrap();
-    Request { to, tls, options: Options { address: Some(at), ..Options::default() }, steps, limit: LIMIT }
+    let options = Options { address: Some(at), ..Options::default() };
+    Request { tls, options, ..Request::new(to, steps) }
 }
 
 async fn redis<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {

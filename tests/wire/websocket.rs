@@ -6,23 +6,16 @@ use std::time::{Duration, Instant};
 
 use crate::peer::{Identity, closed_port, patient, serve, short};
 use firedrill::probe::connect::Options;
-use firedrill::probe::websocket::{Act, Check, Frame, Limit, Receive, Request, attempt};
+use firedrill::probe::websocket::{Act, Check, Frame, Receive, Request, attempt};
 use firedrill::sample::{Phase, Reason};
 use futures_util::{SinkExt, StreamExt};
-use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 fn request(scheme: &str, at: SocketAddr, steps: Vec<Act>) -> Request {
-    Request {
-        url: format!("{scheme}://localhost:{}/prices", at.port()).parse().unwrap(),
-        headers: HeaderMap::new(),
-        subprotocols: Vec::new(),
-        options: Options { address: Some(at), ..Options::default() },
-        steps,
-        limit: Limit::default(),
-    }
+    let url = format!("{scheme}://localhost:{}/prices", at.port()).parse().unwrap();
+    Request { options: Options { address: Some(at), ..Options::default() }, ..Request::new(url, steps) }
 }
 
 fn conversation() -> Vec<Act> {

@@ -21,7 +21,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let to = "redis.test:6379".parse().unwrap();
-    let request = Request { to, tls: false, options: Options::default(), steps, limit: Size(100) };
+    let request = Request { limit: Size(100), ..Request::new(to, steps) };
     let (ours, theirs) = duplex(64);
     tokio::spawn(peer(theirs));
     speak(ours, &request, &Deadline::after(ms(10_000)), Exchange::after(&Trail::default())).await

@@ -27,6 +27,9 @@ const HEAD: Size = Size(64 << 10);
 /// The room for pongs beside the largest message: a peer that pings and never reads must not fill memory.
 const PONGS: usize = 64 << 10;
 
+/// What the upgrade says of its sender, unless the user says otherwise.
+const AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
+
 /// Asks for the upgrade and judges the answer; notes its phases, status and subprotocol in `exchange`.
 pub(super) async fn upgrade<S>(
     mut stream: S,
@@ -82,6 +85,7 @@ fn written(request: &Request, key: &HeaderValue, offered: &[&str]) -> Result<Vec
         ("Sec-WebSocket-Version", b"13"),
         ("Sec-WebSocket-Key", key.as_bytes()),
         ("Sec-WebSocket-Protocol", offered.as_bytes()),
+        ("User-Agent", AGENT.as_bytes()),
     ];
     let mut lines = vec![["GET ", target, " HTTP/1.1"].concat().into_bytes()];
     for (name, value) in usual {

@@ -244,6 +244,21 @@ async fn an_expected_close_is_seen(#[case] code: Option<u16>, #[case] bytes: &[u
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_of_the_peer_is_answered() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let exchange = with(vec![Act::Closed { code: Some(1001) }], |mut peer| async move {
+        peer.close(Some(CloseFrame { code: 1001.into(), reason: "".into() })).await.unwrap();
+        tell.send(peer.next().await.unwrap().unwrap()).unwrap();
+    })
+    .await;
+    assert_eq!(exchange.result, Ok(()));
+    assert_eq!(
+        told.await.unwrap(),
+        Message::Close(Some(CloseFrame { code: 1001.into(), reason: "".into() }))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_without_a_close_frame_is_1006() {
     let exchange = with(vec![Act::Closed { code: Some(1006) }], |peer| async { drop(peer) }).await;
     assert_eq!(exchange.result, Ok(()));

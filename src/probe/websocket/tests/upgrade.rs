@@ -37,7 +37,7 @@ async fn the_request_is_written_as_asked() {
     let (ours, mut theirs) = duplex(4096);
     let peer = tokio::spawn(async move { head(&mut theirs).await });
     speak(ours, &request, &Deadline::after(ms(10_000)), Exchange::default()).await;
-    insta::assert_snapshot!(peer.await.unwrap().replace('\r', ""), @r"
+    insta::assert_snapshot!(peer.await.unwrap().replace('\r', "").replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r"
     GET /prices?all=1 HTTP/1.1
     Host: other.test
     Connection: Upgrade
@@ -45,6 +45,7 @@ async fn the_request_is_written_as_asked() {
     Sec-WebSocket-Version: 13
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
     Sec-WebSocket-Protocol: v3, v2, v1
+    User-Agent: firedrill/VERSION
     authorization: Bearer t
     ");
 }

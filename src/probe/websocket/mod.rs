@@ -41,6 +41,21 @@ pub struct Request {
     pub limit: Limit,
 }
 
+impl Request {
+    /// A session without headers or subprotocols of its own.
+    #[must_use]
+    pub fn new(url: Url, steps: Vec<Act>) -> Self {
+        Self {
+            url,
+            headers: HeaderMap::new(),
+            subprotocols: Vec::new(),
+            options: Options::default(),
+            steps,
+            limit: Limit::default(),
+        }
+    }
+}
+
 /// One act of a session.
 #[derive(Debug, Clone)]
 pub enum Act {
@@ -198,10 +213,9 @@ impl Default for Exchange {
 
 /// Makes one attempt: connects, upgrades and takes the steps in order, until one fails or the deadline passes.
 pub async fn attempt(request: &Request, deadline: &Deadline) -> Exchange {
-    let secure = request.url.scheme() == "wss";
+    let secure = matches!(request.url.scheme(), "wss" | "https");
     let Some(to) = Authority::of(&request.url) else {
-        let cause =
-            Cause::new(Reason::Connect, format!("`{}` has no host and port to connect to", request.url));
+        let cause = Cause::new(Reason::Connect, "the url names no host and port to connect to");
         return Exchange { result: Err(cause.into()), ..Exchange::default() };
     };
     match connect::open(&to, secure, &request.options, deadline).await {

@@ -23,14 +23,9 @@ const fn ms(ms: u64) -> Duration {
 fn request(steps: Vec<Act>) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert("sec-websocket-key", KEY.parse().unwrap());
-    Request {
-        url: "ws://shop.test:8080/prices?all=1#top".parse().unwrap(),
-        headers,
-        subprotocols: Vec::new(),
-        options: Options::default(),
-        steps,
-        limit: Limit { message: Size(1000), frames: 500, bytes: Size(20_000) },
-    }
+    let limit = Limit { message: Size(1000), frames: 500, bytes: Size(20_000) };
+    let url = "ws://shop.test:8080/prices?all=1#top".parse().unwrap();
+    Request { headers, limit, ..Request::new(url, steps) }
 }
 
 /// Ten seconds of a paused clock with a peer that has the other end of the connection.

@@ -37,6 +37,14 @@ pub struct Request {
     pub limit: Size,
 }
 
+impl Request {
+    /// A session in clear.
+    #[must_use]
+    pub fn new(to: Authority, steps: Vec<Act>) -> Self {
+        Self { to, tls: false, options: Options::default(), steps, limit: LIMIT }
+    }
+}
+
 /// One act of a session.
 #[derive(Debug, Clone)]
 pub enum Act {
