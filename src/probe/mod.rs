@@ -1,9 +1,15 @@
 //! One attempt against a target: what was sent, what came back, how long each phase took.
 
+mod answer;
+pub mod attempt;
 pub mod connect;
 pub mod cookies;
 pub mod exchange;
+mod health;
 pub mod http;
+mod metrics;
+mod request;
+mod talk;
 pub mod tcp;
 pub mod trust;
 pub mod websocket;

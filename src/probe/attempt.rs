@@ -1,0 +1,207 @@
+//! One attempt of a step: what is asked, what was wrong with the answer, what was seen and kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::connect::Deadline;
+use super::http::{Client, Exchange};
+use super::{answer, health, metrics, request, talk};
+use crate::event::{Evidence, Failure, Hop};
+use crate::finding::{Drawing, Severity, excerpts};
+use crate::sample::{Cause, Reason};
+use crate::scenario::http::Http;
+use crate::scenario::step::{Does, Step};
+use crate::scenario::template::{Scope, Unset};
+use crate::source::{Place, Sources};
+
+/// What a scenario's attempts share: cookies, and the authorities that its files name.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Connections and cookies.
+    pub client: Client,
+    /// Certificates by the name of the file they came from.
+    pub authorities: Arc<BTreeMap<String, Arc<[CertificateDer<'static>]>>>,
+}
+
+/// What one attempt gave.
+#[derive(Debug)]
+pub struct Attempt {
+    /// From its beginning to its end.
+    pub took: Duration,
+    /// What was wrong; nothing when it passed.
+    pub breaches: Vec<Breach>,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// What was kept: name, value, whether it must not be seen.
+    pub captured: Vec<(String, Value, bool)>,
+}
+
+/// One thing that was wrong, and the place in the user's file that wanted it otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The one reason, for counting.
+    pub reason: Reason,
+    /// What was wanted is written here.
+    pub place: Place,
+    /// What was wrong: `status is 503, not 200`.
+    pub title: String,
+    /// Said under the caret.
+    pub label: String,
+    /// What was received, where that helps.
+    pub help: Option<String>,
+}
+
+impl Breach {
+    /// A breach of what stands at `place`.
+    pub fn new(reason: Reason, place: Place, title: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { reason, place, title: title.into(), label: label.into(), help: None }
+    }
+
+    /// No complete answer came to what stands at `place`.
+    #[must_use]
+    pub fn lost(cause: Cause, place: Place) -> Self {
+        Self::new(cause.reason, place, cause.message, cause.reason.to_string())
+    }
+
+    /// Says what was received.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// The breach with the text it points at.
+    #[must_use]
+    pub fn draw(&self, sources: &Sources) -> Failure {
+        let labels = std::iter::once((self.place, self.label.as_str(), true));
+        let drawing = Drawing {
+            severity: Severity::Error,
+            code: None,
+            title: self.title.clone(),
+            excerpts: excerpts(labels, sources),
+            help: self.help.clone(),
+        };
+        Failure { reason: self.reason, drawing }
+    }
+}
+
+/// Makes one attempt of a step that probes.
+///
+/// # Errors
+/// When a name that the step needs has no value.
+pub async fn attempt(step: &Step, scope: &Scope, session: &mut Session) -> Result<Attempt, Unset> {
+    let began = Instant::now();
+    let deadline = Deadline::after(step.timeout);
+    let mut seen = match &step.does {
+        Does::Http(http) => {
+            let exchange = send(http, scope, session, &deadline).await?;
+            let mut seen = Seen::of(&exchange, http);
+            if let Some(response) = seen.response(exchange, http.url.place) {
+                seen.breaches.extend(answer::breaches(&step.expect, &response, http.url.place, scope));
+                answer::capture(&step.captures, &response, &mut seen);
+            }
+            seen
+        }
+        Does::Health(wanted) => {
+            let exchange = send(&wanted.request, scope, session, &deadline).await?;
+            let mut seen = Seen::of(&exchange, &wanted.request);
+            if let Some(response) = seen.response(exchange, wanted.request.url.place) {
+                health::judge(wanted, &response, &mut seen);
+                seen.breaches.extend(answer::further_breaches(&step.expect, &response, scope));
+                answer::capture(&step.captures, &response, &mut seen);
+            }
+            seen
+        }
+        Does::Metrics(wanted) => {
+            let exchange = send(&wanted.request, scope, session, &deadline).await?;
+            let mut seen = Seen::of(&exchange, &wanted.request);
+            if let Some(response) = seen.response(exchange, wanted.request.url.place) {
+                let unexpected = answer::breaches(&step.expect, &response, wanted.request.url.place, scope);
+                if unexpected.is_empty() {
+                    metrics::judge(wanted, &response, scope, &mut seen);
+                }
+                seen.breaches.extend(unexpected);
+                answer::capture(&step.captures, &response, &mut seen);
+            }
+            seen
+        }
+        Does::WebSocket(wanted) => talk::websocket(wanted, &step.captures, scope, session, &deadline).await?,
+        Does::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
+        Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => Seen::default(),
+    };
+    let took = began.elapsed();
+    let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();
+    seen.breaches.extend(answer::late(&step.expect, took, &phases, scope));
+    let Seen { breaches, evidence, captured } = seen;
+    Ok(Attempt { took, breaches, evidence, captured })
+}
+
+async fn send(
+    http: &Http,
+    scope: &Scope,
+    session: &mut Session,
+    deadline: &Deadline,
+) -> Result<Exchange, Unset> {
+    Ok(match request::fill(http, scope, &session.authorities)? {
+        Ok(request) => session.client.send(&request, deadline).await,
+        Err(cause) => Exchange { hops: Vec::new(), result: Err(cause) },
+    })
+}
+
+/// What an attempt has seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) breaches: Vec<Breach>,
+    pub(super) evidence: Evidence,
+    pub(super) captured: Vec<(String, Value, bool)>,
+}
+
+/// How much of a body is kept as evidence, in bytes.
+const BODY_KEPT: usize = 2048;
+
+/// How many headers are kept as evidence.
+const HEADERS_KEPT: usize = 32;
+
+impl Seen {
+    /// The hops of an exchange, and what is worth keeping of its answer.
+    fn of(exchange: &Exchange, http: &Http) -> Self {
+        let hops = exchange.hops.iter().map(|hop| Hop {
+            method: hop.method.to_string(),
+            url: hop.url.to_string(),
+            peer: hop.peer.map(|peer| peer.to_string()),
+            version: hop.version.map(|version| format!("{version:?}")),
+            status: hop.status.map(|status| status.as_u16()),
+            phases: hop.phases,
+        });
+        let mut evidence = Evidence { hops: hops.collect(), ..Evidence::default() };
+        if let Ok(response) = &exchange.result {
+            let headers = response.headers.iter().take(HEADERS_KEPT);
+            evidence.headers = headers
+                .map(|(name, value)| {
+                    (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
+                .collect();
+            evidence.body_size = u64::try_from(response.body.len()).ok();
+            if !response.body.is_empty() && http.method != http::Method::HEAD {
+                evidence.body = Some(beginning(&response.body));
+            }
+        }
+        Self { evidence, ..Self::default() }
+    }
+
+    /// The answer, or else the breach that there was none.
+    fn response(&mut self, exchange: Exchange, place: Place) -> Option<super::http::Response> {
+        exchange.result.map_err(|cause| self.breaches.push(Breach::lost(cause, place))).ok()
+    }
+}
+
+/// The beginning of a body, as text.
+pub(super) fn beginning(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(BODY_KEPT)]);
+    if body.len() > BODY_KEPT { format!("{text}…") } else { text.into_owned() }
+}

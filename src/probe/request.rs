@@ -1,0 +1,157 @@
+//! From a request as a file describes it to one that can be sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use rustls::pki_types::CertificateDer;
+use url::Url;
+
+use super::connect::{Options, TlsOptions};
+use super::http::{Request, Version};
+use crate::sample::{Cause, Reason};
+use crate::scenario::http::{self as written, Auth, Body, Http, Tls};
+use crate::scenario::template::{Scope, Template, Unset};
+use crate::source::At;
+
+/// Certificates by the name of the file they came from.
+pub(super) type Authorities = BTreeMap<String, Arc<[CertificateDer<'static>]>>;
+
+/// Fills every hole of a request.
+///
+/// # Errors
+/// When a name has no value; inside, when what came of filling cannot be sent.
+pub(super) fn fill(
+    http: &Http,
+    scope: &Scope,
+    authorities: &Authorities,
+) -> Result<Result<Request, Cause>, Unset> {
+    let mut url = match address(&http.url, &["http", "https"], scope)? {
+        Ok(url) => url,
+        Err(cause) => return Ok(Err(cause)),
+    };
+    if !http.query.is_empty() {
+        let mut query = url.query_pairs_mut();
+        for (name, value) in &http.query {
+            query.append_pair(name, &value.fill(scope)?);
+        }
+    }
+    let mut headers = HeaderMap::new();
+    let body = body(&http.body, scope, &mut headers)?;
+    if let Err(cause) = authorize(http.auth.as_ref(), scope, &mut headers)? {
+        return Ok(Err(cause));
+    }
+    if let Err(cause) = add_headers(&http.headers, scope, &mut headers)? {
+        return Ok(Err(cause));
+    }
+    let options = Options { tls: tls(&http.tls, scope, authorities)?, ..Options::default() };
+    let version = match http.version {
+        None => Version::Auto,
+        Some(written::Version::Http1) => Version::Http1,
+        Some(written::Version::Http2) => Version::Http2,
+    };
+    Ok(Ok(Request {
+        headers,
+        body,
+        version,
+        redirects: http.redirects,
+        limit: http.limit,
+        decompress: http.compression,
+        options,
+        ..Request::new(http.method.clone(), url)
+    }))
+}
+
+/// A filled address.
+pub(super) fn address(
+    template: &At<Template>,
+    schemes: &[&str],
+    scope: &Scope,
+) -> Result<Result<Url, Cause>, Unset> {
+    let text = template.fill(scope)?;
+    Ok(match Url::parse(&text) {
+        Ok(url) if url.host().is_some() && schemes.contains(&url.scheme()) => Ok(url),
+        Ok(_) => {
+            let message =
+                format!("`{text}` is not an address that begins with `{}://`", schemes.join("://` or `"));
+            Err(Cause::new(Reason::Policy, message))
+        }
+        Err(error) => Err(Cause::new(Reason::Policy, format!("`{text}` is not an address: {error}"))),
+    })
+}
+
+fn body(body: &Body, scope: &Scope, headers: &mut HeaderMap) -> Result<Bytes, Unset> {
+    let (content, kind) = match body {
+        Body::Empty => return Ok(Bytes::new()),
+        Body::Text(text) => (text.fill(scope)?, "text/plain; charset=utf-8"),
+        Body::Json(shape) => (shape.value.value(scope)?.to_string(), "application/json"),
+        Body::Form(fields) => {
+            let mut form = url::form_urlencoded::Serializer::new(String::new());
+            for (name, value) in fields {
+                form.append_pair(name, &value.fill(scope)?);
+            }
+            (form.finish(), "application/x-www-form-urlencoded")
+        }
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(Bytes::from(content))
+}
+
+/// Adds who asks.
+pub(super) fn authorize(
+    auth: Option<&Auth>,
+    scope: &Scope,
+    headers: &mut HeaderMap,
+) -> Result<Result<(), Cause>, Unset> {
+    let value = match auth {
+        None => return Ok(Ok(())),
+        Some(Auth::Bearer(token)) => format!("Bearer {}", token.fill(scope)?),
+        Some(Auth::Basic(user, password)) => {
+            let pair = format!("{}:{}", user.fill(scope)?, password.fill(scope)?);
+            let encoded = base64::engine::general_purpose::STANDARD.encode(&pair);
+            scope.mask().add(&crate::secret::Secret::new(encoded.as_str()));
+            format!("Basic {encoded}")
+        }
+    };
+    Ok(header_value("authorization", &value).map(|mut value| {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }))
+}
+
+/// Adds headers, over those that are there.
+pub(super) fn add_headers(
+    written: &[(HeaderName, At<Template>)],
+    scope: &Scope,
+    headers: &mut HeaderMap,
+) -> Result<Result<(), Cause>, Unset> {
+    for (name, value) in written {
+        match header_value(name.as_str(), &value.fill(scope)?) {
+            Ok(value) => headers.insert(name, value),
+            Err(cause) => return Ok(Err(cause)),
+        };
+    }
+    Ok(Ok(()))
+}
+
+fn header_value(name: &str, value: &str) -> Result<HeaderValue, Cause> {
+    HeaderValue::from_str(value).map_err(|_| {
+        Cause::new(
+            Reason::Policy,
+            format!("the value of header `{name}` holds characters that no header may hold"),
+        )
+    })
+}
+
+/// How TLS is spoken.
+pub(super) fn tls(written: &Tls, scope: &Scope, authorities: &Authorities) -> Result<TlsOptions, Unset> {
+    let server_name = written.server_name.as_ref().map(|name| name.fill(scope)).transpose()?;
+    Ok(TlsOptions {
+        ca: written.ca.as_ref().and_then(|file| authorities.get(&file.value).cloned()),
+        server_name,
+        skip_verify: written.skip_verify,
+        alpn: Vec::new(),
+    })
+}
