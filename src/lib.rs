@@ -5,6 +5,8 @@
 
 pub mod units;
 
+pub mod exposition;
+
 pub mod sample;
 
 pub mod source;
