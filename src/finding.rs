@@ -72,6 +72,14 @@ codes! {
     FileType = "file/type", Error;
     /// A value that does not read: a malformed duration, rate, pattern or word.
     FileValue = "file/value", Error;
+    /// A route, a WebSocket or a message of a stand-in that does not make sense.
+    ProfileRoute = "profile/route", Error;
+    /// A path of a stand-in that two things want to answer.
+    ProfileTaken = "profile/taken", Error;
+    /// A metric family of a stand-in that Prometheus would refuse, or whose type and movement disagree.
+    ProfileMetric = "profile/metric", Error;
+    /// Quantiles of a stand-in that no distribution has.
+    ProfileSpread = "profile/spread", Error;
 }
 
 impl fmt::Display for Code {
