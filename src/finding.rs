@@ -100,6 +100,14 @@ codes! {
     EnvironmentMissing = "environment/missing", Error;
     /// A secret that neither the environment nor the secrets file has.
     SecretMissing = "secret/missing", Error;
+    /// A route, a WebSocket or a message of a stand-in that does not make sense.
+    ProfileRoute = "profile/route", Error;
+    /// A path of a stand-in that two things want to answer.
+    ProfileTaken = "profile/taken", Error;
+    /// A metric family of a stand-in that Prometheus would refuse, or whose type and movement disagree.
+    ProfileMetric = "profile/metric", Error;
+    /// Quantiles of a stand-in that no distribution has.
+    ProfileSpread = "profile/spread", Error;
 }
 
 impl fmt::Display for Code {
