@@ -115,6 +115,8 @@ pub enum Event {
         attempts: u32,
         /// From its start to its end.
         took: Nanos,
+        /// Why it was skipped, or why its measurement cannot be relied on.
+        note: Option<String>,
     },
     /// An objective was judged.
     Judged {
@@ -172,6 +174,8 @@ pub enum Outcome {
     Flaky,
     /// An expectation was not met, or the target did not answer.
     Failed,
+    /// The harness itself was too slow for what it measured to count.
+    Unreliable,
     /// Its condition did not hold, or a step before it failed.
     Skipped,
 }

@@ -17,7 +17,11 @@ pub mod yaml;
 
 pub mod secret;
 
+pub mod slo;
+
 pub mod scenario;
+
+pub mod plan;
 
 pub mod sli;
 
@@ -27,4 +31,16 @@ pub mod gate;
 
 pub mod event;
 
+pub mod report;
+
 pub mod probe;
+
+pub mod load;
+
+pub mod simulate;
+
+pub mod run;
+
+pub mod exit;
+
+pub mod cli;

@@ -125,6 +125,10 @@ pub enum Answer {
 impl ExpectWritten {
     /// Checks what was written at `place` for a step of kind `kind`.
     pub fn check(self, answer: Answer, kind: &str, place: Place, findings: &mut Findings) -> Expect {
+        if self.says_nothing() {
+            let finding = Finding::new(Code::ScenarioExpectation, place, "nothing is expected here");
+            findings.add(finding.help("leave `expect` out, or say what is expected: `{ status: 200 }`"));
+        }
         let expect = Expect {
             status: self.status.and_then(|json| statuses(&json.0, findings)),
             latency: wanted(self.latency, Domain::Time, findings),
@@ -144,11 +148,15 @@ impl ExpectWritten {
                 findings.add(Finding::new(Code::ScenarioExpectation, at, title));
             }
         }
-        if expect.places().is_empty() {
-            let finding = Finding::new(Code::ScenarioExpectation, place, "nothing is expected here");
-            findings.add(finding.help("leave `expect` out, or say what is expected: `{ status: 200 }`"));
-        }
         expect
+    }
+}
+
+impl ExpectWritten {
+    fn says_nothing(&self) -> bool {
+        let single = [&self.status, &self.latency, &self.body, &self.size];
+        let several = [&self.phases, &self.headers, &self.json];
+        single.iter().all(|one| one.is_none()) && several.iter().all(|entries| entries.0.is_empty())
     }
 }
 

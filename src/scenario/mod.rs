@@ -23,7 +23,7 @@ use self::template::Shape;
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
 use crate::units::Span;
-use crate::yaml::{Entries, Json, Node, read};
+use crate::yaml::{Entries, Json, Node, Partial, read_partly};
 
 /// A scenario file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -99,14 +99,17 @@ pub struct Fragment {
     pub steps: Vec<Step>,
 }
 
-/// Reads and checks a scenario.
+/// Reads and checks a scenario; `None` where there is an error of shape.
 pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
-    let written: ScenarioWritten = read(node).map_err(|all| findings.extend(all)).ok()?;
-    if written.steps.is_empty() && written.background.is_empty() {
+    let Partial { value, findings: misshapen } = read_partly::<ScenarioWritten>(node);
+    let whole = misshapen.is_empty();
+    findings.extend(misshapen);
+    let written = value?;
+    if whole && written.steps.is_empty() && written.background.is_empty() {
         let finding = Finding::new(Code::ScenarioStep, written.scenario.place, "the scenario does nothing");
         findings.add(finding.help("add `steps`"));
     }
-    Some(Scenario {
+    let scenario = Scenario {
         name: written.scenario,
         about: written.about,
         labels: written.labels,
@@ -116,13 +119,18 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
         every: written.every.map(|at| at.value),
         background: check_steps(written.background, findings),
         steps: check_steps(written.steps, findings),
-    })
+    };
+    whole.then_some(scenario)
 }
 
-/// Reads and checks a fragment.
+/// Reads and checks a fragment; `None` where there is an error of shape.
 pub fn check_fragment(node: &Node, findings: &mut Findings) -> Option<Fragment> {
-    let written: FragmentWritten = read(node).map_err(|all| findings.extend(all)).ok()?;
-    Some(Fragment { name: written.fragment, steps: check_steps(written.steps, findings) })
+    let Partial { value, findings: misshapen } = read_partly::<FragmentWritten>(node);
+    let whole = misshapen.is_empty();
+    findings.extend(misshapen);
+    let written = value?;
+    let fragment = Fragment { name: written.fragment, steps: check_steps(written.steps, findings) };
+    whole.then_some(fragment)
 }
 
 fn check_steps(written: Vec<At<StepWritten>>, findings: &mut Findings) -> Vec<Step> {

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::exchange::{Tcp, TcpWritten, WebSocket, WebSocketWritten};
-use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
+use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, Origin, check_captures, wanted};
 use super::health::{Health, HealthWritten, State};
-use super::http::{Http, HttpWritten};
+use super::http::{Http, HttpWritten, Tls};
 use super::load::{Load, LoadWritten};
 use super::metrics::{Metrics, MetricsWritten};
 use super::predicate::{Domain, Predicate};
@@ -218,6 +218,20 @@ impl Does {
         }
     }
 
+    /// How TLS is spoken, where something is connected to.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Health(health) => Some(&health.request.tls),
+            Self::Http(http) => Some(&http.tls),
+            Self::WebSocket(socket) => Some(&socket.tls),
+            Self::Tcp(tcp) => tcp.tls.as_ref(),
+            Self::Metrics(metrics) => Some(&metrics.request.tls),
+            Self::Load(load) => Some(&load.request.tls),
+            Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+        }
+    }
+
     /// Every hole, with its place.
     #[must_use]
     pub fn holes(&self) -> Box<dyn Iterator<Item = (&Hole, Place)> + '_> {
@@ -259,6 +273,13 @@ impl StepWritten {
         if let Some(first) = captures.first().filter(|_| matches!(does.answer(), Answer::None)) {
             let title = format!("a `{}` step has no answer to capture from", does.kind());
             findings.add(Finding::new(Code::ScenarioCapture, first.name.place, title));
+        }
+        let message = matches!(does, Does::WebSocket(_) | Does::Tcp(_));
+        for capture in captures.iter().filter(|_| message) {
+            if matches!(capture.from, Origin::Header(_) | Origin::Cookie(_)) {
+                let title = format!("a `{}` step captures from messages, which have no headers", does.kind());
+                findings.add(Finding::new(Code::ScenarioCapture, capture.place, title));
+            }
         }
         let patience = patience(self.retry, self.within, &does, findings)?;
         let when = self.when.into_iter().filter_map(|(text, json)| {

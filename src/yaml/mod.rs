@@ -3,5 +3,5 @@
 mod read;
 mod tree;
 
-pub use self::read::{Entries, Json, read};
+pub use self::read::{Entries, Json, Partial, read, read_partly};
 pub use self::tree::{Key, Kind, Node, parse};

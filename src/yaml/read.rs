@@ -52,18 +52,37 @@ impl<T> IntoIterator for Entries<T> {
     }
 }
 
+/// What could be read of a node.
+#[derive(Debug)]
+pub struct Partial<T> {
+    /// The value. Where there are findings, the list items they stand in are left out of it, so that the rest
+    /// can be checked further; it is not to be acted on.
+    pub value: Option<T>,
+    /// All that was wrong: unknown and missing keys, wrong types, malformed values.
+    pub findings: Vec<Finding>,
+}
+
 /// Reads `node` as a `T`.
 ///
 /// # Errors
 /// All findings: unknown and missing keys, wrong types, malformed values.
 pub fn read<T: DeserializeOwned>(node: &Node) -> Result<T, Vec<Finding>> {
+    match read_partly(node) {
+        Partial { value: Some(value), findings } if findings.is_empty() => Ok(value),
+        Partial { findings, .. } => Err(findings),
+    }
+}
+
+/// Reads what can be read of `node` as a `T`.
+#[must_use]
+pub fn read_partly<T: DeserializeOwned>(node: &Node) -> Partial<T> {
     let notes = Notes::default();
     loop {
         let error = match T::deserialize(Reader { node, notes: &notes }) {
-            Ok(value) => {
-                let findings = notes.into_findings();
-                return if findings.is_empty() { Ok(value) } else { Err(findings) };
+            Ok(value) if notes.findings.borrow().is_empty() => {
+                return Partial { value: Some(value), findings: Vec::new() };
             }
+            Ok(_) => break,
             Err(error) => error,
         };
         let place = error.place.unwrap_or(node.place);
@@ -73,9 +92,12 @@ pub fn read<T: DeserializeOwned>(node: &Node) -> Result<T, Vec<Finding>> {
         }
         let fresh = notes.set_aside(place);
         if !fresh || place == node.place || notes.full() {
-            return Err(notes.into_findings());
+            break;
         }
     }
+    notes.without_broken_items.set(true);
+    let value = T::deserialize(Reader { node, notes: &notes }).ok();
+    Partial { value, findings: notes.into_findings() }
 }
 
 /// What was learnt so far.
@@ -83,6 +105,8 @@ pub fn read<T: DeserializeOwned>(node: &Node) -> Result<T, Vec<Finding>> {
 struct Notes {
     findings: RefCell<BTreeMap<(Place, Code), Finding>>,
     aside: RefCell<Vec<Place>>,
+    /// In the last reading, list items with a finding in them are left out.
+    without_broken_items: Cell<bool>,
 }
 
 impl Notes {
@@ -96,6 +120,14 @@ impl Notes {
 
     fn is_aside(&self, place: Place) -> bool {
         self.aside.borrow().contains(&place)
+    }
+
+    /// Whether a list item is left out.
+    fn skips(&self, item: Place) -> bool {
+        let holds = |inner: &Place| item.start <= inner.start && inner.end <= item.end;
+        self.is_aside(item)
+            || (self.without_broken_items.get()
+                && self.findings.borrow().keys().any(|(place, _)| holds(place)))
     }
 
     fn set_aside_within(&self, outer: Place) -> bool {
@@ -183,7 +215,9 @@ impl<'n> Reader<'n> {
     /// The entries of a map that have not been set aside.
     fn entries(self, wanted: &str) -> Result<MapEntries<'n>, Error> {
         match &self.node.kind {
-            Kind::Map(entries) => Ok(MapEntries { rest: entries.iter(), value: None, reader: self }),
+            Kind::Map(entries) => {
+                Ok(MapEntries { rest: entries.iter(), value: None, known: &[], reader: self })
+            }
             Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::List(_) => {
                 Err(self.wrong(wanted))
             }
@@ -204,6 +238,24 @@ impl<'n> Reader<'n> {
             });
         }
     }
+}
+
+/// Reads whole numbers, and says which range was wanted.
+macro_rules! whole_numbers {
+    ($($method:ident: $number:ty),* $(,)?) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match &self.node.kind {
+                Kind::Int(value, _) if <$number>::try_from(*value).is_ok() => self.deserialize_any(visitor),
+                Kind::Int(_, text) => {
+                    let title = format!("{text} is not between {} and {}", <$number>::MIN, <$number>::MAX);
+                    Err(<Error as de::Error>::custom(title).at(self.node.place))
+                }
+                Kind::Null | Kind::Bool(..) | Kind::Float(..) | Kind::Text(_) | Kind::List(_) | Kind::Map(_) => {
+                    Err(self.wrong("a whole number"))
+                }
+            }
+        }
+    )*};
 }
 
 impl<'de> Deserializer<'de> for Reader<'_> {
@@ -259,6 +311,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, Error> {
         let entries = self.entries(&format!("a map with keys like `{}`", fields.first().unwrap_or(&"")))?;
         self.note_unknown_keys(fields);
+        let entries = MapEntries { known: fields, ..entries };
         visitor.visit_map(entries).map_err(|error| error.at(self.node.place))
     }
 
@@ -306,8 +359,22 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         }
     }
 
+    whole_numbers! {
+        deserialize_u8: u8, deserialize_u16: u16, deserialize_u32: u32, deserialize_u64: u64,
+        deserialize_i8: i8, deserialize_i16: i16, deserialize_i32: i32, deserialize_i64: i64,
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.kind {
+            Kind::Int(..) | Kind::Float(..) => self.deserialize_any(visitor),
+            Kind::Null | Kind::Bool(..) | Kind::Text(_) | Kind::List(_) | Kind::Map(_) => {
+                Err(self.wrong("a number"))
+            }
+        }
+    }
+
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
+        i128 u128 f32 char bytes byte_buf unit unit_struct tuple
         tuple_struct identifier
     }
 }
@@ -323,7 +390,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let notes = self.reader.notes;
-        let Some(node) = self.rest.find(|node| !notes.is_aside(node.place)) else { return Ok(None) };
+        let Some(node) = self.rest.find(|node| !notes.skips(node.place)) else { return Ok(None) };
         seed.deserialize(self.reader.child(node)).map(Some).map_err(|error| error.at(node.place))
     }
 }
@@ -332,6 +399,8 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 struct MapEntries<'n> {
     rest: std::slice::Iter<'n, (Key, Node)>,
     value: Option<&'n Node>,
+    /// The keys of a struct; others were noted and are passed over. Every key, where there is none.
+    known: &'static [&'static str],
     reader: Reader<'n>,
 }
 
@@ -340,7 +409,10 @@ impl<'de> de::MapAccess<'de> for MapEntries<'_> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let notes = self.reader.notes;
-        let next = self.rest.find(|(key, value)| !notes.is_aside(value.place) && !notes.is_aside(key.place));
+        let known = |key: &Key| self.known.is_empty() || self.known.contains(&key.name.as_str());
+        let next = self
+            .rest
+            .find(|(key, value)| known(key) && !notes.is_aside(value.place) && !notes.is_aside(key.place));
         let Some((key, value)) = next else { return Ok(None) };
         self.value = Some(value);
         let name = Node { place: key.place, kind: Kind::Text(key.name.clone()) };

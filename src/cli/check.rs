@@ -1,0 +1,73 @@
+//! `firedrill check`: every problem in files, without running anything.
+
+use std::io::Write as _;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{Colour, Input, count, draw};
+use crate::exit::Exit;
+use crate::finding::{Drawing, Severity};
+use crate::plan::Reading;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    input: Input,
+
+    /// How to print findings
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
+    format: Format,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Drawn in their files, on standard error
+    Text,
+    /// One JSON document on standard output
+    Json,
+}
+
+/// What `check --format json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// How many are errors.
+    errors: usize,
+    /// How many are warnings.
+    warnings: usize,
+    /// All of them, in reading order.
+    findings: Vec<Drawing>,
+}
+
+pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
+    let reading = arguments.input.read();
+    let of = |severity| reading.findings.iter().filter(|finding| finding.code.severity() == severity).count();
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    match arguments.format {
+        Format::Text => {
+            draw(&reading, colour)?;
+            writeln!(std::io::stdout(), "{}", summary(&reading, errors, warnings))?;
+        }
+        Format::Json => {
+            let findings = reading.findings.iter().map(|finding| finding.draw(&reading.sources)).collect();
+            let mut out = std::io::stdout().lock();
+            serde_json::to_writer_pretty(&mut out, &Report { errors, warnings, findings })?;
+            writeln!(out)?;
+        }
+    }
+    Ok(if errors > 0 { Exit::Usage } else { Exit::Pass })
+}
+
+/// `ok: 2 scenarios, 1 stack`, or how many problems there are.
+fn summary(reading: &Reading, errors: usize, warnings: usize) -> String {
+    let files: Vec<_> = reading.counts.iter().map(|(kind, number)| count(*number, &format!("{} file", kind.name()))).collect();
+    let files = if files.is_empty() { "no file of ours".to_owned() } else { files.join(", ") };
+    match (errors, warnings) {
+        (0, 0) => format!("ok: {files}"),
+        (0, _) => format!("ok with {}: {files}", count(warnings, "warning")),
+        (_, 0) => format!("{} in {files}", count(errors, "error")),
+        (..) => format!("{} and {} in {files}", count(errors, "error"), count(warnings, "warning")),
+    }
+}

@@ -1,0 +1,179 @@
+//! The words of the command line.
+
+mod check;
+mod plan;
+mod run;
+mod schema;
+mod simulate;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+use crate::finding::{Code, Finding, Findings};
+use crate::plan::{Reading, Surroundings};
+use crate::source::Sources;
+use crate::yaml::{self, Entries};
+
+/// Rehearse outages: probe, load, judge against SLOs.
+#[derive(Debug, Parser)]
+#[command(name = "firedrill", version, max_term_width = 100, after_help = AFTER)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, help_heading = "Output")]
+    color: Colour,
+}
+
+const AFTER: &str = "\
+Exit codes: 0 pass, 1 fail, 2 usage or an invalid file, 3 inconclusive, 4 could not measure.
+
+  firedrill run scenarios/quickstart.yaml     run a scenario
+  firedrill check scenarios/ slos/            read files without running anything";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run scenarios and judge them
+    Run(run::Arguments),
+    /// Read files and report every problem in them; nothing is run
+    Check(check::Arguments),
+    /// Show what a run would do, without doing it
+    Plan(plan::Arguments),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::Arguments),
+    /// Serve a stand-in from its profile until stopped
+    Simulate(simulate::Arguments),
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Colour {
+    fn wanted(self, stream: &impl std::io::IsTerminal) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        }
+    }
+}
+
+/// What several verbs read.
+#[derive(Debug, Args)]
+struct Input {
+    /// Files, and folders that are searched for files
+    #[arg(required = true, value_name = "PATH", help_heading = "Input")]
+    paths: Vec<PathBuf>,
+
+    /// A YAML file of secrets, NAME: value; the environment goes before it
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    secrets: Option<PathBuf>,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// When standard output or error cannot be written.
+    pub fn execute(self) -> std::io::Result<Exit> {
+        match self.verb {
+            Verb::Run(arguments) => run::execute(&arguments, self.color),
+            Verb::Check(arguments) => check::execute(&arguments, self.color),
+            Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Schema(arguments) => schema::execute(&arguments),
+            Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
+        }
+    }
+}
+
+impl Input {
+    /// Reads everything that is named.
+    fn read(&self) -> Reading {
+        let mut surroundings = Surroundings { environment: environment(), ..Surroundings::default() };
+        if let Some(path) = &self.secrets {
+            match secrets(path) {
+                Ok(secrets) => surroundings.secrets = secrets,
+                Err((sources, findings)) => {
+                    return Reading { sources, findings, counts: BTreeMap::new(), plan: None };
+                }
+            }
+        }
+        crate::plan::read(&self.paths, &surroundings)
+    }
+}
+
+/// The environment; what is not text has no place in a scenario.
+fn environment() -> BTreeMap<String, String> {
+    let text = |text: std::ffi::OsString| text.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+/// Reads a secrets file.
+fn secrets(path: &Path) -> Result<BTreeMap<String, String>, (Sources, Vec<Finding>)> {
+    let mut sources = Sources::default();
+    let mut findings = Findings::default();
+    let (id, broken) = match sources.open(path) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let place = sources.add(path, "").place(0, 0);
+            findings.add(Finding::new(Code::FileUnreadable, place, format!("the secrets file cannot be read: {error}")));
+            return Err((sources, findings.in_reading_order()));
+        }
+    };
+    if let Some(at) = broken {
+        findings.add(Finding::new(Code::YamlEncoding, id.place(at, at), "the file is not UTF-8"));
+        return Err((sources, findings.in_reading_order()));
+    }
+    let read = yaml::parse(id, &sources.file(id).text).and_then(|documents| match documents.first() {
+        Some(document) => yaml::read::<Entries<String>>(document),
+        None => Ok(Entries::default()),
+    });
+    match read {
+        Ok(entries) => Ok(entries.into_iter().map(|(name, value)| (name.value, value)).collect()),
+        // A drawing would show the lines around a mistake, and those are secrets.
+        Err(all) => {
+            let title = |finding: &Finding| format!("the secrets file has a mistake ({}) in line {}", finding.code, sources.position(finding.place).line);
+            for finding in &all {
+                findings.add(Finding::new(finding.code, id.place(0, 0), title(finding)));
+            }
+            let path = sources.file(id).path.clone();
+            let mut blank = Sources::default();
+            blank.add(path, "");
+            Err((blank, findings.in_reading_order()))
+        }
+    }
+}
+
+/// Draws findings to standard error.
+fn draw(reading: &Reading, colour: Colour) -> std::io::Result<()> {
+    let mut out = std::io::stderr().lock();
+    let colour = colour.wanted(&out);
+    for finding in &reading.findings {
+        writeln!(out, "{}\n", finding.draw(&reading.sources).render(colour))?;
+    }
+    Ok(())
+}
+
+/// A current-thread runtime does for everything but load; one more worker keeps it apart.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// `1 step`, `2 steps`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

@@ -1,0 +1,294 @@
+//! The files of a run: found, told apart by their first keys, and each read once.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use crate::finding::{Code, Finding, Findings};
+use crate::scenario::profile::{self, Profile};
+use crate::scenario::stack::{self, Stack};
+use crate::scenario::{self, Fragment, Scenario};
+use crate::slo::{self, Document};
+use crate::source::{FileId, Place, Sources};
+use crate::yaml::{self, Node};
+
+/// The most files that a folder is searched for.
+const MOST_FILES: usize = 20_000;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Steps and what is expected of them.
+    Scenario,
+    /// Steps that scenarios use.
+    Fragment,
+    /// What is started for a run.
+    Stack,
+    /// A stand-in.
+    Profile,
+    /// OpenSLO documents.
+    Slo,
+}
+
+impl Kind {
+    /// What a message calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scenario => "scenario",
+            Self::Fragment => "fragment",
+            Self::Stack => "stack",
+            Self::Profile => "stand-in",
+            Self::Slo => "OpenSLO",
+        }
+    }
+}
+
+/// What a document is, by the key that says so.
+#[must_use]
+pub fn kind_of(node: &Node) -> Option<Kind> {
+    let has = |key| node.get(key).is_some();
+    let openslo =
+        |node: &Node| node.get("apiVersion").and_then(Node::scalar).is_some_and(|v| v.starts_with("openslo"));
+    let listed = match &node.kind {
+        yaml::Kind::List(items) => items.first().is_some_and(openslo),
+        yaml::Kind::Null
+        | yaml::Kind::Bool(..)
+        | yaml::Kind::Int(..)
+        | yaml::Kind::Float(..)
+        | yaml::Kind::Text(_)
+        | yaml::Kind::Map(_) => openslo(node),
+    };
+    match () {
+        () if has("scenario") => Some(Kind::Scenario),
+        () if has("fragment") => Some(Kind::Fragment),
+        () if has("stack") => Some(Kind::Stack),
+        () if has("stand-in") => Some(Kind::Profile),
+        () if listed => Some(Kind::Slo),
+        () => None,
+    }
+}
+
+/// A path beside the file that names it, without `.` and, where it can be told, `..`.
+pub(super) fn beside(file: &Path, named: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for part in file.parent().unwrap_or(Path::new("")).join(named).components() {
+        match part {
+            Component::ParentDir if matches!(path.components().next_back(), Some(Component::Normal(_))) => {
+                path.pop();
+            }
+            Component::CurDir => {}
+            Component::ParentDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => {
+                path.push(part);
+            }
+        }
+    }
+    path
+}
+
+/// What a file turned out to be.
+#[derive(Debug, Clone)]
+enum Checked {
+    Scenario(Scenario),
+    Fragment(Fragment),
+    Stack(Stack),
+    Profile(Profile),
+    Slo(Vec<Document>),
+    /// Of a known kind, with errors.
+    Broken(Kind),
+    /// Not read, or of no known kind.
+    Foreign,
+}
+
+/// Every file met so far.
+#[derive(Debug, Default)]
+pub(super) struct Library {
+    pub(super) sources: Sources,
+    files: BTreeMap<PathBuf, Checked>,
+    /// Files that stand in a folder the user named, and need not be ours.
+    by_chance: Vec<PathBuf>,
+}
+
+impl Library {
+    /// The files that `paths` name; folders are searched for YAML, in the order of names.
+    pub(super) fn find(&mut self, paths: &[PathBuf], findings: &mut Findings) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for path in paths {
+            let path = beside(Path::new(""), &path.to_string_lossy());
+            let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+            if path.is_dir() {
+                let before = found.len();
+                self.search(&path, &mut found, findings);
+                self.by_chance.extend_from_slice(&found[before..]);
+                if found.len() == before {
+                    let place = self.nowhere(&path);
+                    findings.add(Finding::new(
+                        Code::FileUnreadable,
+                        place,
+                        "there is no YAML file in this folder",
+                    ));
+                }
+            } else {
+                found.push(path);
+            }
+        }
+        found.dedup();
+        found
+    }
+
+    fn search(&mut self, folder: &Path, found: &mut Vec<PathBuf>, findings: &mut Findings) {
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                let place = self.nowhere(folder);
+                findings.add(Finding::new(
+                    Code::FileUnreadable,
+                    place,
+                    format!("the folder cannot be read: {error}"),
+                ));
+                return;
+            }
+        };
+        let mut entries: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        entries.sort();
+        for path in entries {
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if hidden || found.len() >= MOST_FILES {
+                continue;
+            }
+            // A link to a folder may lead back here.
+            if path.is_dir() && !path.is_symlink() {
+                self.search(&path, found, findings);
+            } else if path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// A place for findings about what could not be read.
+    fn nowhere(&mut self, path: &Path) -> Place {
+        let id = self.sources.find(path).unwrap_or_else(|| self.sources.add(path, ""));
+        id.place(0, 0)
+    }
+
+    /// Reads and checks a file that the user named; `None` where there is nothing to check in it.
+    pub(super) fn check(&mut self, path: &Path, findings: &mut Findings) -> Option<Kind> {
+        if !self.files.contains_key(path) {
+            let chance = self.by_chance.iter().any(|known| known == path);
+            let checked = self.read(path, None, chance, findings);
+            self.files.insert(path.to_owned(), checked);
+        }
+        self.kind(path)
+    }
+
+    /// Reads and checks a file that another file names at `from`, as a `wanted`.
+    pub(super) fn refer(
+        &mut self,
+        path: &Path,
+        wanted: Kind,
+        from: Place,
+        findings: &mut Findings,
+    ) -> Option<()> {
+        if !self.files.contains_key(path) {
+            let checked = self.read(path, Some(from), false, findings);
+            self.files.insert(path.to_owned(), checked);
+        }
+        match self.kind(path) {
+            Some(kind) if kind == wanted => Some(()),
+            Some(kind) => {
+                let title = format!("`{}` is a {}, not a {}", path.display(), kind.name(), wanted.name());
+                findings.add(Finding::new(Code::FileKind, from, title));
+                None
+            }
+            None => None,
+        }
+    }
+
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        match self.files.get(path)? {
+            Checked::Scenario(_) => Some(Kind::Scenario),
+            Checked::Fragment(_) => Some(Kind::Fragment),
+            Checked::Stack(_) => Some(Kind::Stack),
+            Checked::Profile(_) => Some(Kind::Profile),
+            Checked::Slo(_) => Some(Kind::Slo),
+            Checked::Broken(kind) => Some(*kind),
+            Checked::Foreign => None,
+        }
+    }
+
+    fn read(&mut self, path: &Path, from: Option<Place>, chance: bool, findings: &mut Findings) -> Checked {
+        let (id, broken) = match self.sources.open(path) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let place = from.unwrap_or_else(|| self.nowhere(path));
+                let title = format!("`{}` cannot be read: {error}", path.display());
+                findings.add(Finding::new(Code::FileUnreadable, place, title));
+                return Checked::Foreign;
+            }
+        };
+        if let Some(at) = broken {
+            let finding = Finding::new(Code::YamlEncoding, id.place(at, at), "the file is not UTF-8");
+            findings.add(finding.label("the first byte that is not"));
+            return Checked::Foreign;
+        }
+        let documents = match yaml::parse(id, &self.sources.file(id).text) {
+            Ok(documents) => documents,
+            Err(all) => {
+                findings.extend(all);
+                return Checked::Foreign;
+            }
+        };
+        Self::tell_apart(id, &documents, chance, findings)
+    }
+
+    fn tell_apart(id: FileId, documents: &[Node], chance: bool, findings: &mut Findings) -> Checked {
+        let Some(kind) = documents.first().and_then(kind_of) else {
+            if !chance {
+                let place = documents.first().map_or(id.place(0, 0), |node| node.place);
+                let finding = Finding::new(Code::FileKind, place, "this is no file that firedrill knows");
+                let known = "its first key is `scenario`, `fragment`, `stack`, `stand-in`, or `apiVersion: openslo/v1`";
+                findings.add(finding.help(known));
+            }
+            return Checked::Foreign;
+        };
+        if let (true, Some(second)) = (kind != Kind::Slo, documents.get(1)) {
+            let title = format!("a {} file holds one document", kind.name());
+            findings.add(Finding::new(Code::FileKind, second.place, title).label("a second begins here"));
+        }
+        let first = &documents[0];
+        let checked = match kind {
+            Kind::Scenario => scenario::check(first, findings).map(Checked::Scenario),
+            Kind::Fragment => scenario::check_fragment(first, findings).map(Checked::Fragment),
+            Kind::Stack => stack::check(first, findings).map(Checked::Stack),
+            Kind::Profile => {
+                profile::check(first).map_err(|all| findings.extend(all)).ok().map(Checked::Profile)
+            }
+            Kind::Slo => Some(Checked::Slo(slo::check(documents, findings))),
+        };
+        checked.unwrap_or(Checked::Broken(kind))
+    }
+
+    pub(super) fn scenario(&self, path: &Path) -> Option<Scenario> {
+        let Checked::Scenario(scenario) = self.files.get(path)? else { return None };
+        Some(scenario.clone())
+    }
+
+    pub(super) fn fragment(&self, path: &Path) -> Option<Fragment> {
+        let Checked::Fragment(fragment) = self.files.get(path)? else { return None };
+        Some(fragment.clone())
+    }
+
+    pub(super) fn stack(&self, path: &Path) -> Option<Stack> {
+        let Checked::Stack(stack) = self.files.get(path)? else { return None };
+        Some(stack.clone())
+    }
+
+    pub(super) fn profile(&self, path: &Path) -> Option<Profile> {
+        let Checked::Profile(profile) = self.files.get(path)? else { return None };
+        Some(profile.clone())
+    }
+
+    pub(super) fn documents(&self, path: &Path) -> Vec<Document> {
+        let Some(Checked::Slo(documents)) = self.files.get(path) else { return Vec::new() };
+        documents.clone()
+    }
+}

@@ -1,0 +1,240 @@
+//! All files of a run, read, checked and resolved against one another; nothing is started yet.
+
+mod files;
+mod names;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use self::files::Library;
+pub use self::files::{Kind, kind_of};
+use crate::finding::{Code, Finding, Findings};
+use crate::scenario::profile::Profile;
+use crate::scenario::stack::Service;
+use crate::scenario::step::{Does, Step};
+use crate::scenario::template::{Scope, Shape};
+use crate::scenario::{Fragment, Scenario};
+use crate::secret::Mask;
+use crate::slo::Slo;
+use crate::source::{At, Place, Sources};
+
+/// Fragments may use fragments, this deep.
+const DEEPEST_USE: usize = 32;
+
+/// What the world around the files gives: environment variables and secrets.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// The secrets file; the environment goes before it.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// Everything a run needs to know, resolved.
+#[derive(Debug)]
+pub struct Plan {
+    /// Every scenario, in the order its file was named.
+    pub scenarios: Vec<Planned>,
+    /// The secrets met so far.
+    pub mask: Mask,
+}
+
+/// A scenario with everything it names.
+#[derive(Debug)]
+pub struct Planned {
+    /// The file it is written in.
+    pub file: PathBuf,
+    /// The scenario; fragments are put in place of the steps that use them.
+    pub scenario: Scenario,
+    /// Its variables in an order in which each needs only those before it.
+    pub vars: Vec<(String, Shape)>,
+    /// The objectives that are judged.
+    pub slos: Vec<Slo>,
+    /// What is started for it.
+    pub services: Vec<(Service, Profile)>,
+    /// Environment variables and secrets it names, and nothing else yet.
+    pub scope: Scope,
+    /// The text of each certificate file it names, by the name it is given there.
+    pub authorities: BTreeMap<String, Vec<u8>>,
+}
+
+/// What came of reading files.
+#[derive(Debug)]
+pub struct Reading {
+    /// Every file that was read.
+    pub sources: Sources,
+    /// What was found, in reading order.
+    pub findings: Vec<Finding>,
+    /// How many files were checked, by kind.
+    pub counts: BTreeMap<Kind, usize>,
+    /// The plan, unless a finding is an error.
+    pub plan: Option<Plan>,
+}
+
+/// Reads files and folders and plans every scenario among them. All findings of all files come back at once.
+#[must_use]
+pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
+    let mut library = Library::default();
+    let mut findings = Findings::default();
+    let named = library.find(paths, &mut findings);
+    let mask = Mask::default();
+    let mut scenarios = Vec::new();
+    let mut counts = BTreeMap::new();
+    for path in named {
+        let Some(kind) = library.check(&path, &mut findings) else { continue };
+        *counts.entry(kind).or_default() += 1;
+        if let Some(scenario) = library.scenario(&path) {
+            let mut planner = Planner { library: &mut library, findings: &mut findings, surroundings };
+            scenarios.push(planner.plan(&path, scenario, &mask));
+        }
+    }
+    refuse_same_names(&scenarios, &mut findings);
+    let plan = (!findings.any_error()).then_some(Plan { scenarios, mask });
+    Reading { sources: library.sources, findings: findings.in_reading_order(), counts, plan }
+}
+
+/// Reads a single stand-in's profile.
+///
+/// # Errors
+/// All findings, and the file to draw them in.
+pub fn read_profile(path: &Path) -> Result<Profile, (Sources, Vec<Finding>)> {
+    let mut library = Library::default();
+    let mut findings = Findings::default();
+    library.check(path, &mut findings);
+    match library.profile(path) {
+        Some(profile) if !findings.any_error() => Ok(profile),
+        _ => {
+            if let (false, Some((id, _))) = (findings.any_error(), library.sources.iter().next()) {
+                let title = "this is no stand-in's profile: its first key is `stand-in`";
+                findings.add(Finding::new(Code::FileKind, id.place(0, 0), title));
+            }
+            Err((library.sources, findings.in_reading_order()))
+        }
+    }
+}
+
+/// Resolves what one scenario names.
+struct Planner<'a> {
+    library: &'a mut Library,
+    findings: &'a mut Findings,
+    surroundings: &'a Surroundings,
+}
+
+impl Planner<'_> {
+    fn plan(&mut self, path: &Path, mut scenario: Scenario, mask: &Mask) -> Planned {
+        let steps = std::mem::take(&mut scenario.steps);
+        scenario.steps = self.inline(path, steps, &mut vec![path.to_owned()]);
+        let background = std::mem::take(&mut scenario.background);
+        scenario.background = self.inline(path, background, &mut vec![path.to_owned()]);
+        let services = self.services(path, &scenario);
+        let slos = self.slos(path, &scenario);
+        let authorities = self.authorities(path, &scenario);
+        let known = services.iter().flat_map(|(service, _)| service.variables()).collect();
+        let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);
+        let vars = names::in_order(&scenario.vars, self.findings);
+        names::check_slis(&scenario, &slos, self.findings);
+        Planned { file: path.to_owned(), scenario, vars, slos, services, scope, authorities }
+    }
+
+    /// Puts the steps of fragments in place of the steps that use them.
+    fn inline(&mut self, path: &Path, steps: Vec<Step>, within: &mut Vec<PathBuf>) -> Vec<Step> {
+        let mut inlined = Vec::new();
+        for mut step in steps {
+            let Does::Use(uses) = step.does else {
+                inlined.push(step);
+                continue;
+            };
+            let Some((file, fragment)) = self.fragment(path, &uses.file, within) else { continue };
+            step.does = Does::Set(uses.with);
+            let prefix = step.name.clone();
+            let when = step.when.clone();
+            inlined.push(step);
+            within.push(file.clone());
+            for mut inner in self.inline(&file, fragment.steps, within) {
+                inner.name = format!("{prefix} / {}", inner.name);
+                inner.when.splice(0..0, when.iter().cloned());
+                inlined.push(inner);
+            }
+            within.pop();
+        }
+        inlined
+    }
+
+    fn fragment(
+        &mut self,
+        from: &Path,
+        file: &At<String>,
+        within: &[PathBuf],
+    ) -> Option<(PathBuf, Fragment)> {
+        let path = files::beside(from, file);
+        if let Some(at) = within.iter().position(|outer| *outer == path) {
+            let chain: Vec<_> = within[at..].iter().chain([&path]).map(|p| p.display().to_string()).collect();
+            let title = format!("fragments use one another: {}", chain.join(" uses "));
+            self.findings.add(Finding::new(Code::UseCycle, file.place, title));
+            return None;
+        }
+        if within.len() >= DEEPEST_USE {
+            let title = format!("fragments use fragments more than {DEEPEST_USE} deep");
+            self.findings.add(Finding::new(Code::UseCycle, file.place, title));
+            return None;
+        }
+        self.library.refer(&path, Kind::Fragment, file.place, self.findings)?;
+        let fragment = self.library.fragment(&path)?;
+        Some((path, fragment))
+    }
+
+    fn services(&mut self, path: &Path, scenario: &Scenario) -> Vec<(Service, Profile)> {
+        let Some(named) = &scenario.stack else { return Vec::new() };
+        let path = files::beside(path, named);
+        if self.library.refer(&path, Kind::Stack, named.place, self.findings).is_none() {
+            return Vec::new();
+        }
+        let Some(stack) = self.library.stack(&path) else { return Vec::new() };
+        let services = stack.services.into_iter().filter_map(|service| {
+            let file = files::beside(&path, &service.profile);
+            self.library.refer(&file, Kind::Profile, service.profile.place, self.findings)?;
+            let profile = self.library.profile(&file)?;
+            Some((service, profile))
+        });
+        services.collect()
+    }
+
+    fn slos(&mut self, path: &Path, scenario: &Scenario) -> Vec<Slo> {
+        let mut documents = Vec::new();
+        for named in &scenario.slos {
+            let file = files::beside(path, named);
+            if self.library.refer(&file, Kind::Slo, named.place, self.findings).is_some() {
+                documents.extend(self.library.documents(&file));
+            }
+        }
+        crate::slo::resolve(&documents, self.findings)
+    }
+
+    fn authorities(&mut self, path: &Path, scenario: &Scenario) -> BTreeMap<String, Vec<u8>> {
+        let mut authorities = BTreeMap::new();
+        for named in names::authority_files(scenario) {
+            match std::fs::read(files::beside(path, named)) {
+                Ok(pem) => {
+                    authorities.insert(named.value.clone(), pem);
+                }
+                Err(error) => self.findings.add(unreadable(named, &error)),
+            }
+        }
+        authorities
+    }
+}
+
+fn unreadable(named: &At<String>, error: &std::io::Error) -> Finding {
+    Finding::new(Code::FileUnreadable, named.place, format!("`{}` cannot be read: {error}", named.value))
+}
+
+fn refuse_same_names(scenarios: &[Planned], findings: &mut Findings) {
+    let mut names: BTreeMap<&str, Place> = BTreeMap::new();
+    for Planned { scenario, .. } in scenarios {
+        if let Some(first) = names.insert(&scenario.name, scenario.name.place) {
+            let title = format!("two scenarios are called `{}`", scenario.name);
+            let finding = Finding::new(Code::ScenarioDuplicateName, scenario.name.place, title);
+            findings.add(finding.also(first, "the first is here"));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Names that files use: every `${…}` has a value by the time it is needed, every SLI a reader.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Surroundings;
+use crate::finding::{Code, Finding, Findings, nearest};
+use crate::scenario::Scenario;
+use crate::scenario::step::Does;
+use crate::scenario::template::{Hole, Scope, Shape};
+use crate::secret::Mask;
+use crate::slo::Slo;
+use crate::source::{At, Place};
+
+/// Checks every hole of a scenario, and gathers what the surroundings give to it.
+pub(super) fn check(
+    scenario: &Scenario,
+    services: BTreeSet<String>,
+    surroundings: &Surroundings,
+    mask: &Mask,
+    findings: &mut Findings,
+) -> Scope {
+    let mut names = Names { known: services, surroundings, scope: Scope::new(mask.clone()), findings };
+    let vars = scenario.vars.iter().map(|(name, _)| name.value.clone());
+    names.known.extend(vars);
+    for (_, shape) in &scenario.vars {
+        shape.holes().for_each(|hole| names.need(hole, shape.place));
+    }
+    for step in &scenario.background {
+        step.holes().for_each(|(hole, place)| names.need(hole, place));
+    }
+    for step in &scenario.steps {
+        step.holes().for_each(|(hole, place)| names.need(hole, place));
+        names.known.extend(step.captures.iter().map(|capture| capture.name.value.clone()));
+        if let Does::Set(vars) = &step.does {
+            names.known.extend(vars.iter().map(|(name, _)| name.value.clone()));
+        }
+    }
+    names.scope
+}
+
+/// What is known so far.
+struct Names<'a> {
+    known: BTreeSet<String>,
+    surroundings: &'a Surroundings,
+    scope: Scope,
+    findings: &'a mut Findings,
+}
+
+impl Names<'_> {
+    /// Notes that `hole` needs a value at `place`.
+    fn need(&mut self, hole: &Hole, place: Place) {
+        let Surroundings { environment, secrets } = self.surroundings;
+        let name = hole.name.as_str();
+        if let Some(variable) = name.strip_prefix("env.") {
+            match environment.get(variable) {
+                Some(value) => self.scope.set(name, value.as_str()),
+                None if hole.default.is_some() => {}
+                None => {
+                    let title = format!("the environment has no `{variable}`");
+                    let finding = Finding::new(Code::EnvironmentMissing, place, title);
+                    self.findings.add(finding.help(format!("set it, or write `${{{name}:-default}}`")));
+                }
+            }
+        } else if let Some(secret) = name.strip_prefix("secret.") {
+            if let Some(value) = environment.get(secret).or_else(|| secrets.get(secret)) {
+                self.scope.set_secret(name, value.as_str());
+            } else {
+                let title = format!("neither the environment nor the secrets file has `{secret}`");
+                let finding = Finding::new(Code::SecretMissing, place, title);
+                self.findings
+                    .add(finding.help("set the environment variable, or name a file with `--secrets`"));
+            }
+        } else if !self.known.contains(name) && hole.default.is_none() {
+            let finding =
+                Finding::new(Code::ScenarioUnknownVariable, place, format!("`{name}` has no value here"));
+            self.findings.add(match nearest(name, self.known.iter().map(String::as_str)) {
+                Some(meant) => finding.label(format!("did you mean `{meant}`?")),
+                None if name.starts_with("service.") => finding
+                    .help("a stack's services are `${service.NAME.http}`; name the stack with `stack:`"),
+                None => finding.help("a variable, a capture of an earlier step, `env.NAME` or `secret.NAME`"),
+            });
+        }
+    }
+}
+
+/// The variables in an order in which each needs only those before it.
+pub(super) fn in_order(vars: &[(At<String>, At<Shape>)], findings: &mut Findings) -> Vec<(String, Shape)> {
+    let mut rest: Vec<_> = vars.iter().collect();
+    let mut ordered: Vec<(String, Shape)> = Vec::new();
+    while !rest.is_empty() {
+        let waiting: BTreeSet<&str> = rest.iter().map(|(name, _)| name.value.as_str()).collect();
+        let needs = |shape: &Shape| shape.holes().any(|hole| waiting.contains(hole.name.as_str()));
+        let (ready, blocked): (Vec<_>, Vec<_>) = rest.iter().copied().partition(|(_, shape)| !needs(shape));
+        if ready.is_empty() {
+            let (name, shape) = blocked[0];
+            let finding =
+                Finding::new(Code::ScenarioVariableCycle, shape.place, format!("`{name}` needs itself"));
+            let others =
+                blocked[1..].iter().map(|(name, shape)| (shape.place, format!("by way of `{name}`")));
+            findings.add(others.fold(finding, |finding, (place, text)| finding.also(place, text)));
+            return ordered;
+        }
+        ordered.extend(ready.into_iter().map(|(name, shape)| (name.value.clone(), shape.value.clone())));
+        rest = blocked;
+    }
+    ordered
+}
+
+/// Warns of SLIs that nothing feeds or nothing reads.
+pub(super) fn check_slis(scenario: &Scenario, slos: &[Slo], findings: &mut Findings) {
+    let steps = || scenario.background.iter().chain(&scenario.steps);
+    let fed: BTreeMap<&str, Place> =
+        steps().filter_map(|step| step.sli.as_ref()).map(|sli| (sli.value.as_str(), sli.place)).collect();
+    let read: BTreeMap<&str, Place> =
+        slos.iter().flat_map(Slo::slis).map(|sli| (sli.value.as_str(), sli.place)).collect();
+    for (sli, place) in &fed {
+        if !read.contains_key(sli) {
+            let finding =
+                Finding::new(Code::ScenarioSli, *place, format!("no objective reads the SLI `{sli}`"));
+            findings.add(match nearest(sli, read.keys().copied()) {
+                Some(meant) => finding.label(format!("did you mean `{meant}`?")),
+                None => finding.help("name the file of an SLO that reads it under `slos`"),
+            });
+        }
+    }
+    for (sli, place) in &read {
+        if !fed.contains_key(sli) {
+            let title = format!("no step of `{}` feeds the SLI `{sli}`", scenario.name);
+            let finding = Finding::new(Code::ScenarioSli, *place, title);
+            findings.add(match nearest(sli, fed.keys().copied()) {
+                Some(meant) => finding.label(format!("did you mean `{meant}`?")),
+                None => finding.help(format!("add `sli: {sli}` to the steps that it counts")),
+            });
+        }
+    }
+}
+
+/// The certificate files that steps name.
+pub(super) fn authority_files(scenario: &Scenario) -> impl Iterator<Item = &At<String>> {
+    let steps = scenario.background.iter().chain(&scenario.steps);
+    steps.filter_map(|step| step.does.tls()?.ca.as_ref())
+}

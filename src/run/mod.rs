@@ -1,0 +1,195 @@
+//! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
+
+mod fire;
+mod judge;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::walk::Walker;
+use crate::event::{Conclusion, Event, Sender};
+use crate::plan::{Plan, Planned};
+use crate::probe::connect::certificates;
+use crate::sli::Sli;
+use crate::source::Sources;
+
+/// What a run needs besides its plan.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tells this run from others.
+    pub id: String,
+    /// When it started, RFC 3339.
+    pub started: String,
+    /// Makes what is random repeatable.
+    pub seed: u64,
+}
+
+/// Runs every scenario of a plan, one after another, and says how the worst of them ended.
+///
+/// Once `stop` is cancelled, no further step begins, load ends early, and what was measured is still judged.
+pub async fn run(plan: &Plan, sources: Arc<Sources>, options: &Options, sender: &Sender, stop: &CancellationToken) -> Conclusion {
+    let began = Instant::now();
+    sender.send(Event::RunStarted {
+        run: options.id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: options.started.clone(),
+    });
+    let mut conclusion = Conclusion::Pass;
+    for planned in &plan.scenarios {
+        if stop.is_cancelled() {
+            break;
+        }
+        let rehearsal = Rehearsal { planned, sources: &sources, sender, stop, seed: options.seed };
+        conclusion = conclusion.max(rehearsal.run().await);
+    }
+    let interrupted = stop.is_cancelled();
+    if interrupted {
+        conclusion = conclusion.max(Conclusion::Inconclusive);
+    }
+    sender.send(Event::RunEnded { conclusion, took: began.elapsed().into(), interrupted });
+    conclusion
+}
+
+/// The SLIs of a scenario, fed by steps that run side by side.
+#[derive(Debug, Clone)]
+struct Slis {
+    /// Times that an objective compares with, by SLI.
+    limits: Arc<BTreeMap<String, Vec<Duration>>>,
+    folded: Arc<Mutex<BTreeMap<String, Sli>>>,
+}
+
+impl Slis {
+    fn new(limits: BTreeMap<String, Vec<Duration>>) -> Self {
+        Self { limits: Arc::new(limits), folded: Arc::default() }
+    }
+
+    /// An empty SLI that counts exactly what the objectives on `name` will ask.
+    fn empty(&self, name: &str) -> Sli {
+        Sli::watching(self.limits.get(name).map_or(&[], Vec::as_slice))
+    }
+
+    /// Adds to the SLI of that name.
+    fn fold(&self, name: &str, samples: &Sli) {
+        let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
+        folded.entry(name.to_owned()).or_insert_with(|| self.empty(name)).merge(samples);
+    }
+
+    /// The SLI of that name, as far as it was fed.
+    fn get(&self, name: &str) -> Sli {
+        let folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
+        folded.get(name).cloned().unwrap_or_else(|| self.empty(name))
+    }
+}
+
+/// One scenario, run once.
+struct Rehearsal<'a> {
+    planned: &'a Planned,
+    sources: &'a Arc<Sources>,
+    sender: &'a Sender,
+    stop: &'a CancellationToken,
+    seed: u64,
+}
+
+impl Rehearsal<'_> {
+    async fn run(&self) -> Conclusion {
+        let began = Instant::now();
+        let Planned { scenario, file, .. } = self.planned;
+        self.sender.send(Event::ScenarioStarted {
+            scenario: scenario.name.value.clone(),
+            file: file.display().to_string(),
+            about: scenario.about.clone(),
+            labels: scenario.labels.clone(),
+        });
+        let conclusion = match self.start().await {
+            Err(why) => {
+                self.sender.send(Event::NotMeasured { scenario: scenario.name.value.clone(), why });
+                Conclusion::NotMeasured
+            }
+            Ok((stand_ins, walker)) => {
+                let conclusion = self.walk(walker).await;
+                for stand_in in stand_ins {
+                    stand_in.stop().await;
+                }
+                conclusion
+            }
+        };
+        let name = scenario.name.value.clone();
+        self.sender.send(Event::ScenarioEnded { scenario: name, conclusion, took: began.elapsed().into() });
+        conclusion
+    }
+
+    /// Starts the stack, and gives every variable its value.
+    async fn start(&self) -> Result<(Vec<crate::simulate::StandIn>, Walker), String> {
+        let Planned { scenario, vars, services, scope, authorities, slos, .. } = self.planned;
+        let mut scope = scope.clone();
+        let mut stand_ins = Vec::new();
+        for (service, profile) in services {
+            let began = Instant::now();
+            let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+            let stand_in = crate::simulate::start(profile, listen, self.seed)
+                .await
+                .map_err(|error| format!("the stand-in `{}` does not start: {error}", service.name))?;
+            let address = stand_in.address().to_string();
+            service.variables().into_iter().for_each(|name| scope.set(name, address.as_str()));
+            self.sender.send(Event::ServiceReady {
+                scenario: scenario.name.value.clone(),
+                service: service.name.value.clone(),
+                address,
+                took: began.elapsed().into(),
+            });
+            stand_ins.push(stand_in);
+        }
+        for (name, shape) in vars {
+            let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
+            scope.set(name, value);
+        }
+        let read = |(name, pem): (&String, &Vec<u8>)| -> Result<(String, Arc<[CertificateDer<'static>]>), String> {
+            let parsed = certificates(pem).map_err(|error| format!("`{name}` holds no certificate: {error}"))?;
+            Ok((name.clone(), parsed))
+        };
+        let authorities: BTreeMap<_, _> = authorities.iter().map(read).collect::<Result<_, _>>()?;
+        let walker = Walker {
+            scenario: scenario.name.value.clone(),
+            sources: Arc::clone(self.sources),
+            sender: self.sender.clone(),
+            stop: self.stop.clone(),
+            scope,
+            session: walk::session(authorities),
+            slis: Slis::new(judge::limits(slos)),
+        };
+        Ok((stand_ins, walker))
+    }
+
+    /// Background and steps, then the objectives.
+    async fn walk(&self, mut walker: Walker) -> Conclusion {
+        let Planned { scenario, slos, .. } = self.planned;
+        let mut behind = JoinSet::new();
+        let last_step = self.stop.child_token();
+        for (number, step) in scenario.background.iter().cloned().enumerate() {
+            let mut walker = walker.apart();
+            if step.cancel {
+                walker.stop = last_step.clone();
+            }
+            behind.spawn(async move { walker.background(number, &step).await });
+        }
+        let mut conclusion = Conclusion::Pass;
+        for (number, step) in scenario.steps.iter().enumerate() {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            conclusion = conclusion.max(walker.step(scenario.background.len() + number, step).await);
+        }
+        last_step.cancel();
+        while let Some(ended) = behind.join_next().await {
+            // A panic is a bug of ours, and then nothing was measured.
+            conclusion = conclusion.max(ended.unwrap_or(Conclusion::NotMeasured));
+        }
+        conclusion.max(judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender))
+    }
+}

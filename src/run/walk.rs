@@ -1,0 +1,220 @@
+//! One step: tried as often as it may be, every attempt kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
+
+use super::{Slis, fire};
+use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
+use crate::probe::attempt::{Attempt, Session, attempt};
+use crate::sample::Reason;
+use crate::scenario::predicate::Predicate;
+use crate::scenario::step::{Does, Patience, Step};
+use crate::scenario::subject::Subject;
+use crate::scenario::template::{Scope, Template};
+use crate::sli::Sli;
+use crate::source::{At, Sources};
+
+/// Walks steps with what they share.
+#[derive(Debug)]
+pub(super) struct Walker {
+    pub(super) scenario: String,
+    pub(super) sources: Arc<Sources>,
+    pub(super) sender: Sender,
+    pub(super) stop: CancellationToken,
+    pub(super) scope: Scope,
+    pub(super) session: Session,
+    pub(super) slis: Slis,
+}
+
+impl Walker {
+    /// A walker of the same scenario with cookies and captures of its own.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            scenario: self.scenario.clone(),
+            sources: Arc::clone(&self.sources),
+            sender: self.sender.clone(),
+            stop: self.stop.clone(),
+            scope: self.scope.clone(),
+            session: Session { authorities: Arc::clone(&self.session.authorities), ..Session::default() },
+            slis: self.slis.clone(),
+        }
+    }
+
+    /// A step that runs behind the others.
+    pub(super) async fn background(&mut self, number: usize, step: &Step) -> Conclusion {
+        self.take(number, step, true).await
+    }
+
+    /// A step in its turn.
+    pub(super) async fn step(&mut self, number: usize, step: &Step) -> Conclusion {
+        self.take(number, step, false).await
+    }
+
+    async fn take(&mut self, number: usize, step: &Step, background: bool) -> Conclusion {
+        if let Does::Set(vars) = &step.does {
+            for (name, shape) in vars {
+                if let Ok(value) = shape.value(&self.scope) {
+                    self.scope.set(name.value.as_str(), value);
+                }
+            }
+            return Conclusion::Pass;
+        }
+        let id = StepId {
+            scenario: self.scenario.clone(),
+            number,
+            name: step.name.clone(),
+            kind: step.does.kind().to_owned(),
+        };
+        self.sender.send(Event::StepStarted { step: id.clone(), background });
+        let began = Instant::now();
+        let (outcome, attempts, note) = match self.hindrance(step) {
+            Some(why) => (Outcome::Skipped, 0, Some(why)),
+            None => match &step.does {
+                Does::Wait(span) => {
+                    self.sleep(*span).await;
+                    (Outcome::Passed, 1, None)
+                }
+                Does::Load(load) => (fire::fire(self, &id, step, load).await, 1, None),
+                Does::Health(_) | Does::Http(_) | Does::WebSocket(_) | Does::Tcp(_) | Does::Metrics(_) => {
+                    self.try_step(&id, step).await
+                }
+                Does::Use(_) | Does::Set(_) => (Outcome::Passed, 0, None),
+            },
+        };
+        self.sender.send(Event::StepEnded { step: id, outcome, attempts, took: began.elapsed().into(), note });
+        match outcome {
+            Outcome::Passed | Outcome::Flaky | Outcome::Skipped => Conclusion::Pass,
+            Outcome::Failed => Conclusion::Fail,
+            Outcome::Unreliable => Conclusion::Inconclusive,
+        }
+    }
+
+    /// Why the step is not done: its condition does not hold, or a step before it did not give what it needs.
+    fn hindrance(&self, step: &Step) -> Option<String> {
+        let holds = |(template, predicate): &(At<Template>, At<Predicate>)| {
+            let value = template.value(&self.scope).ok();
+            let subject = value.as_ref().map_or(Subject::Absent, Subject::Json);
+            predicate.test(subject, &self.scope).err().map(|unmet| {
+                format!("{} is {}, not {}", template.value, unmet.got, unmet.wanted)
+            })
+        };
+        if let Some(why) = step.when.iter().find_map(holds) {
+            return Some(why);
+        }
+        let mut holes = step.does.holes().chain(step.expect.holes());
+        let missing = holes.find(|(hole, _)| hole.default.is_none() && self.scope.get(&hole.name).is_none());
+        missing.map(|(hole, _)| format!("no step before it gave a value to `{}`", hole.name))
+    }
+
+    /// Attempts, until one passes or patience ends.
+    async fn try_step(&mut self, id: &StepId, step: &Step) -> (Outcome, u32, Option<String>) {
+        let began = Instant::now();
+        let mut number = 0;
+        loop {
+            number += 1;
+            let made = match attempt(step, &self.scope, &mut self.session).await {
+                Ok(made) => made,
+                Err(unset) => return (Outcome::Skipped, number - 1, Some(unset.to_string())),
+            };
+            let passed = made.breaches.is_empty();
+            let next = (!passed).then(|| pause(step.patience, number, began.elapsed())).flatten();
+            let waits = matches!(step.patience, Patience::Within { .. });
+            // Failing while something is waited for is expected; only how the wait ended counts.
+            if !waits || next.is_none() {
+                self.feed(step, &made);
+            }
+            self.report(id, number, &made);
+            if passed {
+                self.keep(made);
+                let flaky = number > 1 && !waits;
+                return (if flaky { Outcome::Flaky } else { Outcome::Passed }, number, None);
+            }
+            match next {
+                Some(pause) if !self.stop.is_cancelled() => self.sleep(pause).await,
+                Some(_) | None => return (Outcome::Failed, number, None),
+            }
+        }
+    }
+
+    /// Sleeps, unless the run is stopped first.
+    async fn sleep(&self, time: Duration) {
+        let _ = self.stop.run_until_cancelled(tokio::time::sleep(time)).await;
+    }
+
+    fn feed(&self, step: &Step, made: &Attempt) {
+        let Some(name) = &step.sli else { return };
+        let mut sample: Sli = self.slis.empty(name);
+        let (outcome, latency) = match made.breaches.first() {
+            None => (Ok(()), Some(made.took)),
+            Some(breach) => (Err(breach.reason), timed(breach.reason).then_some(made.took)),
+        };
+        sample.record(outcome, latency);
+        self.slis.fold(name, &sample);
+    }
+
+    fn report(&self, id: &StepId, number: u32, made: &Attempt) {
+        // Known to the mask before they are shown for the first time.
+        for (_, value, _) in made.captured.iter().filter(|(.., secret)| *secret) {
+            let mut hidden = self.scope.clone();
+            hidden.set_secret("captured", value.clone());
+        }
+        self.sender.send(Event::Attempted {
+            step: id.clone(),
+            attempt: number,
+            took: made.took.into(),
+            failures: made.breaches.iter().map(|breach| breach.draw(&self.sources)).collect(),
+            evidence: Box::new(made.evidence.clone()),
+        });
+    }
+
+    fn keep(&mut self, made: Attempt) {
+        for (name, value, secret) in made.captured {
+            if secret {
+                self.scope.set_secret(name, value);
+            } else {
+                self.scope.set(name, value);
+            }
+        }
+    }
+}
+
+/// Whether an attempt that failed so has a latency that means something: a refusal is quick, and no good news.
+pub(super) fn timed(reason: Reason) -> bool {
+    match reason {
+        Reason::Timeout(_)
+        | Reason::Latency
+        | Reason::Status
+        | Reason::Header
+        | Reason::Body
+        | Reason::Json => true,
+        Reason::Dns
+        | Reason::Connect
+        | Reason::Refused
+        | Reason::Tls
+        | Reason::Protocol
+        | Reason::Closed
+        | Reason::Limit
+        | Reason::Policy => false,
+    }
+}
+
+/// How long to wait before the next attempt, if there is to be one.
+fn pause(patience: Patience, made: u32, elapsed: Duration) -> Option<Duration> {
+    match patience {
+        Patience::Once => None,
+        Patience::Retry { attempts, every } => (made < attempts).then_some(every),
+        Patience::Within { limit, every } => {
+            let left = limit.checked_sub(elapsed)?;
+            (!left.is_zero()).then_some(every.min(left))
+        }
+    }
+}
+
+/// What a new session starts with.
+pub(super) fn session(authorities: BTreeMap<String, Arc<[CertificateDer<'static>]>>) -> Session {
+    Session { authorities: Arc::new(authorities), ..Session::default() }
+}

@@ -1,0 +1,53 @@
+//! Every finding has an example in `fixtures/bad`, and is drawn as a user sees it.
+#![cfg(test)]
+
+use std::path::{Path, PathBuf};
+
+use firedrill::finding::Code;
+use firedrill::plan::{Surroundings, read};
+
+/// Examples in `fixtures/bad` by the code they are named after; what a second file belongs to it has two dots.
+fn examples() -> Vec<(String, PathBuf)> {
+    let files = std::fs::read_dir("fixtures/bad").unwrap().map(|entry| entry.unwrap().path());
+    let mut named: Vec<_> =
+        files.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path)).collect();
+    named.retain(|(stem, path)| !stem.contains('.') && path.extension().is_some_and(|ext| ext == "yaml"));
+    named.sort();
+    named
+}
+
+fn drawings(path: &Path) -> (Vec<Code>, String) {
+    let reading = read(&[path.to_owned()], &Surroundings::default());
+    let codes = reading.findings.iter().map(|finding| finding.code).collect();
+    let drawn = reading.findings.iter().map(|finding| finding.draw(&reading.sources).render(false));
+    (codes, drawn.collect::<Vec<_>>().join("\n\n"))
+}
+
+#[test]
+fn every_example_is_drawn_as_recorded() {
+    for (stem, path) in examples() {
+        let (_, drawn) = drawings(&path);
+        insta::with_settings!({ snapshot_path => "../fixtures/bad/drawn", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(stem.clone(), drawn);
+        });
+    }
+}
+
+#[test]
+fn every_example_shows_the_code_it_is_named_after() {
+    for (stem, path) in examples() {
+        let (codes, drawn) = drawings(&path);
+        assert!(codes.iter().any(|code| code.name().replace('/', "-") == stem), "{stem} shows:\n{drawn}");
+    }
+}
+
+#[test]
+fn every_code_has_an_example() {
+    let examples: Vec<_> = examples().into_iter().map(|(stem, _)| stem).collect();
+    let missing: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| code.name())
+        .filter(|name| !examples.contains(&name.replace('/', "-")))
+        .collect();
+    assert!(missing.is_empty(), "no example in fixtures/bad for {missing:?}");
+}
