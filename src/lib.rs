@@ -18,3 +18,5 @@ pub mod yaml;
 pub mod secret;
 
 pub mod scenario;
+
+pub mod simulate;
