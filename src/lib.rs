@@ -17,6 +17,8 @@ pub mod yaml;
 
 pub mod secret;
 
+pub mod slo;
+
 pub mod scenario;
 
 pub mod sli;
