@@ -108,6 +108,40 @@ codes! {
     ProfileMetric = "profile/metric", Error;
     /// Quantiles of a stand-in that no distribution has.
     ProfileSpread = "profile/spread", Error;
+    /// A document of a version of OpenSLO that is not read.
+    SloVersion = "slo/version", Error;
+    /// A name, label or text that other OpenSLO tools refuse.
+    SloMetadata = "slo/metadata", Warning;
+    /// Two documents of the same kind and name.
+    SloDuplicate = "slo/duplicate", Error;
+    /// A name that no document of that kind has.
+    SloUnknownReference = "slo/unknown-reference", Error;
+    /// A service that is not declared where others are.
+    SloUnknownService = "slo/unknown-service", Warning;
+    /// What is neither named nor written out, or both.
+    SloReference = "slo/reference", Error;
+    /// An indicator that measures nothing, or what excludes each other.
+    SloIndicator = "slo/indicator", Error;
+    /// A metric source that does not say what is meant, or what does not fit where it stands.
+    SloMetricSource = "slo/metric-source", Error;
+    /// An objective without target, or with one that cannot be.
+    SloObjective = "slo/objective", Error;
+    /// A window that cannot be.
+    SloWindow = "slo/window", Error;
+    /// A calendar window shorter than a day, which is most often a month meant.
+    SloShortWindow = "slo/short-window", Warning;
+    /// Time slices without length or target, or longer than what looks at them.
+    SloTimeSlices = "slo/time-slices", Error;
+    /// Objectives of a composite that do not go together.
+    SloComposite = "slo/composite", Error;
+    /// An alert policy or condition that cannot be.
+    SloAlert = "slo/alert", Error;
+    /// An alert that fires while the service is well.
+    SloHealthyAlert = "slo/healthy-alert", Warning;
+    /// A key that has no effect where it stands.
+    SloSuperfluous = "slo/superfluous", Warning;
+    /// Something that was left out, and what is taken in its place.
+    SloAssumed = "slo/assumed", Warning;
 }
 
 impl fmt::Display for Code {
