@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -369,15 +369,15 @@ impl Drawing {
             title = title.id(code.as_str());
         }
         let snippets = self.excerpts.iter().map(|excerpt| {
+            if excerpt.text.is_empty() {
+                return Element::from(Origin::path(excerpt.path.as_str()));
+            }
             let labels = excerpt.labels.iter().map(|label| {
                 let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-                kind.span(label.start..label.end)
-                    .label((!label.text.is_empty()).then_some(label.text.as_str()))
+                kind.span(label.start..label.end).label((!label.text.is_empty()).then_some(label.text.as_str()))
             });
-            Snippet::source(excerpt.text.as_str())
-                .line_start(excerpt.first_line)
-                .path(excerpt.path.as_str())
-                .annotations(labels)
+            let snippet = Snippet::source(excerpt.text.as_str());
+            snippet.line_start(excerpt.first_line).path(excerpt.path.as_str()).annotations(labels).into()
         });
         let mut report = vec![title.elements(snippets)];
         if let Some(help) = &self.help {

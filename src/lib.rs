@@ -31,15 +31,12 @@ pub mod gate;
 
 pub mod event;
 
-pub mod report;
 
 pub mod probe;
 
-pub mod load;
 
 pub mod simulate;
 
-pub mod run;
 
 pub mod exit;
 

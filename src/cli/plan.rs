@@ -44,17 +44,19 @@ fn print(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
     for step in scenario.steps.iter().filter(|step| !matches!(step.does, Does::Set(_))) {
         writeln!(out, "  step        {}", describe(step))?;
     }
-    for objective in slos.iter().flat_map(|slo| slo.objectives.iter().map(move |objective| (slo, objective))) {
-        writeln!(out, "  judge       {}: {}", objective.0.name, objective.1)?;
+    for (slo, objective) in slos.iter().flat_map(|slo| slo.objectives.iter().map(move |one| (slo, one))) {
+        match objective.over_run() {
+            Ok(measure) => writeln!(out, "  judge       {}: {} {measure}", slo.name, objective.target)?,
+            Err(why) => writeln!(out, "  not judged  {}: {why}", slo.name)?,
+        }
     }
     Ok(())
 }
 
 /// A step in one line.
 fn describe(step: &Step) -> String {
-    let mut line = step.name.clone();
-    match &step.does {
-        Does::Load(load) => line += &format!(" ({})", describe_load(load)),
+    let mut facts = vec![match &step.does {
+        Does::Load(load) => describe_load(load),
         Does::Health(_)
         | Does::Http(_)
         | Does::WebSocket(_)
@@ -62,20 +64,18 @@ fn describe(step: &Step) -> String {
         | Does::Metrics(_)
         | Does::Wait(_)
         | Does::Use(_)
-        | Does::Set(_) => line += &format!(" ({})", step.does.kind()),
-    }
+        | Does::Set(_) => step.does.kind().to_owned(),
+    }];
     match step.patience {
         Patience::Once => {}
-        Patience::Retry { attempts, .. } => line += &format!(", at most {attempts} attempts"),
-        Patience::Within { limit, .. } => line += &format!(", within {}", Span(limit)),
+        Patience::Retry { attempts, .. } => facts.push(format!("at most {attempts} attempts")),
+        Patience::Within { limit, .. } => facts.push(format!("within {}", Span(limit))),
     }
-    if let Some(sli) = &step.sli {
-        line += &format!(", feeds {sli}");
-    }
+    facts.extend(step.sli.as_ref().map(|sli| format!("feeds {sli}")));
     if !step.when.is_empty() {
-        line += ", on a condition";
+        facts.push("on a condition".to_owned());
     }
-    line
+    format!("{} ({})", step.name, facts.join(", "))
 }
 
 fn describe_load(load: &Load) -> String {

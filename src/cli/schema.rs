@@ -7,10 +7,9 @@ use schemars::{Schema, schema_for};
 
 use crate::event::Stamped;
 use crate::exit::Exit;
-use crate::scenario::profile::ProfileWritten;
+use crate::scenario::profile::ProfileFile;
 use crate::scenario::stack::StackWritten;
 use crate::scenario::{FragmentWritten, ScenarioWritten};
-use crate::slo::Written;
 
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
@@ -42,8 +41,8 @@ impl Kind {
             Self::Scenario => schema_for!(ScenarioWritten),
             Self::Fragment => schema_for!(FragmentWritten),
             Self::Stack => schema_for!(StackWritten),
-            Self::StandIn => schema_for!(ProfileWritten),
-            Self::Slo => schema_for!(Written),
+            Self::StandIn => schema_for!(ProfileFile),
+            Self::Slo => crate::slo::schema(),
             Self::Run => schema_for!(Stamped),
         }
     }

@@ -111,20 +111,20 @@ pub(super) fn check_slis(scenario: &Scenario, slos: &[Slo], findings: &mut Findi
     let steps = || scenario.background.iter().chain(&scenario.steps);
     let fed: BTreeMap<&str, Place> =
         steps().filter_map(|step| step.sli.as_ref()).map(|sli| (sli.value.as_str(), sli.place)).collect();
-    let read: BTreeMap<&str, Place> =
-        slos.iter().flat_map(Slo::slis).map(|sli| (sli.value.as_str(), sli.place)).collect();
+    let read: BTreeMap<String, Place> =
+        slos.iter().flat_map(Slo::slis).map(|sli| (sli.value, sli.place)).collect();
     for (sli, place) in &fed {
-        if !read.contains_key(sli) {
+        if !read.contains_key(*sli) {
             let finding =
                 Finding::new(Code::ScenarioSli, *place, format!("no objective reads the SLI `{sli}`"));
-            findings.add(match nearest(sli, read.keys().copied()) {
+            findings.add(match nearest(sli, read.keys().map(String::as_str)) {
                 Some(meant) => finding.label(format!("did you mean `{meant}`?")),
                 None => finding.help("name the file of an SLO that reads it under `slos`"),
             });
         }
     }
     for (sli, place) in &read {
-        if !fed.contains_key(sli) {
+        if !fed.contains_key(sli.as_str()) {
             let title = format!("no step of `{}` feeds the SLI `{sli}`", scenario.name);
             let finding = Finding::new(Code::ScenarioSli, *place, title);
             findings.add(match nearest(sli, fed.keys().copied()) {

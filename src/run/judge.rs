@@ -16,7 +16,7 @@ pub(super) fn limits(slos: &[Slo]) -> BTreeMap<String, Vec<Duration>> {
     let mut limits: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     for objective in slos.iter().flat_map(|slo| &slo.objectives) {
         if let Ok(RunMeasure::Within { sli, limit }) = objective.over_run() {
-            limits.entry(sli).or_default().push(limit);
+            limits.entry(sli.value).or_default().push(limit);
         }
     }
     limits

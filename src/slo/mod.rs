@@ -111,6 +111,15 @@ pub struct Slo {
     pub policies: Vec<AlertPolicy>,
 }
 
+impl Slo {
+    /// The SLIs whose samples in a run its objectives are judged by, each with the place that names it.
+    pub fn slis(&self) -> impl Iterator<Item = At<String>> {
+        self.objectives.iter().filter_map(|objective| match objective.over_run().ok()? {
+            RunMeasure::Good { sli } | RunMeasure::Within { sli, .. } => Some(sli),
+        })
+    }
+}
+
 /// A checked document, whose references are still names: what [`resolve`] takes.
 #[derive(Debug, Clone)]
 pub struct Document {
