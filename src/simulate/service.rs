@@ -299,3 +299,20 @@ fn millis(time: Duration) -> Value {
         Ok(_) | Err(_) => Value::from(time.as_secs_f64() * 1e3),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::profile::Latency;
+
+    #[test]
+    fn draws_are_spread_as_declared() {
+        let latency = Latency::through(Duration::from_millis(5), Duration::from_millis(40), None).unwrap();
+        let mut dice = Dice { rng: StdRng::seed_from_u64(1), drawn: 0 };
+        let mut drawn: Vec<_> = (0..20_000).map(|_| latency.quantile(dice.draw().slowness)).collect();
+        drawn.sort_unstable();
+        let (median, tail) = (drawn[10_000].as_secs_f64(), drawn[19_800].as_secs_f64());
+        assert!((0.0048..0.0052).contains(&median), "{median}");
+        assert!((0.036..0.044).contains(&tail), "{tail}");
+    }
+}

@@ -197,6 +197,7 @@ async fn statuses(stand_in: &StandIn, count: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {
         let request = ::http::Request::get("/a").header("host", "x").body(Empty::<Bytes>::new()).unwrap();
+        sender.ready().await.unwrap();
         let reply = timeout(DEADLINE, sender.send_request(request)).await.unwrap().unwrap();
         statuses.push(reply.status().as_u16());
         reply.into_body().collect().await.unwrap();
