@@ -229,6 +229,11 @@ impl Findings {
         result.map_err(|finding| self.add(finding)).ok()
     }
 
+    /// The value, or else `None` and all that is wrong with it.
+    pub fn take_all<T>(&mut self, result: Result<T, Vec<Finding>>) -> Option<T> {
+        result.map_err(|all| self.extend(all)).ok()
+    }
+
     /// Whether one of them is an error.
     #[must_use]
     pub fn any_error(&self) -> bool {
@@ -374,7 +379,8 @@ impl Drawing {
             }
             let labels = excerpt.labels.iter().map(|label| {
                 let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-                kind.span(label.start..label.end).label((!label.text.is_empty()).then_some(label.text.as_str()))
+                kind.span(label.start..label.end)
+                    .label((!label.text.is_empty()).then_some(label.text.as_str()))
             });
             let snippet = Snippet::source(excerpt.text.as_str());
             snippet.line_start(excerpt.first_line).path(excerpt.path.as_str()).annotations(labels).into()

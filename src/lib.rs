@@ -31,12 +31,9 @@ pub mod gate;
 
 pub mod event;
 
-
 pub mod probe;
 
-
 pub mod simulate;
-
 
 pub mod exit;
 

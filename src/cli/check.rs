@@ -62,7 +62,11 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 
 /// `ok: 2 scenarios, 1 stack`, or how many problems there are.
 fn summary(reading: &Reading, errors: usize, warnings: usize) -> String {
-    let files: Vec<_> = reading.counts.iter().map(|(kind, number)| count(*number, &format!("{} file", kind.name()))).collect();
+    let files: Vec<_> = reading
+        .counts
+        .iter()
+        .map(|(kind, number)| count(*number, &format!("{} file", kind.name())))
+        .collect();
     let files = if files.is_empty() { "no file of ours".to_owned() } else { files.join(", ") };
     match (errors, warnings) {
         (0, 0) => format!("ok: {files}"),

@@ -66,7 +66,9 @@ impl Colour {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Self::Auto => {
+                stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         }
     }
 }
@@ -129,7 +131,11 @@ fn secrets(path: &Path) -> Result<BTreeMap<String, String>, (Sources, Vec<Findin
         Ok(opened) => opened,
         Err(error) => {
             let place = sources.add(path, "").place(0, 0);
-            findings.add(Finding::new(Code::FileUnreadable, place, format!("the secrets file cannot be read: {error}")));
+            findings.add(Finding::new(
+                Code::FileUnreadable,
+                place,
+                format!("the secrets file cannot be read: {error}"),
+            ));
             return Err((sources, findings.in_reading_order()));
         }
     };
@@ -145,7 +151,13 @@ fn secrets(path: &Path) -> Result<BTreeMap<String, String>, (Sources, Vec<Findin
         Ok(entries) => Ok(entries.into_iter().map(|(name, value)| (name.value, value)).collect()),
         // A drawing would show the lines around a mistake, and those are secrets.
         Err(all) => {
-            let title = |finding: &Finding| format!("the secrets file has a mistake ({}) in line {}", finding.code, sources.position(finding.place).line);
+            let title = |finding: &Finding| {
+                format!(
+                    "the secrets file has a mistake ({}) in line {}",
+                    finding.code,
+                    sources.position(finding.place).line
+                )
+            };
             for finding in &all {
                 findings.add(Finding::new(finding.code, id.place(0, 0), title(finding)));
             }

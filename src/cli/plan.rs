@@ -83,6 +83,7 @@ fn describe_load(load: &Load) -> String {
         Model::Open(rate) => rate.to_string(),
         Model::Closed(users) => format!("{users} users"),
     };
-    let ramp = if load.ramp.is_zero() { String::new() } else { format!(" after a ramp of {}", Span(load.ramp)) };
+    let ramp =
+        if load.ramp.is_zero() { String::new() } else { format!(" after a ramp of {}", Span(load.ramp)) };
     format!("load: {size} for {}{ramp}", Span(load.hold))
 }

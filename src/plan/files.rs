@@ -259,9 +259,7 @@ impl Library {
             Kind::Scenario => scenario::check(first, findings).map(Checked::Scenario),
             Kind::Fragment => scenario::check_fragment(first, findings).map(Checked::Fragment),
             Kind::Stack => stack::check(first, findings).map(Checked::Stack),
-            Kind::Profile => {
-                profile::check(first).map_err(|all| findings.extend(all)).ok().map(Checked::Profile)
-            }
+            Kind::Profile => findings.take_all(profile::check(first)).map(Checked::Profile),
             Kind::Slo => Some(Checked::Slo(slo::check(documents, findings))),
         };
         checked.unwrap_or(Checked::Broken(kind))

@@ -21,7 +21,7 @@ pub use self::socket::{Reply, Socket, Stream, When};
 pub use self::spread::{Latency, Spread};
 pub use self::written::{After, CheckStatus, Counted, Facet, Followed, Observed, ProfileFile, Status};
 use self::written::{CheckFile, CheckWritten, HealthFile, MetricsFile, ReadyFile};
-use crate::finding::{Code, Finding, nearest};
+use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::template::{Hole, Template};
 use crate::source::{At, Place};
 use crate::yaml::{Kind, Node, read};
@@ -107,7 +107,7 @@ pub fn check(node: &Node) -> Result<Profile, Vec<Finding>> {
     let routes = routes.filter_map(|file| route::check(file, &mut claims, &mut findings)).collect();
     let sockets = file.websockets.into_iter();
     let sockets = sockets.filter_map(|file| socket::check(file, &mut claims, &mut findings)).collect();
-    findings.add_all(claims.conflicts);
+    findings.extend(claims.conflicts);
     let profile = Profile {
         name: file.stand_in.value,
         about: file.about,
@@ -119,7 +119,7 @@ pub fn check(node: &Node) -> Result<Profile, Vec<Finding>> {
         metrics,
         families,
     };
-    if findings.0.is_empty() { Ok(profile) } else { Err(findings.0) }
+    if findings.is_empty() { Ok(profile) } else { Err(findings.in_reading_order()) }
 }
 
 fn health(file: Option<At<HealthFile>>, claims: &mut Claims, findings: &mut Findings) -> Health {
@@ -129,7 +129,7 @@ fn health(file: Option<At<HealthFile>>, claims: &mut Claims, findings: &mut Find
     let path = own_path(file.path, "/health", place, claims, findings);
     let checks = file.checks.0.into_iter();
     let checks: Vec<(String, Check)> = checks
-        .filter_map(|(name, written)| Some((name.value, findings.keep_all(component(&written))?)))
+        .filter_map(|(name, written)| Some((name.value, findings.take_all(component(&written))?)))
         .collect();
     let worst = checks.iter().map(|(_, check)| check.status).max();
     let status = file.status.unwrap_or(match worst {
@@ -186,31 +186,7 @@ fn own_path(
     findings: &mut Findings,
 ) -> PathPattern {
     let written = written.unwrap_or_else(|| At::new(default.to_owned(), section));
-    findings.keep(claims.claim(&Method::GET, &written)).unwrap_or_else(|| PathPattern::literal(default))
-}
-
-/// What is wrong so far.
-#[derive(Default)]
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn add(&mut self, finding: Finding) {
-        self.0.push(finding);
-    }
-
-    fn add_all(&mut self, findings: Vec<Finding>) {
-        self.0.extend(findings);
-    }
-
-    /// The value, or notes why there is none.
-    fn keep<T>(&mut self, result: Result<T, Finding>) -> Option<T> {
-        result.map_err(|finding| self.add(finding)).ok()
-    }
-
-    /// The value, or notes everything that is wrong with it.
-    fn keep_all<T>(&mut self, result: Result<T, Vec<Finding>>) -> Option<T> {
-        result.map_err(|findings| self.add_all(findings)).ok()
-    }
+    findings.take(claims.claim(&Method::GET, &written)).unwrap_or_else(|| PathPattern::literal(default))
 }
 
 /// Which paths are taken, and by what.

@@ -53,7 +53,7 @@ impl Service {
 
 /// Reads and checks a stack.
 pub fn check(node: &Node, findings: &mut Findings) -> Option<Stack> {
-    let written: StackWritten = read(node).map_err(|all| findings.extend(all)).ok()?;
+    let written: StackWritten = findings.take_all(read(node))?;
     let services = written.services.into_iter().filter_map(|(name, service)| {
         if !super::template::is_name(&name) || name.contains('.') {
             let title = format!("`{}` cannot be a service's name", name.value);

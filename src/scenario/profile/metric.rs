@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::written::{
-    Counted, Facet, FamilyFile, FamilyType, Followed, Named, Observed, SeriesFile, SpreadFile,
+    Counted, Entries, Facet, FamilyFile, FamilyType, Followed, Observed, SeriesFile, SpreadFile,
 };
 use super::{Findings, Spread};
 use crate::exposition::{Kind, Labels};
@@ -131,11 +131,11 @@ fn family(name: At<String>, file: At<FamilyFile>, findings: &mut Findings) -> Op
         FamilyType::Histogram => Kind::Histogram,
     };
     let help = file.help.clone().unwrap_or_default();
-    let movement = findings.keep(one_movement(&file, place))?;
+    let movement = findings.take(one_movement(&file, place))?;
     let moved = match movement {
         Movement::Served(served) => {
             // Only what moves it decides whether the rest fits.
-            findings.keep(agree(&file, served))?;
+            findings.take(agree(&file, served))?;
             served_family(file, served, findings)
         }
         Movement::Declared => declared_family(file, place, findings),
@@ -247,7 +247,7 @@ fn declared_family(file: FamilyFile, place: Place, findings: &mut Findings) -> M
     let buckets = buckets(&file, findings);
     let common = labels(&file.labels, &Labels::new(), findings);
     let alone =
-        SeriesFile { labels: Named::default(), value: file.value, rate: file.rate, spread: file.spread };
+        SeriesFile { labels: Entries::default(), value: file.value, rate: file.rate, spread: file.spread };
     let written = file.series.map_or_else(|| vec![At::new(alone, place)], |series| series.value);
     let mut taken: HashMap<Labels, Place> = HashMap::new();
     let mut all = Vec::new();
@@ -257,7 +257,7 @@ fn declared_family(file: FamilyFile, place: Place, findings: &mut Findings) -> M
             let finding = Finding::new(Code::ProfileMetric, one.place, "two series have the same labels");
             findings.add(finding.label("the second").also(first, "the first"));
         }
-        let course = findings.keep(course(&one, file.kind.value, buckets.as_deref()));
+        let course = findings.take(course(&one, file.kind.value, buckets.as_deref()));
         all.extend(course.map(|course| Series { labels, course }));
     }
     Moved::Declared(all)
@@ -325,7 +325,7 @@ fn buckets(file: &FamilyFile, findings: &mut Findings) -> Option<Vec<f64>> {
     None
 }
 
-fn labels(written: &Named<At<String>>, common: &Labels, findings: &mut Findings) -> Labels {
+fn labels(written: &Entries<At<String>>, common: &Labels, findings: &mut Findings) -> Labels {
     let mut all = common.clone();
     for (name, value) in &written.0 {
         let wrong = if !is_name(name, "") {

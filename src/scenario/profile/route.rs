@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
-use super::written::{ErrorsFile, ExpectsFile, LatencyFile, LatencyWritten, Named, RouteFile};
+use super::written::{Entries, ErrorsFile, ExpectsFile, LatencyFile, LatencyWritten, RouteFile};
 use super::{Claims, Findings, Latency, PathPattern, check_holes, check_texts};
 use crate::finding::{Code, Finding};
 use crate::scenario::template::{Scope, Shape, Template};
@@ -81,20 +81,20 @@ pub(super) fn check(file: At<RouteFile>, claims: &mut Claims, findings: &mut Fin
         (Method::PATCH, file.patch),
         (Method::DELETE, file.delete),
     ];
-    let named = findings.keep(one_method(methods, place));
+    let named = findings.take(one_method(methods, place));
     let named = named.and_then(|(method, path)| {
-        let path = findings.keep(claims.claim(&method, &path))?;
+        let path = findings.take(claims.claim(&method, &path))?;
         Some((method, path))
     });
-    let latency = file.latency.and_then(|written| findings.keep_all(latency(&written)));
-    let errors = file.errors.and_then(|file| findings.keep(errors(&file)));
+    let latency = file.latency.and_then(|written| findings.take_all(latency(&written)));
+    let errors = file.errors.and_then(|file| findings.take(errors(&file)));
     let body = body(file.json, file.text, findings);
     let expects = expects(file.expects, findings);
     let headers = headers(file.headers, findings);
     let status = match file.status {
         None => StatusCode::OK,
         Some(written) => {
-            let status = findings.keep(status(&written, 200))?;
+            let status = findings.take(status(&written, 200))?;
             let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
             if bodiless && body != Body::Empty {
                 let title = format!("an answer of status {} has no body", status.as_u16());
@@ -177,7 +177,7 @@ pub(super) fn body(json: Option<Json>, text: Option<At<Template>>, findings: &mu
 }
 
 fn expects(file: ExpectsFile, findings: &mut Findings) -> Expects {
-    let json = file.json.and_then(|json| findings.keep(plain(&json)));
+    let json = file.json.and_then(|json| findings.take(plain(&json)));
     Expects { bearer: file.bearer, json }
 }
 
@@ -190,9 +190,9 @@ pub(super) fn plain(Json(node): &Json) -> Result<Value, Finding> {
     })
 }
 
-fn headers(written: Named<At<String>>, findings: &mut Findings) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(written: Entries<At<String>>, findings: &mut Findings) -> Vec<(HeaderName, HeaderValue)> {
     let written = written.0.into_iter();
-    written.filter_map(|(name, value)| findings.keep(header(&name, &value))).collect()
+    written.filter_map(|(name, value)| findings.take(header(&name, &value))).collect()
 }
 
 fn header(name: &At<String>, value: &At<String>) -> Result<(HeaderName, HeaderValue), Finding> {

@@ -61,7 +61,7 @@ pub struct Stream {
 const FASTEST: Duration = Duration::from_micros(10);
 
 pub(super) fn check(file: SocketFile, claims: &mut Claims, findings: &mut Findings) -> Option<Socket> {
-    let path = findings.keep(claims.claim(&Method::GET, &file.path));
+    let path = findings.take(claims.claim(&Method::GET, &file.path));
     for name in &file.subprotocols {
         let token = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c);
         if name.is_empty() || !name.chars().all(token) || HeaderValue::from_str(name).is_err() {
@@ -82,7 +82,7 @@ pub(super) fn check(file: SocketFile, claims: &mut Claims, findings: &mut Findin
 }
 
 fn reply(file: ReplyFile, findings: &mut Findings) -> Option<Reply> {
-    let when = findings.keep(when(&file.when));
+    let when = findings.take(when(&file.when));
     let send = message(file.send, findings);
     Some(Reply { when: when?, send })
 }

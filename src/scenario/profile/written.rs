@@ -1,7 +1,6 @@
 //! A profile as it is written. The documentation of each field is what an editor shows.
 
 mod metrics;
-mod named;
 
 use std::borrow::Cow;
 
@@ -10,10 +9,10 @@ use serde::Deserialize;
 
 pub use self::metrics::{Counted, Facet, Followed, Observed};
 pub(super) use self::metrics::{FamilyFile, FamilyType, MetricsFile, SeriesFile, SpreadFile};
-pub(super) use self::named::Named;
 use crate::scenario::template::Template;
 use crate::source::At;
 use crate::units::{Ratio, Span};
+pub(super) use crate::yaml::Entries;
 use crate::yaml::Json;
 
 /// A stand-in: a service played from a description of what it answers and exposes.
@@ -56,7 +55,7 @@ pub(super) struct HealthFile {
     pub(super) status: Option<Status>,
     /// Its components, each a word or a word with details.
     #[serde(default)]
-    pub(super) checks: Named<CheckWritten>,
+    pub(super) checks: Entries<CheckWritten>,
 }
 
 /// How a service says it is.
@@ -109,8 +108,8 @@ pub(super) struct ReadyFile {
     pub(super) ready: Option<bool>,
     /// What it depends on, and how each is called: `{ database: connected }`.
     #[serde(default)]
-    #[schemars(with = "Named<Scalar>")]
-    pub(super) services: Named<String>,
+    #[schemars(with = "Entries<Scalar>")]
+    pub(super) services: Entries<String>,
 }
 
 /// One HTTP route: exactly one method with its path, and what is answered.
@@ -140,8 +139,8 @@ pub(super) struct RouteFile {
     pub(super) status: Option<At<u16>>,
     /// Headers of the answer.
     #[serde(default)]
-    #[schemars(with = "Named<Scalar>")]
-    pub(super) headers: Named<At<String>>,
+    #[schemars(with = "Entries<Scalar>")]
+    pub(super) headers: Entries<At<String>>,
     /// The body as JSON.
     pub(super) json: Option<Json>,
     /// The body as text.

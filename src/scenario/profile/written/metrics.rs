@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Named, Scalar};
+use super::{Entries, Scalar};
 use crate::source::At;
 use crate::units::Rate;
 
@@ -15,7 +15,7 @@ pub(in super::super) struct MetricsFile {
     pub(in super::super) path: Option<At<String>>,
     /// The families by name, in the order of the page.
     #[serde(default)]
-    pub(in super::super) families: Named<At<FamilyFile>>,
+    pub(in super::super) families: Entries<At<FamilyFile>>,
 }
 
 /// One metric family, moved by what is served (`counts`, `observes`, `follows`) or declared (`value`, `rate`,
@@ -30,8 +30,8 @@ pub(in super::super) struct FamilyFile {
     pub(in super::super) help: Option<String>,
     /// Labels that every series of it has.
     #[serde(default)]
-    #[schemars(with = "Named<Scalar>")]
-    pub(in super::super) labels: Named<At<String>>,
+    #[schemars(with = "Entries<Scalar>")]
+    pub(in super::super) labels: Entries<At<String>>,
     /// A counter: what it counts.
     pub(in super::super) counts: Option<At<Counted>>,
     /// A histogram: what it observes, in seconds.
@@ -58,8 +58,8 @@ pub(in super::super) struct FamilyFile {
 pub(in super::super) struct SeriesFile {
     /// The labels that tell it from the others.
     #[serde(default)]
-    #[schemars(with = "Named<Scalar>")]
-    pub(in super::super) labels: Named<At<String>>,
+    #[schemars(with = "Entries<Scalar>")]
+    pub(in super::super) labels: Entries<At<String>>,
     /// What a gauge is; where a counter starts.
     pub(in super::super) value: Option<At<f64>>,
     /// How fast a counter grows, or how often a `spread` is observed.
