@@ -28,3 +28,5 @@ pub mod gate;
 pub mod event;
 
 pub mod probe;
+
+pub mod load;
