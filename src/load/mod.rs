@@ -1,3 +1,15 @@
 //! Many attempts on a schedule: when each is due, who makes it, and what came of them all.
 
-pub mod pace;
+mod drive;
+mod pace;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod timer;
+mod totals;
+
+pub use drive::{Options, Shooter, Shot, drive};
+pub use pace::{Crowd, Pace, Schedule};
+pub use stop::Stop;
+pub use timer::Timer;
+pub use totals::{Times, Totals};

@@ -1,8 +1,17 @@
-//! When each hit is due: an absolute schedule, computed and never queued.
+//! When each hit is due, and when each user joins: absolute schedules, computed and never queued.
 
 use std::time::Duration;
 
 use crate::units::Rate;
+
+/// Who decides when the next attempt is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Schedule {
+    /// The clock, whatever the target does: the open model.
+    Open(Pace),
+    /// Users who each wait for an answer before they ask again: the closed model.
+    Closed(Crowd),
+}
 
 /// A load that rises evenly from nothing to `rate` and is then held there.
 ///
@@ -75,6 +84,32 @@ impl Pace {
     }
 }
 
+/// Users who join one after another, evenly, and then stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowd {
+    /// How many, once all have joined.
+    pub users: u32,
+    /// How long it takes until all have.
+    pub ramp: Duration,
+    /// How long they stay from then on.
+    pub hold: Duration,
+}
+
+impl Crowd {
+    /// From the start to the end of the load.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.ramp.saturating_add(self.hold)
+    }
+
+    /// When a user joins, the first being number 0; `None` beyond the last.
+    #[must_use]
+    pub fn joins(&self, user: usize) -> Option<Duration> {
+        let user = u32::try_from(user).ok().filter(|user| *user < self.users)?;
+        Some(self.ramp.mul_f64(f64::from(user) / f64::from(self.users)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -123,6 +158,15 @@ mod tests {
         let pace = pace("10000000/s", century, century);
         assert!(pace.due(pace.hits() - 1).unwrap() <= pace.length());
         assert_eq!(pace.wanted_by(Duration::MAX), pace.hits());
+    }
+
+    #[rstest]
+    #[case::the_first_at_once(0, Some(ms(0)))]
+    #[case::evenly(2, Some(ms(500)))]
+    #[case::the_last(3, Some(ms(750)))]
+    #[case::beyond(4, None)]
+    fn users_join_evenly(#[case] user: usize, #[case] joins: Option<Duration>) {
+        assert_eq!(Crowd { users: 4, ramp: ms(1_000), hold: ms(0) }.joins(user), joins);
     }
 
     /// What the rate sums up to, `at` so many seconds since the start.
