@@ -33,7 +33,11 @@ pub mod event;
 
 pub mod probe;
 
+pub mod load;
+
 pub mod simulate;
+
+pub mod run;
 
 pub mod exit;
 

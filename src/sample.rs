@@ -87,6 +87,29 @@ pub enum Reason {
     Policy,
 }
 
+impl Reason {
+    /// Whether the time of an attempt that failed so says how fast its target is. A failure that comes at once
+    /// would flatter it.
+    #[must_use]
+    pub fn tells_latency(self) -> bool {
+        match self {
+            Self::Latency | Self::Timeout(_) => true,
+            Self::Dns
+            | Self::Connect
+            | Self::Refused
+            | Self::Tls
+            | Self::Status
+            | Self::Header
+            | Self::Body
+            | Self::Json
+            | Self::Protocol
+            | Self::Closed
+            | Self::Limit
+            | Self::Policy => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {

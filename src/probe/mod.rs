@@ -12,4 +12,5 @@ mod request;
 mod talk;
 pub mod tcp;
 pub mod trust;
+pub mod volley;
 pub mod websocket;

@@ -23,12 +23,18 @@ pub(super) fn limits(slos: &[Slo]) -> BTreeMap<String, Vec<Duration>> {
 }
 
 /// Judges every objective and says how the worst ended.
-pub(super) fn judge(scenario: &str, slos: &[Slo], slis: &Slis, sources: &Sources, sender: &Sender) -> Conclusion {
+pub(super) fn judge(
+    scenario: &str,
+    slos: &[Slo],
+    samples: &Slis,
+    sources: &Sources,
+    sender: &Sender,
+) -> Conclusion {
     let mut conclusion = Conclusion::Pass;
     for slo in slos {
         for objective in &slo.objectives {
             let (words, counts) = match objective.over_run() {
-                Ok(measure) => (measure.to_string(), counts(&measure, slis)),
+                Ok(measure) => (measure.to_string(), counts(&measure, samples)),
                 Err(why) => {
                     let why = format!("SLO `{}` is not judged: {why}", slo.name);
                     sender.send(Event::NotMeasured { scenario: scenario.to_owned(), why });
@@ -50,11 +56,11 @@ pub(super) fn judge(scenario: &str, slos: &[Slo], slis: &Slis, sources: &Sources
     conclusion
 }
 
-fn counts(measure: &RunMeasure, slis: &Slis) -> Counts {
+fn counts(measure: &RunMeasure, samples: &Slis) -> Counts {
     match measure {
-        RunMeasure::Good { sli } => slis.get(sli).counts(),
+        RunMeasure::Good { sli } => samples.get(sli).counts(),
         // Every limit is watched from the first sample on; see `limits`.
-        RunMeasure::Within { sli, limit } => slis.get(sli).faster_or_equal(*limit).unwrap_or_default(),
+        RunMeasure::Within { sli, limit } => samples.get(sli).faster_or_equal(*limit).unwrap_or_default(),
     }
 }
 
@@ -64,5 +70,11 @@ fn draw(objective: &Objective, sentence: &str, verdict: Verdict, sources: &Sourc
         Verdict::Fail | Verdict::Inconclusive { .. } | Verdict::NoData => Severity::Error,
     };
     let labels = std::iter::once((objective.place, "this objective", true));
-    Drawing { severity, code: None, title: sentence.to_owned(), excerpts: excerpts(labels, sources), help: None }
+    Drawing {
+        severity,
+        code: None,
+        title: sentence.to_owned(),
+        excerpts: excerpts(labels, sources),
+        help: None,
+    }
 }

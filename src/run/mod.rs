@@ -33,7 +33,13 @@ pub struct Options {
 /// Runs every scenario of a plan, one after another, and says how the worst of them ended.
 ///
 /// Once `stop` is cancelled, no further step begins, load ends early, and what was measured is still judged.
-pub async fn run(plan: &Plan, sources: Arc<Sources>, options: &Options, sender: &Sender, stop: &CancellationToken) -> Conclusion {
+pub async fn run(
+    plan: &Plan,
+    sources: Arc<Sources>,
+    options: &Options,
+    sender: &Sender,
+    stop: &CancellationToken,
+) -> Conclusion {
     let began = Instant::now();
     sender.send(Event::RunStarted {
         run: options.id.clone(),
@@ -149,10 +155,12 @@ impl Rehearsal<'_> {
             let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
             scope.set(name, value);
         }
-        let read = |(name, pem): (&String, &Vec<u8>)| -> Result<(String, Arc<[CertificateDer<'static>]>), String> {
-            let parsed = certificates(pem).map_err(|error| format!("`{name}` holds no certificate: {error}"))?;
-            Ok((name.clone(), parsed))
-        };
+        let read =
+            |(name, pem): (&String, &Vec<u8>)| -> Result<(String, Arc<[CertificateDer<'static>]>), String> {
+                let parsed =
+                    certificates(pem).map_err(|error| format!("`{name}` holds no certificate: {error}"))?;
+                Ok((name.clone(), parsed))
+            };
         let authorities: BTreeMap<_, _> = authorities.iter().map(read).collect::<Result<_, _>>()?;
         let walker = Walker {
             scenario: scenario.name.value.clone(),

@@ -78,14 +78,23 @@ impl Walker {
                     self.sleep(*span).await;
                     (Outcome::Passed, 1, None)
                 }
-                Does::Load(load) => (fire::fire(self, &id, step, load).await, 1, None),
+                Does::Load(load) => {
+                    let (outcome, note) = fire::fire(self, &id, step, load).await;
+                    (outcome, 1, note)
+                }
                 Does::Health(_) | Does::Http(_) | Does::WebSocket(_) | Does::Tcp(_) | Does::Metrics(_) => {
                     self.try_step(&id, step).await
                 }
                 Does::Use(_) | Does::Set(_) => (Outcome::Passed, 0, None),
             },
         };
-        self.sender.send(Event::StepEnded { step: id, outcome, attempts, took: began.elapsed().into(), note });
+        self.sender.send(Event::StepEnded {
+            step: id,
+            outcome,
+            attempts,
+            took: began.elapsed().into(),
+            note,
+        });
         match outcome {
             Outcome::Passed | Outcome::Flaky | Outcome::Skipped => Conclusion::Pass,
             Outcome::Failed => Conclusion::Fail,
@@ -98,15 +107,16 @@ impl Walker {
         let holds = |(template, predicate): &(At<Template>, At<Predicate>)| {
             let value = template.value(&self.scope).ok();
             let subject = value.as_ref().map_or(Subject::Absent, Subject::Json);
-            predicate.test(subject, &self.scope).err().map(|unmet| {
-                format!("{} is {}, not {}", template.value, unmet.got, unmet.wanted)
-            })
+            predicate
+                .test(subject, &self.scope)
+                .err()
+                .map(|unmet| format!("{} is {}, not {}", template.value, unmet.got, unmet.wanted))
         };
         if let Some(why) = step.when.iter().find_map(holds) {
             return Some(why);
         }
-        let mut holes = step.does.holes().chain(step.expect.holes());
-        let missing = holes.find(|(hole, _)| hole.default.is_none() && self.scope.get(&hole.name).is_none());
+        let mut needs = step.does.holes().chain(step.expect.holes());
+        let missing = needs.find(|(hole, _)| hole.default.is_none() && self.scope.get(&hole.name).is_none());
         missing.map(|(hole, _)| format!("no step before it gave a value to `{}`", hole.name))
     }
 
@@ -148,11 +158,9 @@ impl Walker {
     fn feed(&self, step: &Step, made: &Attempt) {
         let Some(name) = &step.sli else { return };
         let mut sample: Sli = self.slis.empty(name);
-        let (outcome, latency) = match made.breaches.first() {
-            None => (Ok(()), Some(made.took)),
-            Some(breach) => (Err(breach.reason), timed(breach.reason).then_some(made.took)),
-        };
-        sample.record(outcome, latency);
+        let outcome = made.breaches.first().map_or(Ok(()), |breach| Err(breach.reason));
+        let telling = outcome.err().is_none_or(Reason::tells_latency);
+        sample.record(outcome, telling.then_some(made.took));
         self.slis.fold(name, &sample);
     }
 
@@ -179,26 +187,6 @@ impl Walker {
                 self.scope.set(name, value);
             }
         }
-    }
-}
-
-/// Whether an attempt that failed so has a latency that means something: a refusal is quick, and no good news.
-pub(super) fn timed(reason: Reason) -> bool {
-    match reason {
-        Reason::Timeout(_)
-        | Reason::Latency
-        | Reason::Status
-        | Reason::Header
-        | Reason::Body
-        | Reason::Json => true,
-        Reason::Dns
-        | Reason::Connect
-        | Reason::Refused
-        | Reason::Tls
-        | Reason::Protocol
-        | Reason::Closed
-        | Reason::Limit
-        | Reason::Policy => false,
     }
 }
 
