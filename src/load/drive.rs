@@ -63,7 +63,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Drives attempts by `schedule`, each by a shooter that is free or else a `new` one, and tells `progress`
-/// about once a second.
+/// about once a second; `progress` must return at once, for hits wait meanwhile.
 ///
 /// Returns when the last attempt has ended, or soon after it is told to stop, with all that was measured.
 pub async fn drive<S: Shooter>(
