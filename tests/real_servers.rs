@@ -1,7 +1,9 @@
 //! firedrill against the servers its users have: nginx, Redis and Prometheus, as they come from `PATH`.
+#![cfg(test)]
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use rstest::rstest;
@@ -30,6 +32,53 @@ fn nginx_serves_its_pages_plain_and_over_tls(#[case] path: &str, #[case] parts: 
     for part in parts {
         assert!(plain.contains(part), "`{part}` is not in {plain}");
         assert!(tls.contains(part), "`{part}` is not in {tls}");
+    }
+}
+
+#[test]
+#[ignore = "needs nginx, redis-server and prometheus"]
+fn a_scenario_probes_servers_nobody_here_wrote() {
+    let echo = StandIn::start("fixtures/real/echo.yaml");
+    let nginx = Nginx::start(echo.address).unwrap();
+    let (redis, prometheus) = (Redis::start().unwrap(), Prometheus::start().unwrap());
+    let run = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .args(["run", "scenarios/real/servers.yaml"])
+        .env("NGINX_HTTP", nginx.http.to_string())
+        .env("NGINX_HTTPS", nginx.https.to_string())
+        .env("NGINX_CA", nginx.certificate())
+        .env("REDIS", redis.address.to_string())
+        .env("PROMETHEUS", prometheus.address.to_string())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
+    assert!(out.lines().last().is_some_and(|line| line.starts_with("PASS")), "{out}");
+}
+
+/// `firedrill simulate`, as a user starts it.
+struct StandIn {
+    address: SocketAddr,
+    process: Child,
+}
+
+impl StandIn {
+    fn start(profile: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+            .args(["simulate", profile, "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit("http://").next().unwrap().parse().expect(&line);
+        Self { address, process }
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

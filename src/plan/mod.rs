@@ -128,9 +128,9 @@ impl Planner<'_> {
         scenario.background = self.inline(path, background, &mut vec![path.to_owned()]);
         let services = self.services(path, &scenario);
         let slos = self.slos(path, &scenario);
-        let authorities = self.authorities(path, &scenario);
         let known = services.iter().flat_map(|(service, _)| service.variables()).collect();
         let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);
+        let authorities = self.authorities(path, &scenario, &scope);
         let vars = names::in_order(&scenario.vars, self.findings);
         names::check_slis(&scenario, &slos, self.findings);
         Planned { file: path.to_owned(), scenario, vars, slos, services, scope, authorities }
@@ -210,22 +210,24 @@ impl Planner<'_> {
         crate::slo::resolve(&documents, self.findings)
     }
 
-    fn authorities(&mut self, path: &Path, scenario: &Scenario) -> BTreeMap<String, Vec<u8>> {
+    /// Reads the certificate files that steps name, by the text they are named with.
+    fn authorities(&mut self, path: &Path, scenario: &Scenario, scope: &Scope) -> BTreeMap<String, Vec<u8>> {
         let mut authorities = BTreeMap::new();
         for named in names::authority_files(scenario) {
-            match std::fs::read(files::beside(path, named)) {
+            // What has no value was found already.
+            let Ok(file) = named.fill(scope) else { continue };
+            match std::fs::read(files::beside(path, &file)) {
                 Ok(pem) => {
-                    authorities.insert(named.value.clone(), pem);
+                    authorities.insert(named.to_string(), pem);
                 }
-                Err(error) => self.findings.add(unreadable(named, &error)),
+                Err(error) => {
+                    let title = format!("`{file}` cannot be read: {error}");
+                    self.findings.add(Finding::new(Code::FileUnreadable, named.place, title));
+                }
             }
         }
         authorities
     }
-}
-
-fn unreadable(named: &At<String>, error: &std::io::Error) -> Finding {
-    Finding::new(Code::FileUnreadable, named.place, format!("`{}` cannot be read: {error}", named.value))
 }
 
 fn refuse_same_names(scenarios: &[Planned], findings: &mut Findings) {

@@ -6,7 +6,7 @@ use super::Surroundings;
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::Scenario;
 use crate::scenario::step::Does;
-use crate::scenario::template::{Hole, Scope, Shape};
+use crate::scenario::template::{Hole, Scope, Shape, Template};
 use crate::secret::Mask;
 use crate::slo::Slo;
 use crate::source::{At, Place};
@@ -24,6 +24,9 @@ pub(super) fn check(
     names.known.extend(vars);
     for (_, shape) in &scenario.vars {
         shape.holes().for_each(|hole| names.need(hole, shape.place));
+    }
+    for file in authority_files(scenario) {
+        file.holes().for_each(|hole| names.need(hole, file.place));
     }
     for step in &scenario.background {
         step.holes().for_each(|(hole, place)| names.need(hole, place));
@@ -136,7 +139,7 @@ pub(super) fn check_slis(scenario: &Scenario, slos: &[Slo], findings: &mut Findi
 }
 
 /// The certificate files that steps name.
-pub(super) fn authority_files(scenario: &Scenario) -> impl Iterator<Item = &At<String>> {
+pub(super) fn authority_files(scenario: &Scenario) -> impl Iterator<Item = &At<Template>> {
     let steps = scenario.background.iter().chain(&scenario.steps);
     steps.filter_map(|step| step.does.tls()?.ca.as_ref())
 }

@@ -149,7 +149,7 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Cause> {
 pub(super) fn tls(written: &Tls, scope: &Scope, authorities: &Authorities) -> Result<TlsOptions, Unset> {
     let server_name = written.server_name.as_ref().map(|name| name.fill(scope)).transpose()?;
     Ok(TlsOptions {
-        ca: written.ca.as_ref().and_then(|file| authorities.get(&file.value).cloned()),
+        ca: written.ca.as_ref().and_then(|file| authorities.get(&file.to_string()).cloned()),
         server_name,
         skip_verify: written.skip_verify,
         alpn: Vec::new(),

@@ -73,8 +73,9 @@ struct BasicWritten {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// A PEM file of the authorities to trust instead of the system's, beside this file.
-    pub ca: Option<At<String>>,
+    /// A PEM file of the authorities to trust instead of the system's, beside this file. Only the environment
+    /// may be named in it.
+    pub ca: Option<At<Template>>,
     /// The name to ask for and to check the certificate against, instead of the address's.
     pub server_name: Option<At<Template>>,
     /// Accept any certificate.
