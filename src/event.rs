@@ -46,6 +46,9 @@ pub enum Event {
         about: Option<String>,
         /// Its labels.
         labels: BTreeMap<String, String>,
+        /// The steps it is going to take, in order.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        steps: Vec<StepId>,
     },
     /// A service of the stack can be used.
     ServiceReady {
@@ -115,6 +118,9 @@ pub enum Event {
         attempts: u32,
         /// From its start to its end.
         took: Nanos,
+        /// Why it was skipped: `` `log in` failed ``.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        why: Option<String>,
     },
     /// An objective was judged.
     Judged {
