@@ -27,4 +27,6 @@ pub mod gate;
 
 pub mod event;
 
+pub mod report;
+
 pub mod probe;
