@@ -46,6 +46,9 @@ pub enum Event {
         about: Option<String>,
         /// Its labels.
         labels: BTreeMap<String, String>,
+        /// The steps it is going to take, in order.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        steps: Vec<StepId>,
     },
     /// A service of the stack can be used.
     ServiceReady {
@@ -116,7 +119,8 @@ pub enum Event {
         /// From its start to its end.
         took: Nanos,
         /// Why it was skipped, or why its measurement cannot be relied on.
-        note: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        why: Option<String>,
     },
     /// An objective was judged.
     Judged {

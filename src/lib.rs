@@ -31,6 +31,8 @@ pub mod gate;
 
 pub mod event;
 
+pub mod report;
+
 pub mod probe;
 
 pub mod load;

@@ -2,7 +2,7 @@
 
 mod check;
 mod plan;
-//mod run;
+mod run;
 mod schema;
 mod simulate;
 
@@ -39,7 +39,7 @@ Exit codes: 0 pass, 1 fail, 2 usage or an invalid file, 3 inconclusive, 4 could 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run scenarios and judge them
-    //Run(run::Arguments),
+    Run(run::Arguments),
     /// Read files and report every problem in them; nothing is run
     Check(check::Arguments),
     /// Show what a run would do, without doing it
@@ -92,7 +92,7 @@ impl Cli {
     /// When standard output or error cannot be written.
     pub fn execute(self) -> std::io::Result<Exit> {
         match self.verb {
-            //Verb::Run(arguments) => run::execute(&arguments, self.color),
+            Verb::Run(arguments) => run::execute(&arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),

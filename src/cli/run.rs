@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Colour, Input, draw, runtime};
 use crate::event::Sender;
 use crate::exit::Exit;
-use crate::report::{self, Report, Target};
+use crate::report::live::Live;
+use crate::report::terminal::Terminal;
+use crate::report::{self, Report, Style, Target};
 use crate::run::{self, Options};
 
 /// Arguments of `run`.
@@ -28,7 +30,7 @@ pub(super) struct Arguments {
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
 
-    /// Print only the last line
+    /// Show no progress
     #[arg(short, long, help_heading = "Output")]
     quiet: bool,
 }
@@ -46,12 +48,12 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         match target.open() {
             Ok(report) => reports.push(report),
             Err(error) => {
-                writeln!(std::io::stderr(), "error: the report {target} cannot be written: {error}")?;
+                writeln!(std::io::stderr(), "error: {error}")?;
                 return Ok(Exit::Usage);
             }
         }
     }
-    reports.push(terminal(arguments.quiet, colour));
+    reports.push(terminal(arguments, colour));
     let now = Timestamp::now();
     let options = Options {
         id: now.strftime("%Y%m%dT%H%M%S").to_string(),
@@ -82,11 +84,37 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     exit
 }
 
-/// The report on standard output, with progress on standard error.
-fn terminal(quiet: bool, colour: Colour) -> Box<dyn Report> {
-    let out = std::io::stdout();
-    let style = report::Style::of(colour.wanted(&out), out.is_terminal());
-    report::terminal(style, quiet)
+/// The report for people: results on standard output (on standard error where a report goes to the former), and
+/// progress on standard error while somebody looks.
+fn terminal(arguments: &Arguments, colour: Colour) -> Box<dyn Report> {
+    let (out, err) = (std::io::stdout(), std::io::stderr());
+    let taken = arguments.reports.iter().any(Target::is_stdout);
+    let on_out = style(colour.wanted(&out), out.is_terminal());
+    let on_err = style(colour.wanted(&err), err.is_terminal());
+    let live =
+        (err.is_terminal() && !arguments.quiet).then(|| Live::new(Box::new(std::io::stderr()), on_err));
+    let report =
+        if taken { Terminal::new(Box::new(err), on_err) } else { Terminal::new(Box::new(out), on_out) };
+    Box::new(match live {
+        Some(live) => report.with_live(live),
+        None => report,
+    })
+}
+
+/// How wide lines are where nobody's terminal says so.
+const PIPE_WIDTH: usize = 100;
+
+fn style(colour: bool, terminal: bool) -> Style {
+    let known = terminal_size::terminal_size().filter(|_| terminal);
+    Style { colour, width: known.map_or(PIPE_WIDTH, |(width, _)| usize::from(width.0)), unicode: unicode() }
+}
+
+/// Whether the locale says that signs outside ASCII can be shown; a bare `C` or `POSIX` does not.
+fn unicode() -> bool {
+    let said = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    said.is_none_or(|locale| locale.to_uppercase().contains("UTF"))
 }
 
 /// Cancels `stop` at the first signal that asks for an end.
@@ -98,7 +126,8 @@ async fn stop_on_signal(stop: CancellationToken) {
 /// Waits for Ctrl-C or SIGTERM.
 pub(super) async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };

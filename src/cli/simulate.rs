@@ -49,7 +49,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
             }
         };
         writeln!(std::io::stdout(), "{} listens on http://{}", profile.name, stand_in.address())?;
-        std::future::pending::<()>().await;
+        super::run::signalled().await;
         stand_in.stop().await;
         Ok(Exit::Pass)
     })

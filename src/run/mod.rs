@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::walk::Walker;
-use crate::event::{Conclusion, Event, Sender};
+use crate::event::{Conclusion, Event, Sender, StepId};
 use crate::plan::{Plan, Planned};
 use crate::probe::connect::certificates;
+use crate::scenario::step::Does;
 use crate::sli::Sli;
 use crate::source::Sources;
 
@@ -111,6 +112,7 @@ impl Rehearsal<'_> {
             file: file.display().to_string(),
             about: scenario.about.clone(),
             labels: scenario.labels.clone(),
+            steps: self.steps(),
         });
         let conclusion = match self.start().await {
             Err(why) => {
@@ -128,6 +130,14 @@ impl Rehearsal<'_> {
         let name = scenario.name.value.clone();
         self.sender.send(Event::ScenarioEnded { scenario: name, conclusion, took: began.elapsed().into() });
         conclusion
+    }
+
+    /// The steps that will be told of, background first.
+    fn steps(&self) -> Vec<StepId> {
+        let scenario = &self.planned.scenario;
+        let steps = scenario.background.iter().chain(&scenario.steps).enumerate();
+        let told = steps.filter(|(_, step)| !matches!(step.does, Does::Set(_)));
+        told.map(|(number, step)| walk::step_id(&scenario.name, number, step)).collect()
     }
 
     /// Starts the stack, and gives every variable its value.

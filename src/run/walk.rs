@@ -63,15 +63,10 @@ impl Walker {
             }
             return Conclusion::Pass;
         }
-        let id = StepId {
-            scenario: self.scenario.clone(),
-            number,
-            name: step.name.clone(),
-            kind: step.does.kind().to_owned(),
-        };
+        let id = step_id(&self.scenario, number, step);
         self.sender.send(Event::StepStarted { step: id.clone(), background });
         let began = Instant::now();
-        let (outcome, attempts, note) = match self.hindrance(step) {
+        let (outcome, attempts, why) = match self.hindrance(step) {
             Some(why) => (Outcome::Skipped, 0, Some(why)),
             None => match &step.does {
                 Does::Wait(span) => {
@@ -79,8 +74,8 @@ impl Walker {
                     (Outcome::Passed, 1, None)
                 }
                 Does::Load(load) => {
-                    let (outcome, note) = fire::fire(self, &id, step, load).await;
-                    (outcome, 1, note)
+                    let (outcome, why) = fire::fire(self, &id, step, load).await;
+                    (outcome, 1, why)
                 }
                 Does::Health(_) | Does::Http(_) | Does::WebSocket(_) | Does::Tcp(_) | Does::Metrics(_) => {
                     self.try_step(&id, step).await
@@ -88,13 +83,7 @@ impl Walker {
                 Does::Use(_) | Does::Set(_) => (Outcome::Passed, 0, None),
             },
         };
-        self.sender.send(Event::StepEnded {
-            step: id,
-            outcome,
-            attempts,
-            took: began.elapsed().into(),
-            note,
-        });
+        self.sender.send(Event::StepEnded { step: id, outcome, attempts, took: began.elapsed().into(), why });
         match outcome {
             Outcome::Passed | Outcome::Flaky | Outcome::Skipped => Conclusion::Pass,
             Outcome::Failed => Conclusion::Fail,
@@ -188,6 +177,12 @@ impl Walker {
             }
         }
     }
+}
+
+/// How events name a step.
+pub(super) fn step_id(scenario: &str, number: usize, step: &Step) -> StepId {
+    let kind = step.does.kind().to_owned();
+    StepId { scenario: scenario.to_owned(), number, name: step.name.clone(), kind }
 }
 
 /// How long to wait before the next attempt, if there is to be one.

@@ -1,0 +1,239 @@
+//! Events in, bytes out: what a run shows, and what it leaves behind.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, timeout};
+
+use crate::event::Stamped;
+
+mod detail;
+pub mod json;
+pub mod junit;
+pub mod live;
+mod record;
+mod row;
+mod style;
+pub mod terminal;
+mod text;
+mod verdict;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use style::Style;
+pub use text::{on_one_line, printable};
+
+/// What is made of a run's events.
+pub trait Report: Send {
+    /// Where it goes, for messages: a path, `standard output`.
+    fn name(&self) -> &str;
+
+    /// Takes in what happened next.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn take(&mut self, stamped: &Stamped) -> io::Result<()>;
+
+    /// Hears that nothing new has happened `elapsed` after the run started; only what moves cares.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn wait(&mut self, elapsed: Duration) -> io::Result<()> {
+        let _ = elapsed;
+        Ok(())
+    }
+
+    /// Writes what is left to write, also after a run that was cut off. Nothing is taken in afterwards.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn close(&mut self) -> io::Result<()>;
+}
+
+/// A file format a run can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// Every event, one JSON object a line.
+    Json,
+    /// JUnit's XML.
+    Junit,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Junit];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Junit => "junit",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A format and where to: `json=run.jsonl`, `junit=target/junit.xml`, `json=-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// In which format.
+    pub format: Format,
+    /// The file; `-` is standard output.
+    pub path: PathBuf,
+}
+
+/// A text that is no [`Target`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTarget {
+    /// Neither a format nor a file.
+    #[error("a report is FORMAT=FILE, like `junit=report.xml`; formats are {}", known())]
+    Shape,
+    /// A format that is not known.
+    #[error("`{0}` is no report format; formats are {known}", known = known())]
+    Format(String),
+    /// Nothing after the equals sign.
+    #[error("`{0}=` names no file; `-` is standard output")]
+    File(Format),
+}
+
+fn known() -> String {
+    Format::ALL.map(|format| format!("`{format}`")).join(", ")
+}
+
+/// Why a report is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its file could not be made.
+    #[error("cannot create `{path}`: {source}")]
+    Create {
+        /// The file, or the folder it should be in.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Writing failed; there may be a part of it.
+    #[error("{}", .0.iter().map(Unwritten::to_string).collect::<Vec<_>>().join("; "))]
+    Write(Vec<Unwritten>),
+}
+
+/// A report that could not be written to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{report}`: {source}")]
+pub struct Unwritten {
+    /// Where it should have gone.
+    pub report: String,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl FromStr for Target {
+    type Err = BadTarget;
+
+    fn from_str(text: &str) -> Result<Self, BadTarget> {
+        let (format, path) = text.split_once('=').ok_or(BadTarget::Shape)?;
+        let known = Format::ALL.into_iter().find(|known| known.name() == format);
+        let format = known.ok_or_else(|| BadTarget::Format(format.to_owned()))?;
+        if path.is_empty() {
+            return Err(BadTarget::File(format));
+        }
+        Ok(Self { format, path: path.into() })
+    }
+}
+
+impl Target {
+    /// Whether it goes to standard output, where nothing else can go then.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.path == Path::new("-")
+    }
+
+    /// Creates the file, and the folders above it, so that a bad path fails before anything starts.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn open(&self) -> Result<Box<dyn Report>, Error> {
+        let (name, out): (_, Box<dyn Write + Send>) = if self.is_stdout() {
+            ("standard output".to_owned(), Box::new(io::stdout()))
+        } else {
+            (self.path.display().to_string(), Box::new(create(&self.path)?))
+        };
+        let out = Box::new(BufWriter::new(out));
+        Ok(match self.format {
+            Format::Json => Box::new(json::Json::new(name, out)),
+            Format::Junit => Box::new(junit::Junit::new(name, out)),
+        })
+    }
+}
+
+fn create(path: &Path) -> Result<File, Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Create { path, source }
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(failed(folder))?;
+    }
+    File::create(path).map_err(failed(path))
+}
+
+/// How often reports hear that nothing has happened.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Hands every event to every report until nobody sends any more, then closes them.
+///
+/// A report that cannot be written is given up; the others go on. Writing blocks: where a slow terminal must not
+/// hold up what is measured, give this a thread of its own.
+///
+/// # Errors
+/// At the end, when a report could not be written; it names each of them.
+pub async fn fan_out(
+    mut events: UnboundedReceiver<Stamped>,
+    mut reports: Vec<Box<dyn Report>>,
+) -> Result<(), Error> {
+    let mut unwritten = Vec::new();
+    let mut latest = (Duration::ZERO, Instant::now());
+    loop {
+        match timeout(WAIT, events.recv()).await {
+            Ok(Some(stamped)) => {
+                latest = (Duration::from_nanos(stamped.at), Instant::now());
+                each(&mut reports, &mut unwritten, |report| report.take(&stamped));
+            }
+            Ok(None) => break,
+            Err(_) => {
+                let (at, received) = latest;
+                each(&mut reports, &mut unwritten, |report| report.wait(at + received.elapsed()));
+            }
+        }
+    }
+    each(&mut reports, &mut unwritten, |report| report.close());
+    if unwritten.is_empty() { Ok(()) } else { Err(Error::Write(unwritten)) }
+}
+
+/// Does something with every report, and gives up those it fails with.
+fn each(
+    reports: &mut Vec<Box<dyn Report>>,
+    unwritten: &mut Vec<Unwritten>,
+    mut write: impl FnMut(&mut dyn Report) -> io::Result<()>,
+) {
+    reports.retain_mut(|report| match write(report.as_mut()) {
+        Ok(()) => true,
+        Err(source) => {
+            unwritten.push(Unwritten { report: report.name().to_owned(), source });
+            false
+        }
+    });
+}
