@@ -3,7 +3,9 @@
 use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
+use schemars::transform::{RecursiveTransform, Transform as _};
 use schemars::{Schema, schema_for};
+use serde_json::{Value, json};
 
 use crate::event::Stamped;
 use crate::exit::Exit;
@@ -37,14 +39,37 @@ enum Kind {
 
 impl Kind {
     fn schema(self) -> Schema {
-        match self {
-            Self::Scenario => schema_for!(ScenarioWritten),
-            Self::Fragment => schema_for!(FragmentWritten),
-            Self::Stack => schema_for!(StackWritten),
-            Self::StandIn => schema_for!(ProfileFile),
-            Self::Slo => crate::slo::schema(),
-            Self::Run => schema_for!(Stamped),
-        }
+        let (mut schema, title) = match self {
+            Self::Scenario => (schema_for!(ScenarioWritten), "firedrill scenario"),
+            Self::Fragment => (schema_for!(FragmentWritten), "firedrill fragment"),
+            Self::Stack => (schema_for!(StackWritten), "firedrill stack"),
+            Self::StandIn => (schema_for!(ProfileFile), "firedrill stand-in"),
+            Self::Slo => return crate::slo::schema(),
+            Self::Run => return schema_for!(Stamped),
+        };
+        schema.insert("title".to_owned(), title.into());
+        RecursiveTransform(without_quotes).transform(&mut schema);
+        schema
+    }
+}
+
+/// Lets text that looks like a number or a truth stand without quotes, as our files may have it: `version: 2`.
+fn without_quotes(schema: &mut Schema) {
+    let number =
+        schema.get("const").and_then(Value::as_str).and_then(|word| word.parse::<serde_json::Number>().ok());
+    if let (Some(word), Some(number)) = (schema.get("const").cloned(), number) {
+        schema.remove("const");
+        schema.remove("type");
+        schema.insert("enum".to_owned(), json!([word, number]));
+    } else if !["const", "enum", "pattern"].iter().any(|key| schema.get(*key).is_some()) {
+        let widened = match schema.get("type") {
+            Some(Value::String(only)) if only == "string" => json!(["string", "number", "boolean"]),
+            Some(several) if *several == json!(["string", "null"]) => {
+                json!(["string", "number", "boolean", "null"])
+            }
+            _ => return,
+        };
+        schema.insert("type".to_owned(), widened);
     }
 }
 
