@@ -13,7 +13,9 @@ step cargo clippy --locked --all-targets -- -D warnings
 # Doctests stand here because nextest does not run them.
 step cargo test --locked --doc
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
-step cargo run --locked --quiet -- check scenarios slos fixtures
+# Not the files that are there to be refused. The certificate is made by the test that needs it.
+GLOBIGNORE=fixtures/bad
+NGINX_CA=/dev/null step cargo run --locked --quiet -- check scenarios slos fixtures/*
 
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked --config ci/deny.toml check licenses bans sources
