@@ -18,6 +18,9 @@ const MOST_LINES: usize = 6;
 /// Columns below which words are set under their row and not beside it.
 const NARROW: usize = 28;
 
+/// Where steps have their kind.
+const SERVICE: &str = "service";
+
 /// How wide the columns of a table are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
@@ -29,8 +32,12 @@ impl Columns {
     /// Wide enough for all that a scenario said it would do, in at most a third of the line.
     pub(crate) fn of(scenario: &Scenario, style: Style) -> Self {
         let known = scenario.steps.values().map(|step| &step.id).chain(&scenario.planned);
-        let (names, kinds): (Vec<_>, Vec<_>) =
-            known.map(|id| (width(&on_one_line(&id.name)), width(&on_one_line(&id.kind)))).unzip();
+        let steps = known.map(|id| (id.name.as_str(), id.kind.as_str()));
+        let services = scenario.services.iter().map(|service| (service.name.as_str(), SERVICE));
+        let (names, kinds): (Vec<_>, Vec<_>) = steps
+            .chain(services)
+            .map(|(name, kind)| (width(&on_one_line(name)), width(&on_one_line(kind))))
+            .unzip();
         let longest = |widths: Vec<usize>, least: usize| widths.into_iter().max().unwrap_or(0).max(least);
         Self { name: longest(names, 12).min((style.width / 3).max(12)), kind: longest(kinds, 4).min(12) }
     }
@@ -52,7 +59,7 @@ pub(crate) fn heading(scenario: &Scenario, style: Style) -> String {
 
 /// A service that came up.
 pub(crate) fn service(service: &Service, columns: Columns, style: Style) -> String {
-    let row = Row { mark: Mark::Passed, name: &service.name, kind: "service", took: Some(service.took) };
+    let row = Row { mark: Mark::Passed, name: &service.name, kind: SERVICE, took: Some(service.took) };
     row.print(columns, &[format!("listens on {}", on_one_line(&service.address))], style)
 }
 
