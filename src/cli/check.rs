@@ -67,11 +67,16 @@ fn summary(reading: &Reading, errors: usize, warnings: usize) -> String {
         .iter()
         .map(|(kind, number)| count(*number, &format!("{} file", kind.name())))
         .collect();
-    let files = if files.is_empty() { "no file of ours".to_owned() } else { files.join(", ") };
-    match (errors, warnings) {
-        (0, 0) => format!("ok: {files}"),
-        (0, _) => format!("ok with {}: {files}", count(warnings, "warning")),
-        (_, 0) => format!("{} in {files}", count(errors, "error")),
-        (..) => format!("{} and {} in {files}", count(errors, "error"), count(warnings, "warning")),
+    let found = match (errors, warnings) {
+        (_, 0) => count(errors, "error"),
+        (0, _) => count(warnings, "warning"),
+        (..) => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
+    };
+    match (files.join(", ").as_str(), errors) {
+        ("", 0) => "ok: none of these files is firedrill's".to_owned(),
+        ("", _) => found,
+        (files, 0) if warnings == 0 => format!("ok: {files}"),
+        (files, 0) => format!("ok with {found}: {files}"),
+        (files, _) => format!("{found} in {files}"),
     }
 }

@@ -43,7 +43,7 @@ pub struct ExpectWritten {
     json: Entries<Json>,
 }
 
-/// How statuses are written; for the schema only.
+/// What will do: a status, a class, or one of several.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -52,7 +52,7 @@ enum StatusWritten {
     Several(Vec<StatusWord>),
 }
 
-/// One status; for the schema only.
+/// A status like `200`, or a class like `2xx`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]

@@ -1,0 +1,55 @@
+//! What is typed and what is then read, of the README and of `tests/cmd`; `TRYCMD=overwrite` writes the latter anew.
+#![cfg(test)]
+
+use std::fs;
+use std::path::Path;
+
+use regex::Regex;
+use trycmd::TestCases;
+
+fn cases() -> TestCases {
+    let cases = TestCases::new();
+    cases
+        .register_bin("firedrill", Path::new(env!("CARGO_BIN_EXE_firedrill")))
+        .env("LC_ALL", "C.UTF-8")
+        .env("SHOP", "http://127.0.0.1:1");
+    cases
+}
+
+#[test]
+fn what_is_typed_gives_what_is_written() {
+    cases().case("tests/cmd/*.md");
+}
+
+/// The README shows times and ports as they were once; any will do.
+#[test]
+fn the_readme_shows_what_happens() {
+    let times = Regex::new(r" +[0-9.]+ (µs|ms|s)\b").unwrap();
+    let ports = Regex::new(r"127\.0\.0\.1:[0-9]{4,5}").unwrap();
+    let readme = fs::read_to_string("README.md").unwrap();
+    let readme = ports.replace_all(&readme, "127.0.0.1:[..]");
+    let readme = times.replace_all(&readme, "[..]");
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("README.md");
+    fs::write(&copy, &*readme).unwrap();
+    cases().case(copy);
+}
+
+#[test]
+fn the_readme_shows_the_scenario_that_it_runs() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let scenario = fs::read_to_string("scenarios/first.yaml").unwrap();
+    assert!(
+        readme.contains(&format!("```yaml\n{scenario}```\n")),
+        "scenarios/first.yaml is another:\n{scenario}"
+    );
+}
+
+#[test]
+fn short_help_fits_a_screen() {
+    for verb in ["", "run", "check", "plan", "schema", "simulate"] {
+        let words = verb.split_whitespace().chain(["-h"]);
+        let help = std::process::Command::new(env!("CARGO_BIN_EXE_firedrill")).args(words).output().unwrap();
+        let lines = String::from_utf8(help.stdout).unwrap().lines().count();
+        assert!((5..=40).contains(&lines), "{lines} lines for `firedrill {verb} -h`");
+    }
+}
