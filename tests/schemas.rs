@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use firedrill::finding::Findings;
 use firedrill::plan::{Kind, kind_of};
+use firedrill::scenario;
 use firedrill::source::Sources;
 use firedrill::yaml::{self, Node};
 use jsonschema::Validator;
@@ -78,6 +80,38 @@ fn every_shipped_file_is_what_its_schema_allows(#[case] folder: &str) {
 }
 
 #[rstest]
+#[case("README.md")]
+#[case("docs/files.md")]
+fn every_example_in_the_documentation_reads(#[case] page: &str) {
+    let text = std::fs::read_to_string(page).unwrap();
+    let examples: Vec<_> =
+        text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!examples.is_empty(), "{page} has no example");
+    for example in examples {
+        reads(example);
+    }
+}
+
+/// Both the schema and the reader of its kind take it.
+fn reads(text: &str) {
+    let file = Sources::default().add(Path::new("example.yaml"), text);
+    let documents = yaml::parse(file, text).unwrap();
+    let mut findings = Findings::default();
+    match kind_of(&documents[0]).expect("a file of ours") {
+        Kind::Scenario => drop(scenario::check(&documents[0], &mut findings)),
+        Kind::Fragment => drop(scenario::check_fragment(&documents[0], &mut findings)),
+        Kind::Stack => drop(scenario::stack::check(&documents[0], &mut findings)),
+        Kind::Profile => drop(findings.take_all(scenario::profile::check(&documents[0]))),
+        Kind::Slo => drop(firedrill::slo::check(&documents, &mut findings)),
+    }
+    assert!(findings.is_empty(), "{:#?}\n{text}", findings.in_reading_order());
+    for document in &documents {
+        let objections = objections(document);
+        assert!(objections.is_empty(), "{}\n{text}", objections.join("\n"));
+    }
+}
+
+#[rstest]
 #[case("file-unknown-key")]
 #[case("file-missing-key")]
 #[case("file-type")]
@@ -113,11 +147,5 @@ fn one_error_of_shape_is_enough(#[case] text: &str) {
 #[case::label("scenario: s\nlabels: { tier: 1, paged: yes }\nsteps: [{ wait: 1s }]")]
 #[case::variables("scenario: s\nvars: { a: 1, b: [x] }\nsteps: [{ wait: 1s }]")]
 fn what_needs_no_quotes_needs_none_in_the_schema_either(#[case] text: &str) {
-    let file = Sources::default().add(Path::new("example.yaml"), text);
-    let documents = yaml::parse(file, text).unwrap();
-    let objections = objections(&documents[0]);
-    assert!(objections.is_empty(), "{}\n{text}", objections.join("\n"));
-    let mut findings = firedrill::finding::Findings::default();
-    firedrill::scenario::check(&documents[0], &mut findings);
-    assert!(!findings.any_error(), "{:?}\n{text}", findings.in_reading_order());
+    reads(text);
 }
