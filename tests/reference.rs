@@ -71,11 +71,9 @@ impl Parts<'_> {
         if word.is_string() || word.is_number() {
             return format!("`{}`", word.to_string().trim_matches('"'));
         }
-        let kind = match &value["type"] {
-            Value::Array(types) if types.iter().any(|one| one == "string") => "string",
-            Value::Array(types) => types[0].as_str().unwrap(),
-            one => one.as_str().unwrap_or_default(),
-        };
+        let types = value["type"].as_array().map_or(vec![&value["type"]], |types| types.iter().collect());
+        let text = types.iter().find(|one| **one == "string");
+        let kind = text.unwrap_or(&types[0]).as_str().unwrap_or_default();
         match (kind, &value["additionalProperties"], value["properties"].as_object()) {
             ("object", Value::Object(_), _) => {
                 format!("map of {}", self.takes(&value["additionalProperties"]))
