@@ -12,6 +12,7 @@ use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::probe::attempt::{Attempt, Session, attempt};
 use crate::sample::Reason;
 use crate::scenario::predicate::Predicate;
+use crate::scenario::probe::Probe;
 use crate::scenario::step::{Does, Patience, Step};
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Template};
@@ -77,9 +78,7 @@ impl Walker {
                     let (outcome, why) = fire::fire(self, &id, step, load).await;
                     (outcome, 1, why)
                 }
-                Does::Health(_) | Does::Http(_) | Does::WebSocket(_) | Does::Tcp(_) | Does::Metrics(_) => {
-                    self.try_step(&id, step).await
-                }
+                Does::Probe(probe) => self.try_step(&id, step, probe).await,
                 Does::Use(_) | Does::Set(_) => (Outcome::Passed, 0, None),
             },
         };
@@ -110,12 +109,12 @@ impl Walker {
     }
 
     /// Attempts, until one passes or patience ends.
-    async fn try_step(&mut self, id: &StepId, step: &Step) -> (Outcome, u32, Option<String>) {
+    async fn try_step(&mut self, id: &StepId, step: &Step, probe: &Probe) -> (Outcome, u32, Option<String>) {
         let began = Instant::now();
         let mut number = 0;
         loop {
             number += 1;
-            let made = match attempt(step, &self.scope, &mut self.session).await {
+            let made = match attempt(step, probe, &self.scope, &mut self.session).await {
                 Ok(made) => made,
                 Err(unset) => return (Outcome::Skipped, number - 1, Some(unset.to_string())),
             };
