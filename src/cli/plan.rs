@@ -46,7 +46,7 @@ fn print(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
     }
     for (slo, objective) in slos.iter().flat_map(|slo| slo.objectives.iter().map(move |one| (slo, one))) {
         match objective.over_run() {
-            Ok(measure) => writeln!(out, "  judge       {}: {} {measure}", slo.name, objective.target)?,
+            Ok(_) => writeln!(out, "  judge       {}: {objective}", slo.name)?,
             Err(why) => writeln!(out, "  not judged  {}: {why}", slo.name)?,
         }
     }
