@@ -88,10 +88,10 @@ pub struct Tls {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Version {
     /// HTTP/1.1.
-    #[serde(rename = "1.1")]
+    #[serde(rename = "HTTP/1.1")]
     Http1,
     /// HTTP/2, also without TLS.
-    #[serde(rename = "2")]
+    #[serde(rename = "HTTP/2")]
     Http2,
 }
 
