@@ -91,18 +91,19 @@ impl Breach {
     }
 }
 
-/// Makes one attempt of a step, by its probe.
+/// Makes one attempt of a step, by its probe, with one deadline over all that belongs to it.
 ///
 /// # Errors
 /// When a name that the step needs has no value.
 pub async fn attempt(
     step: &Step,
     probe: &Probe,
+    timeout: Duration,
     scope: &Scope,
     session: &mut Session,
 ) -> Result<Attempt, Unset> {
     let began = Instant::now();
-    let deadline = Deadline::after(step.timeout);
+    let deadline = Deadline::after(timeout);
     let mut seen = match probe {
         Probe::Http(http) => {
             let exchange = send(http, scope, session, &deadline).await?;
