@@ -180,10 +180,8 @@ fn pause(patience: Patience, made: u32, elapsed: Duration) -> Option<Duration> {
     match patience {
         Patience::Once => None,
         Patience::Retry { attempts, every } => (made < attempts).then_some(every),
-        Patience::Within { limit, every } => {
-            let left = limit.checked_sub(elapsed)?;
-            (!left.is_zero()).then_some(every.min(left))
-        }
+        // What is left after the pause must be worth an attempt, or its failure would tell of our haste.
+        Patience::Within { limit, every } => (elapsed + every < limit).then_some(every),
     }
 }
 
