@@ -46,7 +46,7 @@ fn print(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
     }
     for (slo, objective) in slos.iter().flat_map(|slo| slo.objectives.iter().map(move |one| (slo, one))) {
         match objective.over_run() {
-            Ok(measure) => writeln!(out, "  judge       {}: {} {measure}", slo.name, objective.target)?,
+            Ok(_) => writeln!(out, "  judge       {}: {objective}", slo.name)?,
             Err(why) => writeln!(out, "  not judged  {}: {why}", slo.name)?,
         }
     }
@@ -57,14 +57,7 @@ fn print(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
 fn describe(step: &Step) -> String {
     let mut facts = vec![match &step.does {
         Does::Load(load) => describe_load(load),
-        Does::Health(_)
-        | Does::Http(_)
-        | Does::WebSocket(_)
-        | Does::Tcp(_)
-        | Does::Metrics(_)
-        | Does::Wait(_)
-        | Does::Use(_)
-        | Does::Set(_) => step.does.kind().to_owned(),
+        Does::Probe(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => step.does.kind().to_owned(),
     }];
     match step.patience {
         Patience::Once => {}

@@ -15,7 +15,7 @@ use crate::scenario::step::{Does, Step};
 use crate::scenario::template::{Scope, Shape};
 use crate::scenario::{Fragment, Scenario};
 use crate::secret::Mask;
-use crate::slo::Slo;
+use crate::slo::{Document, Slo};
 use crate::source::{At, Place, Sources};
 
 /// Fragments may use fragments, this deep.
@@ -80,13 +80,22 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
     let mask = Mask::default();
     let mut scenarios = Vec::new();
     let mut counts = BTreeMap::new();
+    // OpenSLO documents that stand in one folder may name one another.
+    let mut documents: BTreeMap<PathBuf, Vec<Document>> = BTreeMap::new();
     for path in named {
         let Some(kind) = library.check(&path, &mut findings) else { continue };
         *counts.entry(kind).or_default() += 1;
+        if kind == Kind::Slo {
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            documents.entry(folder).or_default().extend(library.documents(&path));
+        }
         if let Some(scenario) = library.scenario(&path) {
             let mut planner = Planner { library: &mut library, findings: &mut findings, surroundings };
             scenarios.push(planner.plan(&path, scenario, &mask));
         }
+    }
+    for together in documents.values() {
+        crate::slo::resolve(together, &mut findings);
     }
     refuse_same_names(&scenarios, &mut findings);
     let plan = (!findings.any_error()).then_some(Plan { scenarios, mask });

@@ -15,7 +15,8 @@ use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
 use crate::scenario::http::Http;
-use crate::scenario::step::{Does, Step};
+use crate::scenario::probe::Probe;
+use crate::scenario::step::Step;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::{Place, Sources};
 
@@ -90,15 +91,21 @@ impl Breach {
     }
 }
 
-/// Makes one attempt of a step that probes.
+/// Makes one attempt of a step, by its probe, with one deadline over all that belongs to it.
 ///
 /// # Errors
 /// When a name that the step needs has no value.
-pub async fn attempt(step: &Step, scope: &Scope, session: &mut Session) -> Result<Attempt, Unset> {
+pub async fn attempt(
+    step: &Step,
+    probe: &Probe,
+    timeout: Duration,
+    scope: &Scope,
+    session: &mut Session,
+) -> Result<Attempt, Unset> {
     let began = Instant::now();
-    let deadline = Deadline::after(step.timeout);
-    let mut seen = match &step.does {
-        Does::Http(http) => {
+    let deadline = Deadline::after(timeout);
+    let mut seen = match probe {
+        Probe::Http(http) => {
             let exchange = send(http, scope, session, &deadline).await?;
             let mut seen = Seen::of(&exchange, http);
             if let Some(response) = seen.response(exchange, http.url.place) {
@@ -107,7 +114,7 @@ pub async fn attempt(step: &Step, scope: &Scope, session: &mut Session) -> Resul
             }
             seen
         }
-        Does::Health(wanted) => {
+        Probe::Health(wanted) => {
             let exchange = send(&wanted.request, scope, session, &deadline).await?;
             let mut seen = Seen::of(&exchange, &wanted.request);
             if let Some(response) = seen.response(exchange, wanted.request.url.place) {
@@ -117,7 +124,7 @@ pub async fn attempt(step: &Step, scope: &Scope, session: &mut Session) -> Resul
             }
             seen
         }
-        Does::Metrics(wanted) => {
+        Probe::Metrics(wanted) => {
             let exchange = send(&wanted.request, scope, session, &deadline).await?;
             let mut seen = Seen::of(&exchange, &wanted.request);
             if let Some(response) = seen.response(exchange, wanted.request.url.place) {
@@ -130,9 +137,10 @@ pub async fn attempt(step: &Step, scope: &Scope, session: &mut Session) -> Resul
             }
             seen
         }
-        Does::WebSocket(wanted) => talk::websocket(wanted, &step.captures, scope, session, &deadline).await?,
-        Does::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
-        Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => Seen::default(),
+        Probe::WebSocket(wanted) => {
+            talk::websocket(wanted, &step.captures, scope, session, &deadline).await?
+        }
+        Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
     };
     let took = began.elapsed();
     let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();

@@ -33,8 +33,8 @@ pub(super) fn judge(
     let mut conclusion = Conclusion::Pass;
     for slo in slos {
         for objective in &slo.objectives {
-            let (words, counts) = match objective.over_run() {
-                Ok(measure) => (measure.to_string(), counts(&measure, samples)),
+            let counts = match objective.over_run() {
+                Ok(measure) => counts(&measure, samples),
                 Err(why) => {
                     let why = format!("SLO `{}` is not judged: {why}", slo.name);
                     sender.send(Event::NotMeasured { scenario: scenario.to_owned(), why });
@@ -47,7 +47,7 @@ pub(super) fn judge(
             sender.send(Event::Judged {
                 scenario: scenario.to_owned(),
                 slo: slo.name.value.clone(),
-                objective: format!("{} {words}", objective.target),
+                objective: objective.to_string(),
                 drawing: draw(objective, &judgement.to_string(), judgement.verdict, sources),
                 judgement,
             });

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::walk::Walker;
-use crate::event::{Conclusion, Event, Sender, StepId};
+use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
 use crate::probe::connect::certificates;
 use crate::scenario::step::Does;
@@ -115,10 +115,7 @@ impl Rehearsal<'_> {
             steps: self.steps(),
         });
         let conclusion = match self.start().await {
-            Err(why) => {
-                self.sender.send(Event::NotMeasured { scenario: scenario.name.value.clone(), why });
-                Conclusion::NotMeasured
-            }
+            Err(why) => self.not_measured(why),
             Ok((stand_ins, walker)) => {
                 let conclusion = self.walk(walker).await;
                 for stand_in in stand_ins {
@@ -194,20 +191,36 @@ impl Rehearsal<'_> {
             if step.cancel {
                 walker.stop = last_step.clone();
             }
-            behind.spawn(async move { walker.background(number, &step).await });
+            behind.spawn(async move { walker.take(number, &step, true).await });
         }
-        let mut conclusion = Conclusion::Pass;
+        let mut outcomes = Vec::new();
         for (number, step) in scenario.steps.iter().enumerate() {
             if self.stop.is_cancelled() {
                 break;
             }
-            conclusion = conclusion.max(walker.step(scenario.background.len() + number, step).await);
+            outcomes.extend(walker.take(scenario.background.len() + number, step, false).await);
         }
         last_step.cancel();
+        let mut conclusion = Conclusion::Pass;
         while let Some(ended) = behind.join_next().await {
-            // A panic is a bug of ours, and then nothing was measured.
-            conclusion = conclusion.max(ended.unwrap_or(Conclusion::NotMeasured));
+            match ended {
+                Ok(outcome) => outcomes.extend(outcome),
+                Err(panic) => {
+                    conclusion = conclusion.max(self.not_measured(format!("a step broke off: {panic}")));
+                }
+            }
         }
-        conclusion.max(judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender))
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Skipped) {
+            conclusion = conclusion.max(self.not_measured("every step was skipped".to_owned()));
+        }
+        let steps = outcomes.into_iter().map(Conclusion::from).max().unwrap_or_default();
+        let judged = judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender);
+        conclusion.max(steps).max(judged)
+    }
+
+    /// Says that the scenario says nothing about its target, and why.
+    fn not_measured(&self, why: String) -> Conclusion {
+        self.sender.send(Event::NotMeasured { scenario: self.planned.scenario.name.value.clone(), why });
+        Conclusion::NotMeasured
     }
 }

@@ -8,10 +8,11 @@ use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use super::{Slis, fire};
-use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
+use crate::event::{Event, Outcome, Sender, StepId};
 use crate::probe::attempt::{Attempt, Session, attempt};
 use crate::sample::Reason;
 use crate::scenario::predicate::Predicate;
+use crate::scenario::probe::Probe;
 use crate::scenario::step::{Does, Patience, Step};
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Template};
@@ -44,24 +45,15 @@ impl Walker {
         }
     }
 
-    /// A step that runs behind the others.
-    pub(super) async fn background(&mut self, number: usize, step: &Step) -> Conclusion {
-        self.take(number, step, true).await
-    }
-
-    /// A step in its turn.
-    pub(super) async fn step(&mut self, number: usize, step: &Step) -> Conclusion {
-        self.take(number, step, false).await
-    }
-
-    async fn take(&mut self, number: usize, step: &Step, background: bool) -> Conclusion {
+    /// Takes a step, in its turn or behind the others, and says how it ended; `None` where nothing is told of it.
+    pub(super) async fn take(&mut self, number: usize, step: &Step, background: bool) -> Option<Outcome> {
         if let Does::Set(vars) = &step.does {
             for (name, shape) in vars {
                 if let Ok(value) = shape.value(&self.scope) {
                     self.scope.set(name.value.as_str(), value);
                 }
             }
-            return Conclusion::Pass;
+            return None;
         }
         let id = step_id(&self.scenario, number, step);
         self.sender.send(Event::StepStarted { step: id.clone(), background });
@@ -77,18 +69,12 @@ impl Walker {
                     let (outcome, why) = fire::fire(self, &id, step, load).await;
                     (outcome, 1, why)
                 }
-                Does::Health(_) | Does::Http(_) | Does::WebSocket(_) | Does::Tcp(_) | Does::Metrics(_) => {
-                    self.try_step(&id, step).await
-                }
+                Does::Probe(probe) => self.try_step(&id, step, probe).await,
                 Does::Use(_) | Does::Set(_) => (Outcome::Passed, 0, None),
             },
         };
         self.sender.send(Event::StepEnded { step: id, outcome, attempts, took: began.elapsed().into(), why });
-        match outcome {
-            Outcome::Passed | Outcome::Flaky | Outcome::Skipped => Conclusion::Pass,
-            Outcome::Failed => Conclusion::Fail,
-            Outcome::Unreliable => Conclusion::Inconclusive,
-        }
+        Some(outcome)
     }
 
     /// Why the step is not done: its condition does not hold, or a step before it did not give what it needs.
@@ -110,14 +96,21 @@ impl Walker {
     }
 
     /// Attempts, until one passes or patience ends.
-    async fn try_step(&mut self, id: &StepId, step: &Step) -> (Outcome, u32, Option<String>) {
+    async fn try_step(&mut self, id: &StepId, step: &Step, probe: &Probe) -> (Outcome, u32, Option<String>) {
         let began = Instant::now();
         let mut number = 0;
         loop {
             number += 1;
-            let made = match attempt(step, &self.scope, &mut self.session).await {
-                Ok(made) => made,
-                Err(unset) => return (Outcome::Skipped, number - 1, Some(unset.to_string())),
+            let timeout = match step.patience {
+                Patience::Once | Patience::Retry { .. } => step.timeout,
+                Patience::Within { limit, .. } => step.timeout.min(limit.saturating_sub(began.elapsed())),
+            };
+            // On the heap: it holds a whole conversation, and everything above would hold it too.
+            let attempt = Box::pin(attempt(step, probe, timeout, &self.scope, &mut self.session));
+            let made = match self.stop.run_until_cancelled(attempt).await {
+                Some(Ok(made)) => made,
+                Some(Err(unset)) => return (Outcome::Skipped, number - 1, Some(unset.to_string())),
+                None => return (Outcome::Skipped, number - 1, Some("the run was stopped".to_owned())),
             };
             let passed = made.breaches.is_empty();
             let next = (!passed).then(|| pause(step.patience, number, began.elapsed())).flatten();
@@ -155,10 +148,7 @@ impl Walker {
 
     fn report(&self, id: &StepId, number: u32, made: &Attempt) {
         // Known to the mask before they are shown for the first time.
-        for (_, value, _) in made.captured.iter().filter(|(.., secret)| *secret) {
-            let mut hidden = self.scope.clone();
-            hidden.set_secret("captured", value.clone());
-        }
+        made.captured.iter().filter(|(.., secret)| *secret).for_each(|(_, value, _)| self.scope.hide(value));
         self.sender.send(Event::Attempted {
             step: id.clone(),
             attempt: number,
@@ -190,10 +180,8 @@ fn pause(patience: Patience, made: u32, elapsed: Duration) -> Option<Duration> {
     match patience {
         Patience::Once => None,
         Patience::Retry { attempts, every } => (made < attempts).then_some(every),
-        Patience::Within { limit, every } => {
-            let left = limit.checked_sub(elapsed)?;
-            (!left.is_zero()).then_some(every.min(left))
-        }
+        // What is left after the pause must be worth an attempt, or its failure would tell of our haste.
+        Patience::Within { limit, every } => (elapsed + every < limit).then_some(every),
     }
 }
 

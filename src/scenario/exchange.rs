@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
-use super::expect::{json_places, wanted};
+use super::expect::{Answer, json_places, wanted};
 use super::http::{Auth, BODY_LIMIT, Tls, check_headers, check_url};
 use super::predicate::{Domain, Predicate};
+use super::probe::{Holes, Kind};
 use super::template::{Hole, Shape, Template};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
@@ -396,5 +397,49 @@ impl Tcp {
             .chain(name)
             .flat_map(|at| at.holes().map(|hole| (hole, at.place)))
             .chain(lines)
+    }
+}
+
+impl Kind for WebSocket {
+    fn kind(&self) -> &'static str {
+        "websocket"
+    }
+
+    fn subject(&self) -> String {
+        format!("websocket {}", self.url)
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Message
+    }
+
+    fn holes(&self) -> Holes<'_> {
+        Box::new(Self::holes(self))
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        Some(&self.tls)
+    }
+}
+
+impl Kind for Tcp {
+    fn kind(&self) -> &'static str {
+        "tcp"
+    }
+
+    fn subject(&self) -> String {
+        format!("tcp {}", self.address)
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Message
+    }
+
+    fn holes(&self) -> Holes<'_> {
+        Box::new(Self::holes(self))
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 }

@@ -111,15 +111,37 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// Which expectations a kind of step can have.
+/// What a kind of step gets, and so what can be expected of it and kept of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// An HTTP answer: everything.
     Http,
+    /// Messages: how long it took, and captures from the last of them.
+    Message,
     /// Only how long it took.
     Timed,
     /// Nothing.
     None,
+}
+
+impl Answer {
+    /// Whether this key of `expect` means something.
+    fn has(self, key: &str) -> bool {
+        match self {
+            Self::Http => true,
+            Self::Message | Self::Timed => matches!(key, "latency" | "phases"),
+            Self::None => false,
+        }
+    }
+
+    /// Whether something can be captured from there.
+    fn holds(self, origin: &Origin) -> bool {
+        match self {
+            Self::Http => true,
+            Self::Message => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
+            Self::Timed | Self::None => false,
+        }
+    }
 }
 
 impl ExpectWritten {
@@ -138,15 +160,9 @@ impl ExpectWritten {
             size: wanted(self.size, Domain::Size, findings),
             json: json_places(self.json, findings),
         };
-        if answer != Answer::Http {
-            for (name, at) in expect
-                .places()
-                .into_iter()
-                .filter(|(name, _)| answer == Answer::None || !matches!(*name, "latency" | "phases"))
-            {
-                let title = format!("a `{kind}` step has no `{name}` to expect");
-                findings.add(Finding::new(Code::ScenarioExpectation, at, title));
-            }
+        for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
+            let title = format!("a `{kind}` step has no `{name}` to expect");
+            findings.add(Finding::new(Code::ScenarioExpectation, at, title));
         }
         expect
     }
@@ -298,9 +314,34 @@ pub enum Origin {
     Cookie(String),
 }
 
-/// Checks what a step captures.
-pub(super) fn check_captures(written: Entries<CaptureWritten>, findings: &mut Findings) -> Vec<Capture> {
-    written.into_iter().filter_map(|(name, written)| check_capture(name, written, findings)).collect()
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Json(_) => "JSON",
+            Self::Header(_) => "headers",
+            Self::Regex(_) => "text",
+            Self::Cookie(_) => "cookies",
+        })
+    }
+}
+
+/// Checks what a step of kind `kind` captures.
+pub(super) fn check_captures(
+    written: Entries<CaptureWritten>,
+    answer: Answer,
+    kind: &str,
+    findings: &mut Findings,
+) -> Vec<Capture> {
+    let mut captures = Vec::new();
+    for (name, written) in written {
+        let Some(capture) = check_capture(name, written, findings) else { continue };
+        if !answer.holds(&capture.from) {
+            let title = format!("a `{kind}` step has no {} to capture from", capture.from);
+            findings.add(Finding::new(Code::ScenarioCapture, capture.place, title));
+        }
+        captures.push(capture);
+    }
+    captures
 }
 
 fn check_capture(name: At<String>, written: CaptureWritten, findings: &mut Findings) -> Option<Capture> {

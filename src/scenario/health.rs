@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
-use super::expect::json_path;
+use super::expect::{Answer, json_path};
 use super::http::{Auth, Http, Tls, check_headers, check_url};
+use super::probe::{Holes, Kind};
 use super::template::Template;
 use crate::finding::Findings;
 use crate::source::At;
@@ -134,5 +135,30 @@ impl HealthWritten {
             ..Http::get(self.url)
         };
         Health { request, wanted: self.is.unwrap_or(usual), map }
+    }
+}
+
+impl Kind for Health {
+    fn kind(&self) -> &'static str {
+        match self.wanted {
+            State::Healthy | State::Degraded | State::Down => "health",
+            State::Ready | State::NotReady => "ready",
+        }
+    }
+
+    fn subject(&self) -> String {
+        format!("{} {}", self.kind(), self.request.url)
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Http
+    }
+
+    fn holes(&self) -> Holes<'_> {
+        Box::new(self.request.holes())
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        Some(&self.request.tls)
     }
 }

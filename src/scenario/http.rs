@@ -4,6 +4,8 @@ use http::{HeaderName, Method};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::expect::Answer;
+use super::probe::{Holes, Kind};
 use super::template::{Hole, Shape, Template};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
@@ -86,10 +88,10 @@ pub struct Tls {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Version {
     /// HTTP/1.1.
-    #[serde(rename = "1.1")]
+    #[serde(rename = "HTTP/1.1")]
     Http1,
     /// HTTP/2, also without TLS.
-    #[serde(rename = "2")]
+    #[serde(rename = "HTTP/2")]
     Http2,
 }
 
@@ -321,4 +323,26 @@ pub(super) fn check_url(url: &At<Template>, schemes: &[&str]) -> Result<(), Find
     let finding =
         Finding::new(Code::ScenarioUrl, url.place, format!("`{literal}` is not an address: {problem}"));
     Err(finding.help(format!("an address here begins with {wanted}")))
+}
+
+impl Kind for Http {
+    fn kind(&self) -> &'static str {
+        "http"
+    }
+
+    fn subject(&self) -> String {
+        format!("{} {}", self.method, self.url)
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Http
+    }
+
+    fn holes(&self) -> Holes<'_> {
+        Box::new(Self::holes(self))
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        Some(&self.tls)
+    }
 }

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::expect::wanted;
+use super::expect::{Answer, wanted};
 use super::http::{Auth, Http, Tls, check_headers, check_url};
 use super::predicate::{Domain, Predicate};
+use super::probe::{Holes, Kind};
 use super::template::{Hole, Template};
 use crate::exposition;
 use crate::finding::{Code, Finding, Findings};
@@ -134,5 +135,27 @@ impl Metrics {
         });
         let predicates = families.flat_map(|at| at.holes().map(|hole| (hole, at.place)));
         self.request.holes().chain(predicates)
+    }
+}
+
+impl Kind for Metrics {
+    fn kind(&self) -> &'static str {
+        "metrics"
+    }
+
+    fn subject(&self) -> String {
+        format!("metrics {}", self.request.url)
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Http
+    }
+
+    fn holes(&self) -> Holes<'_> {
+        Box::new(Self::holes(self))
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        Some(&self.request.tls)
     }
 }

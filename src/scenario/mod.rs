@@ -7,6 +7,7 @@ pub mod http;
 pub mod load;
 pub mod metrics;
 pub mod predicate;
+pub mod probe;
 pub mod profile;
 pub mod stack;
 pub mod step;

@@ -5,13 +5,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::exchange::{Tcp, TcpWritten, WebSocket, WebSocketWritten};
-use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, Origin, check_captures, wanted};
-use super::health::{Health, HealthWritten, State};
-use super::http::{Http, HttpWritten, Tls};
+use super::exchange::{TcpWritten, WebSocketWritten};
+use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
+use super::health::{HealthWritten, State};
+use super::http::{HttpWritten, Tls};
 use super::load::{Load, LoadWritten};
-use super::metrics::{Metrics, MetricsWritten};
+use super::metrics::MetricsWritten;
 use super::predicate::{Domain, Predicate};
+use super::probe::{Holes, Probe};
 use super::template::{Hole, Shape, Template};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
@@ -145,16 +146,8 @@ pub enum Patience {
 /// What a step does.
 #[derive(Debug, Clone)]
 pub enum Does {
-    /// Asks a health or readiness endpoint.
-    Health(Health),
-    /// Makes one HTTP request.
-    Http(Http),
-    /// Holds a conversation over WebSocket.
-    WebSocket(WebSocket),
-    /// Holds a conversation over TCP.
-    Tcp(Tcp),
-    /// Reads a metrics page.
-    Metrics(Metrics),
+    /// Makes an attempt against a target.
+    Probe(Box<Probe>),
     /// Makes many requests.
     Load(Box<Load>),
     /// Does nothing for a while.
@@ -179,14 +172,7 @@ impl Does {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Health(health) => match health.wanted {
-                State::Healthy | State::Degraded | State::Down => "health",
-                State::Ready | State::NotReady => "ready",
-            },
-            Self::Http(_) => "http",
-            Self::WebSocket(_) => "websocket",
-            Self::Tcp(_) => "tcp",
-            Self::Metrics(_) => "metrics",
+            Self::Probe(probe) => probe.told().kind(),
             Self::Load(_) => "load",
             Self::Wait(_) => "wait",
             Self::Use(_) => "use",
@@ -194,11 +180,10 @@ impl Does {
         }
     }
 
-    /// Which expectations it can have.
+    /// What can be expected of its answer.
     fn answer(&self) -> Answer {
         match self {
-            Self::Health(_) | Self::Http(_) | Self::Metrics(_) => Answer::Http,
-            Self::WebSocket(_) | Self::Tcp(_) => Answer::Timed,
+            Self::Probe(probe) => probe.told().answer(),
             Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
         }
     }
@@ -206,11 +191,7 @@ impl Does {
     /// What the step is called when nobody named it.
     fn describe(&self) -> String {
         match self {
-            Self::Health(health) => format!("{} {}", self.kind(), health.request.url),
-            Self::Http(http) => format!("{} {}", http.method, http.url),
-            Self::WebSocket(socket) => format!("websocket {}", socket.url),
-            Self::Tcp(tcp) => format!("tcp {}", tcp.address),
-            Self::Metrics(metrics) => format!("metrics {}", metrics.request.url),
+            Self::Probe(probe) => probe.told().subject(),
             Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
             Self::Wait(span) => format!("wait {}", Span(*span)),
             Self::Use(fragment) => format!("use {}", fragment.file),
@@ -222,11 +203,7 @@ impl Does {
     #[must_use]
     pub fn tls(&self) -> Option<&Tls> {
         match self {
-            Self::Health(health) => Some(&health.request.tls),
-            Self::Http(http) => Some(&http.tls),
-            Self::WebSocket(socket) => Some(&socket.tls),
-            Self::Tcp(tcp) => tcp.tls.as_ref(),
-            Self::Metrics(metrics) => Some(&metrics.request.tls),
+            Self::Probe(probe) => probe.told().tls(),
             Self::Load(load) => Some(&load.request.tls),
             Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
@@ -234,13 +211,9 @@ impl Does {
 
     /// Every hole, with its place.
     #[must_use]
-    pub fn holes(&self) -> Box<dyn Iterator<Item = (&Hole, Place)> + '_> {
+    pub fn holes(&self) -> Holes<'_> {
         match self {
-            Self::Health(health) => Box::new(health.request.holes()),
-            Self::Http(http) => Box::new(http.holes()),
-            Self::WebSocket(socket) => Box::new(socket.holes()),
-            Self::Tcp(tcp) => Box::new(tcp.holes()),
-            Self::Metrics(metrics) => Box::new(metrics.holes()),
+            Self::Probe(probe) => probe.told().holes(),
             Self::Load(load) => Box::new(load.request.holes().chain(load.expect.holes())),
             Self::Wait(_) => Box::new(std::iter::empty()),
             Self::Use(Use { with, .. }) | Self::Set(with) => {
@@ -269,18 +242,7 @@ impl StepWritten {
             .expect
             .map(|at| at.value.check(does.answer(), does.kind(), at.place, findings))
             .unwrap_or_default();
-        let captures = check_captures(self.capture, findings);
-        if let Some(first) = captures.first().filter(|_| matches!(does.answer(), Answer::None)) {
-            let title = format!("a `{}` step has no answer to capture from", does.kind());
-            findings.add(Finding::new(Code::ScenarioCapture, first.name.place, title));
-        }
-        let message = matches!(does, Does::WebSocket(_) | Does::Tcp(_));
-        for capture in captures.iter().filter(|_| message) {
-            if matches!(capture.from, Origin::Header(_) | Origin::Cookie(_)) {
-                let title = format!("a `{}` step captures from messages, which have no headers", does.kind());
-                findings.add(Finding::new(Code::ScenarioCapture, capture.place, title));
-            }
-        }
+        let captures = check_captures(self.capture, does.answer(), does.kind(), findings);
         let patience = patience(self.retry, self.within, &does, findings)?;
         let when = self.when.into_iter().filter_map(|(text, json)| {
             let template =
@@ -305,54 +267,60 @@ impl StepWritten {
 
     /// The one thing the step does.
     fn take_kind(&mut self, place: Place, findings: &mut Findings) -> Option<Does> {
-        let places = [
-            self.health.as_ref().map(|at| at.place),
-            self.ready.as_ref().map(|at| at.place),
-            self.http.as_ref().map(|at| at.place),
-            self.websocket.as_ref().map(|at| at.place),
-            self.tcp.as_ref().map(|at| at.place),
-            self.metrics.as_ref().map(|at| at.place),
-            self.load.as_ref().map(|at| at.place),
-            self.wait.as_ref().map(|at| at.place),
-            self.uses.as_ref().map(|at| at.place),
-        ];
-        let mut places = places.into_iter().flatten();
-        match (places.next(), places.next()) {
-            (Some(_), None) => {}
+        let timeout = self.timeout.map_or(TIMEOUT, |span| span.0);
+        let mut offers = Vec::new();
+        offer(&mut offers, self.health.take(), |at, f| {
+            Some(probe(Probe::Health(at.value.check(State::Healthy, f))))
+        });
+        offer(&mut offers, self.ready.take(), |at, f| {
+            Some(probe(Probe::Health(at.value.check(State::Ready, f))))
+        });
+        offer(&mut offers, self.http.take(), |at, f| Some(probe(Probe::Http(at.value.check(at.place, f)?))));
+        offer(&mut offers, self.websocket.take(), |at, f| Some(probe(Probe::WebSocket(at.value.check(f)))));
+        offer(&mut offers, self.tcp.take(), |at, f| Some(probe(Probe::Tcp(at.value.check(f)))));
+        offer(&mut offers, self.metrics.take(), |at, f| Some(probe(Probe::Metrics(at.value.check(f)))));
+        offer(&mut offers, self.load.take(), move |at, f| {
+            Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
+        });
+        offer(&mut offers, self.wait, |at, _| Some(Does::Wait(at.value.0)));
+        offer(&mut offers, self.uses.take(), |at, f| Some(Does::Use(at.value.check(f))));
+        match (offers.pop(), offers.pop()) {
+            (Some((_, only)), None) => only(findings),
             (None, _) => {
                 let kinds = "health, ready, http, websocket, tcp, metrics, load, wait, use";
                 let finding = Finding::new(Code::ScenarioStep, place, "the step does nothing");
                 findings.add(finding.help(format!("add one of {kinds}")));
-                return None;
+                None
             }
-            (Some(first), Some(second)) => {
+            (Some((second, _)), Some((first, _))) => {
                 let finding = Finding::new(Code::ScenarioStep, second, "a step does one thing");
                 findings.add(finding.label("this is a second").also(first, "this is the first"));
-                return None;
+                None
             }
         }
-        let timeout = self.timeout.map_or(TIMEOUT, |span| span.0);
-        if let Some(at) = self.health.take() {
-            Some(Does::Health(at.value.check(State::Healthy, findings)))
-        } else if let Some(at) = self.ready.take() {
-            Some(Does::Health(at.value.check(State::Ready, findings)))
-        } else if let Some(at) = self.http.take() {
-            at.value.check(at.place, findings).map(Does::Http)
-        } else if let Some(at) = self.websocket.take() {
-            Some(Does::WebSocket(at.value.check(findings)))
-        } else if let Some(at) = self.tcp.take() {
-            Some(Does::Tcp(at.value.check(findings)))
-        } else if let Some(at) = self.metrics.take() {
-            Some(Does::Metrics(at.value.check(findings)))
-        } else if let Some(at) = self.load.take() {
-            at.value.check(at.place, timeout, findings).map(|load| Does::Load(Box::new(load)))
-        } else if let Some(span) = self.wait {
-            Some(Does::Wait(span.0))
-        } else {
-            let at = self.uses.take()?;
-            let with = check_vars(at.value.with, findings);
-            Some(Does::Use(Use { file: at.value.file, with }))
-        }
+    }
+}
+
+/// Something a step may do, where it was written, and how that is checked.
+type Offer = (Place, Box<dyn FnOnce(&mut Findings) -> Option<Does>>);
+
+fn offer<W: 'static>(
+    offers: &mut Vec<Offer>,
+    written: Option<At<W>>,
+    check: impl FnOnce(At<W>, &mut Findings) -> Option<Does> + 'static,
+) {
+    if let Some(at) = written {
+        offers.push((at.place, Box::new(move |findings| check(at, findings))));
+    }
+}
+
+fn probe(probe: Probe) -> Does {
+    Does::Probe(Box::new(probe))
+}
+
+impl UseWritten {
+    fn check(self, findings: &mut Findings) -> Use {
+        Use { file: self.file, with: check_vars(self.with, findings) }
     }
 }
 

@@ -121,11 +121,15 @@ impl AlertPolicySpec {
         if written.len() != 1 {
             let title = format!("an alert policy has exactly one condition, not {}", written.len());
             let finding = Finding::new(Code::SloAlert, self.conditions.place, title);
-            findings.add(finding.help("give each condition a policy of its own"));
+            findings.add(if written.is_empty() {
+                finding.help("write `conditions: [{ conditionRef: NAME }]`")
+            } else {
+                finding.help("give each condition a policy of its own")
+            });
         }
         let conditions: Vec<_> = written.into_iter().map(|at| at.value.check(at.place, findings)).collect();
         if self.notification_targets.value.is_empty() {
-            let title = "an alert policy tells at least one `notificationTargets`";
+            let title = "an alert policy has at least one notification target";
             findings.add(Finding::new(Code::SloAlert, self.notification_targets.place, title));
         }
         let targets = self.notification_targets.value.into_iter();

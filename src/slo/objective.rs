@@ -140,15 +140,6 @@ pub enum NotByRun {
     Composite,
 }
 
-impl std::fmt::Display for RunMeasure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Good { .. } => f.write_str("good"),
-            Self::Within { limit, .. } => write!(f, "within {}", crate::units::Span(*limit)),
-        }
-    }
-}
-
 impl Objective {
     /// What a run's own samples can judge it by.
     ///

@@ -33,7 +33,7 @@ impl<S> Item<S> {
     ) -> Option<Ref<(MetadataWritten, At<S>)>> {
         let Self { place, key, named, kind, metadata, spec } = self;
         if let Some(kind) = kind.filter(|kind| kind.value != wanted) {
-            let title = format!("only an `{wanted}` can stand here, not a `{}`", kind.value);
+            let title = format!("only an `{wanted}` can stand here, not `{}`", kind.value);
             findings.add(Finding::new(Code::SloReference, kind.place, title));
         }
         match (named, metadata, spec) {

@@ -12,6 +12,9 @@ use super::{Body, Document, Kind, Slo};
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::source::At;
 
+/// So many names are listed where none of them is meant.
+const SHOWN: usize = 5;
+
 /// Looks up the names in the documents of all files, and gives the SLOs among them that can be used.
 ///
 /// Names are of one kind each: an `SLI` and an `SLO` may be called the same, two `SLO`s may not. A `service` that
@@ -65,7 +68,8 @@ impl<'d> Names<'d> {
     }
 
     fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &'d str> {
-        self.0.keys().filter(move |(other, _)| *other == kind).map(|(_, name)| *name)
+        let all = self.0.range((kind, "")..);
+        all.map(|(key, _)| *key).take_while(move |(other, _)| *other == kind).map(|(_, name)| name)
     }
 
     fn find(&self, kind: Kind, name: &At<String>, findings: &mut Findings) -> Option<&'d Body> {
@@ -74,14 +78,17 @@ impl<'d> Names<'d> {
         }
         let finding =
             Finding::new(Code::SloUnknownReference, name.place, format!("no `{kind}` is called `{name}`"));
-        let finding = match nearest(name, self.of_kind(kind)) {
-            Some(near) => finding.label(format!("did you mean `{near}`?")),
-            None => finding.label("not declared in these files"),
-        };
-        let other = self.0.keys().find(|(_, other)| *other == name.as_str());
-        findings.add(match other {
-            Some((other, _)) => finding.help(format!("there is a `{other}` of this name")),
-            None => finding,
+        if let Some(near) = nearest(name, self.of_kind(kind)) {
+            findings.add(finding.label(format!("did you mean `{near}`?")));
+            return None;
+        }
+        let finding = finding.label("not declared in these files");
+        let declared: Vec<_> = self.of_kind(kind).take(SHOWN + 1).map(|name| format!("`{name}`")).collect();
+        let elsewhere = self.0.keys().find(|(_, other)| *other == name.as_str());
+        findings.add(match (elsewhere, declared.len()) {
+            (Some((other, _)), _) => finding.help(format!("the name is that of another kind: `{other}`")),
+            (None, 1..=SHOWN) => finding.help(format!("declared here: {}", declared.join(", "))),
+            (None, _) => finding,
         });
         None
     }
@@ -295,7 +302,7 @@ fn check_lookbacks(objectives: &[Objective], policies: &[AlertPolicy], findings:
         findings.extend(policies.iter().filter_map(|policy| {
             let lookback = &policy.condition.lookback;
             (lookback.nominal() < slice.nominal()).then(|| {
-                let title = format!("{lookback} hold no whole time slice of {slice}");
+                let title = format!("a lookback of {lookback} holds no whole time slice of {slice}");
                 Finding::new(Code::SloTimeSlices, lookback.place, title)
                     .also(objective.place, format!("this objective is judged by slices of {slice}"))
             })

@@ -131,7 +131,12 @@ pub(super) fn check_windows(
     };
     if windows.len() != 1 {
         let title = format!("an SLO has exactly one time window, not {}", windows.len());
-        findings.add(Finding::new(Code::SloWindow, place, title).help("give each window an SLO of its own"));
+        let finding = Finding::new(Code::SloWindow, place, title);
+        findings.add(if windows.is_empty() {
+            finding.help("write `timeWindow: [{ duration: 30d, isRolling: true }]`")
+        } else {
+            finding.help("give each window an SLO of its own")
+        });
     }
     let written = windows.drain(..).next()?;
     written.value.check(written.place, findings)
@@ -172,19 +177,15 @@ impl WindowWritten {
 
 /// `1m` is a minute; who counts by the calendar means a month.
 fn warn_of_minutes(period: At<Period>, findings: &mut Findings) {
-    let (count, what) = match period.unit() {
-        Unit::Minute => (period.count(), "minutes"),
-        Unit::Hour => (period.count(), "hours"),
-        Unit::Day | Unit::Week | Unit::Month | Unit::Quarter | Unit::Year => return,
-    };
-    if period.nominal() < std::time::Duration::from_secs(86_400) {
-        let title = format!("a calendar window of {count} {what} is shorter than a day");
-        let finding = Finding::new(Code::SloShortWindow, period.place, title);
-        findings.add(match period.unit() {
-            Unit::Minute => finding.help(format!("for months write `{count}M`: `m` is minutes")),
-            Unit::Hour | Unit::Day | Unit::Week | Unit::Month | Unit::Quarter | Unit::Year => finding,
-        });
+    if period.is_zero() || period.nominal() >= std::time::Duration::from_secs(86_400) {
+        return;
     }
+    let title = format!("the calendar window of {period} is shorter than a day");
+    let finding = Finding::new(Code::SloShortWindow, period.place, title);
+    findings.add(match period.unit() {
+        Unit::Minute => finding.help(format!("`m` is minutes; for months write `{}M`", period.count())),
+        Unit::Hour | Unit::Day | Unit::Week | Unit::Month | Unit::Quarter | Unit::Year => finding,
+    });
 }
 
 impl CalendarWritten {

@@ -1,0 +1,61 @@
+//! The kinds of probe: what each tells of itself. A new kind is a file, and a line in each list here.
+
+use super::exchange::{Tcp, WebSocket};
+use super::expect::Answer;
+use super::health::Health;
+use super::http::{Http, Tls};
+use super::metrics::Metrics;
+use super::template::Hole;
+use crate::source::Place;
+
+/// Holes of templates, each with the place to point at.
+pub type Holes<'a> = Box<dyn Iterator<Item = (&'a Hole, Place)> + 'a>;
+
+/// What a kind of probe tells of itself.
+pub trait Kind {
+    /// The kind, as files write it.
+    fn kind(&self) -> &'static str;
+
+    /// What it asks, for a step that nobody named: `GET http://shop/items`.
+    fn subject(&self) -> String;
+
+    /// What it gets, and so what can be expected of that and kept of it.
+    fn answer(&self) -> Answer;
+
+    /// Every hole in it.
+    fn holes(&self) -> Holes<'_>;
+
+    /// How TLS is spoken, where something is connected to.
+    fn tls(&self) -> Option<&Tls> {
+        None
+    }
+}
+
+/// One attempt against a target.
+#[derive(Debug, Clone)]
+pub enum Probe {
+    /// Asks a health or readiness endpoint.
+    Health(Health),
+    /// Makes one HTTP request.
+    Http(Http),
+    /// Holds a conversation over WebSocket.
+    WebSocket(WebSocket),
+    /// Holds a conversation over TCP.
+    Tcp(Tcp),
+    /// Reads a metrics page.
+    Metrics(Metrics),
+}
+
+impl Probe {
+    /// What the probe tells of itself.
+    #[must_use]
+    pub fn told(&self) -> &dyn Kind {
+        match self {
+            Self::Health(probe) => probe,
+            Self::Http(probe) => probe,
+            Self::WebSocket(probe) => probe,
+            Self::Tcp(probe) => probe,
+            Self::Metrics(probe) => probe,
+        }
+    }
+}
