@@ -53,24 +53,19 @@ impl Kind {
     }
 }
 
-/// Lets text that looks like a number or a truth stand without quotes, as our files may have it: `version: 2`.
+/// Lets text that looks like a number or a truth stand without quotes, as files may have it: `version: 1.10`.
 fn without_quotes(schema: &mut Schema) {
-    let number =
-        schema.get("const").and_then(Value::as_str).and_then(|word| word.parse::<serde_json::Number>().ok());
-    if let (Some(word), Some(number)) = (schema.get("const").cloned(), number) {
-        schema.remove("const");
-        schema.remove("type");
-        schema.insert("enum".to_owned(), json!([word, number]));
-    } else if !["const", "enum", "pattern"].iter().any(|key| schema.get(*key).is_some()) {
-        let widened = match schema.get("type") {
-            Some(Value::String(only)) if only == "string" => json!(["string", "number", "boolean"]),
-            Some(several) if *several == json!(["string", "null"]) => {
-                json!(["string", "number", "boolean", "null"])
-            }
-            _ => return,
-        };
-        schema.insert("type".to_owned(), widened);
+    if ["const", "enum", "pattern"].iter().any(|key| schema.get(*key).is_some()) {
+        return;
     }
+    let widened = match schema.get("type") {
+        Some(Value::String(only)) if only == "string" => json!(["string", "number", "boolean"]),
+        Some(several) if *several == json!(["string", "null"]) => {
+            json!(["string", "number", "boolean", "null"])
+        }
+        _ => return,
+    };
+    schema.insert("type".to_owned(), widened);
 }
 
 pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {

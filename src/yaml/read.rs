@@ -338,11 +338,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 place: entries[0].0.place,
                 value: Some(self.child(&entries[0].1)),
             },
-            // A word may look like a number: `version: 2`.
-            Kind::Bool(_, name) | Kind::Int(_, name) | Kind::Float(_, name) | Kind::Text(name) => {
-                Variant { name: name.clone(), place: self.node.place, value: None }
-            }
-            Kind::Null | Kind::List(_) | Kind::Map(_) => {
+            Kind::Text(name) => Variant { name: name.clone(), place: self.node.place, value: None },
+            Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::List(_) | Kind::Map(_) => {
                 return Err(self.wrong(&format!("exactly one of `{}`", variants.join("`, `"))));
             }
         };
