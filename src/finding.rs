@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -198,7 +198,9 @@ impl Finding {
     #[must_use]
     pub fn draw(&self, sources: &Sources) -> Drawing {
         let labels = std::iter::once((self.place, self.label.as_str(), true))
-            .chain(self.also.iter().map(|(place, text)| (*place, text.as_str(), false)));
+            .chain(self.also.iter().map(|(place, text)| (*place, text.as_str(), false)))
+            // There is nothing to show of a file that could not be read; the title names it.
+            .filter(|(place, ..)| !sources.file(place.file).text.is_empty());
         Drawing {
             severity: self.code.severity(),
             code: Some(self.code.name().to_owned()),
@@ -374,16 +376,13 @@ impl Drawing {
             title = title.id(code.as_str());
         }
         let snippets = self.excerpts.iter().map(|excerpt| {
-            if excerpt.text.is_empty() {
-                return Element::from(Origin::path(excerpt.path.as_str()));
-            }
             let labels = excerpt.labels.iter().map(|label| {
                 let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
                 kind.span(label.start..label.end)
                     .label((!label.text.is_empty()).then_some(label.text.as_str()))
             });
             let snippet = Snippet::source(excerpt.text.as_str());
-            snippet.line_start(excerpt.first_line).path(excerpt.path.as_str()).annotations(labels).into()
+            snippet.line_start(excerpt.first_line).path(excerpt.path.as_str()).annotations(labels)
         });
         let mut report = vec![title.elements(snippets)];
         if let Some(help) = &self.help {

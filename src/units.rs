@@ -278,7 +278,7 @@ impl fmt::Display for Size {
 
 /// Serde for a quantity that a file writes as text.
 macro_rules! written_as_text {
-    ($($quantity:ty: $pattern:literal),* $(,)?) => {$(
+    ($($quantity:ty: $types:literal, $pattern:literal;)*) => {$(
         impl<'de> Deserialize<'de> for $quantity {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
@@ -297,17 +297,17 @@ macro_rules! written_as_text {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": ["string", "number"], "pattern": $pattern })
+                schemars::json_schema!({ "type": serde_json::from_str::<serde_json::Value>($types).unwrap_or_default(), "pattern": $pattern })
             }
         }
     )*};
 }
 
 written_as_text! {
-    Span: r"^([0-9.]+(w|d|h|m|s|ms|us|µs|ns))+$",
-    Rate: r"^[0-9.]+ */ *[smh]$",
-    Ratio: r"^[0-9.]+ *%?$",
-    Size: r"^[0-9]+ *([KMG]i?|k)?B$",
+    Span: "\"string\"", r"^([0-9.]+(w|d|h|m|s|ms|us|µs|ns))+$";
+    Rate: "\"string\"", r"^[0-9.]+ */ *[smh]$";
+    Ratio: "[\"string\", \"number\"]", r"^[0-9.]+ *%?$";
+    Size: "\"string\"", r"^[0-9]+ *([KMG]i?|k)?B$";
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ fn secrets(path: &Path) -> Result<BTreeMap<String, String>, (Sources, Vec<Findin
             findings.add(Finding::new(
                 Code::FileUnreadable,
                 place,
-                format!("the secrets file cannot be read: {error}"),
+                format!("the secrets file `{}` cannot be read: {error}", path.display()),
             ));
             return Err((sources, findings.in_reading_order()));
         }

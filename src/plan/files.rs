@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use crate::finding::{Code, Finding, Findings};
+use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::profile::{self, Profile};
 use crate::scenario::stack::{self, Stack};
 use crate::scenario::{self, Fragment, Scenario};
@@ -68,6 +68,13 @@ pub fn kind_of(node: &Node) -> Option<Kind> {
     }
 }
 
+/// The first key, where it is nearly one that begins a file of ours.
+fn nearly_ours(node: &Node) -> Option<(&yaml::Key, &'static str)> {
+    let yaml::Kind::Map(entries) = &node.kind else { return None };
+    let (key, _) = entries.first()?;
+    Some((key, nearest(&key.name, ["scenario", "fragment", "stack", "stand-in"])?))
+}
+
 /// A path beside the file that names it, without `.` and, where it can be told, `..`.
 pub(super) fn beside(file: &Path, named: &str) -> PathBuf {
     let mut path = PathBuf::new();
@@ -124,7 +131,7 @@ impl Library {
                     findings.add(Finding::new(
                         Code::FileUnreadable,
                         place,
-                        "there is no YAML file in this folder",
+                        format!("there is no YAML file in `{}`", path.display()),
                     ));
                 }
             } else {
@@ -143,7 +150,7 @@ impl Library {
                 findings.add(Finding::new(
                     Code::FileUnreadable,
                     place,
-                    format!("the folder cannot be read: {error}"),
+                    format!("`{}` cannot be read: {error}", folder.display()),
                 ));
                 return;
             }
@@ -237,14 +244,26 @@ impl Library {
                 return Checked::Foreign;
             }
         };
-        Self::tell_apart(id, &documents, chance, findings)
+        Self::tell_apart(path, id, &documents, chance, findings)
     }
 
-    fn tell_apart(id: FileId, documents: &[Node], chance: bool, findings: &mut Findings) -> Checked {
+    fn tell_apart(
+        path: &Path,
+        id: FileId,
+        documents: &[Node],
+        chance: bool,
+        findings: &mut Findings,
+    ) -> Checked {
         let Some(kind) = documents.first().and_then(kind_of) else {
-            if !chance {
+            let nearly = documents.first().and_then(nearly_ours);
+            if let Some((key, meant)) = &nearly {
+                let finding =
+                    Finding::new(Code::FileKind, key.place, format!("`{}` begins no file", key.name));
+                findings.add(finding.label(format!("did you mean `{meant}`?")));
+            } else if !chance {
                 let place = documents.first().map_or(id.place(0, 0), |node| node.place);
-                let finding = Finding::new(Code::FileKind, place, "this is no file that firedrill knows");
+                let title = format!("`{}` is no file that firedrill knows", path.display());
+                let finding = Finding::new(Code::FileKind, place, title);
                 let known = "its first key is `scenario`, `fragment`, `stack`, `stand-in`, or `apiVersion: openslo/v1`";
                 findings.add(finding.help(known));
             }
@@ -265,9 +284,16 @@ impl Library {
         checked.unwrap_or(Checked::Broken(kind))
     }
 
-    pub(super) fn scenario(&self, path: &Path) -> Option<Scenario> {
-        let Checked::Scenario(scenario) = self.files.get(path)? else { return None };
-        Some(scenario.clone())
+    /// The scenario of a file; a second time there is none.
+    pub(super) fn take_scenario(&mut self, path: &Path) -> Option<Scenario> {
+        let checked = self.files.get_mut(path)?;
+        match std::mem::replace(checked, Checked::Broken(Kind::Scenario)) {
+            Checked::Scenario(scenario) => Some(scenario),
+            other => {
+                *checked = other;
+                None
+            }
+        }
     }
 
     pub(super) fn fragment(&self, path: &Path) -> Option<Fragment> {

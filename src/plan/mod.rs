@@ -89,7 +89,7 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
             documents.entry(folder).or_default().extend(library.documents(&path));
         }
-        if let Some(scenario) = library.scenario(&path) {
+        if let Some(scenario) = library.take_scenario(&path) {
             let mut planner = Planner { library: &mut library, findings: &mut findings, surroundings };
             scenarios.push(planner.plan(&path, scenario, &mask));
         }

@@ -16,7 +16,7 @@ use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
 use crate::probe::connect::certificates;
-use crate::scenario::step::Does;
+use crate::scenario::step::{Does, Step};
 use crate::sli::Sli;
 use crate::source::Sources;
 
@@ -92,6 +92,15 @@ impl Slis {
         let folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
         folded.get(name).cloned().unwrap_or_else(|| self.empty(name))
     }
+}
+
+/// The step that captures each name.
+fn givers(steps: &[Step]) -> BTreeMap<String, String> {
+    let captures =
+        |step: &Step| step.captures.iter().map(|capture| capture.name.value.clone()).collect::<Vec<_>>();
+    let named =
+        steps.iter().flat_map(|step| captures(step).into_iter().map(|name| (name, step.name.clone())));
+    named.collect()
 }
 
 /// One scenario, run once.
@@ -177,6 +186,7 @@ impl Rehearsal<'_> {
             scope,
             session: walk::session(authorities),
             slis: Slis::new(judge::limits(slos)),
+            givers: Arc::new(givers(&scenario.steps)),
         };
         Ok((stand_ins, walker))
     }

@@ -29,6 +29,8 @@ pub(super) struct Walker {
     pub(super) scope: Scope,
     pub(super) session: Session,
     pub(super) slis: Slis,
+    /// The step that captures each name.
+    pub(super) givers: Arc<BTreeMap<String, String>>,
 }
 
 impl Walker {
@@ -42,6 +44,7 @@ impl Walker {
             scope: self.scope.clone(),
             session: Session { authorities: Arc::clone(&self.session.authorities), ..Session::default() },
             slis: self.slis.clone(),
+            givers: Arc::clone(&self.givers),
         }
     }
 
@@ -92,7 +95,10 @@ impl Walker {
         }
         let mut needs = step.does.holes().chain(step.expect.holes());
         let missing = needs.find(|(hole, _)| hole.default.is_none() && self.scope.get(&hole.name).is_none());
-        missing.map(|(hole, _)| format!("no step before it gave a value to `{}`", hole.name))
+        missing.map(|(hole, _)| match self.givers.get(&hole.name) {
+            Some(giver) => format!("`{giver}` did not give `{}`", hole.name),
+            None => format!("`{}` has no value", hole.name),
+        })
     }
 
     /// Attempts, until one passes or patience ends.

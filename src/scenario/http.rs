@@ -316,7 +316,11 @@ pub(super) fn check_url(url: &At<Template>, schemes: &[&str]) -> Result<(), Find
     let wanted = schemes.iter().map(|scheme| format!("`{scheme}://`")).collect::<Vec<_>>().join(" or ");
     let problem = match url::Url::parse(&literal) {
         Err(error) => error.to_string(),
-        Ok(parsed) if !schemes.contains(&parsed.scheme()) => format!("it begins with {wanted}"),
+        Ok(parsed) if !schemes.contains(&parsed.scheme()) => {
+            let title = format!("`{}` is not spoken here", parsed.scheme());
+            let finding = Finding::new(Code::ScenarioUrl, url.place, title);
+            return Err(finding.help(format!("an address here begins with {wanted}")));
+        }
         Ok(parsed) if parsed.host().is_none() => "it has no host".to_owned(),
         Ok(_) => return Ok(()),
     };
