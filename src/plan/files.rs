@@ -286,14 +286,11 @@ impl Library {
 
     /// The scenario of a file; a second time there is none.
     pub(super) fn take_scenario(&mut self, path: &Path) -> Option<Scenario> {
-        let checked = self.files.get_mut(path)?;
-        match std::mem::replace(checked, Checked::Broken(Kind::Scenario)) {
-            Checked::Scenario(scenario) => Some(scenario),
-            other => {
-                *checked = other;
-                None
-            }
-        }
+        let checked = self.files.get_mut(path).filter(|checked| matches!(checked, Checked::Scenario(_)))?;
+        let Checked::Scenario(scenario) = std::mem::replace(checked, Checked::Broken(Kind::Scenario)) else {
+            return None;
+        };
+        Some(scenario)
     }
 
     pub(super) fn fragment(&self, path: &Path) -> Option<Fragment> {
