@@ -1,0 +1,6 @@
+//! `firedrill` as a user runs it: files in, an exit code and reports out.
+#![cfg(test)]
+
+mod flow;
+mod peer;
+mod support;
