@@ -263,7 +263,7 @@ fn background_load_that_may_be_cancelled_ends_with_the_last_step() {
         answer(200, "", "")
     });
     let ended = Drill::run(format!(
-        "scenario: behind\nbackground:\n  - name: shoppers\n    load: {{ rate: 50/s, for: 10m, http: {{ get: 'http://{target}/' }} }}\n    \
+        "scenario: behind\nbackground:\n  - name: shoppers\n    load: {{ users: 2, for: 10m, http: {{ get: 'http://{target}/' }} }}\n    \
          cancel: true\nsteps:\n  - name: last\n    http: {{ get: 'http://{target}/last' }}\n    timeout: 30s\n"
     ))
     .go();

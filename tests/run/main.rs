@@ -2,5 +2,8 @@
 #![cfg(test)]
 
 mod flow;
+mod hostile;
 mod peer;
+mod secret;
 mod support;
+mod verdict;
