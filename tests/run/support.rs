@@ -161,7 +161,7 @@ impl Started {
     /// Waits for its end, within the bound.
     pub(crate) fn end(mut self) -> Ended {
         let deadline = self.began + self.drill.bound;
-        let mut wait = |stream: &Receiver<Vec<u8>>| {
+        let wait = |stream: &Receiver<Vec<u8>>| {
             stream.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
         };
         let read = wait(&self.stdout).and_then(|stdout| Some((stdout, wait(&self.stderr)?)));
