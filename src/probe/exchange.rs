@@ -120,6 +120,14 @@ impl Excerpt {
     }
 }
 
+impl Excerpt {
+    /// The beginning, with a mark where more came.
+    pub(super) fn shown(&self) -> String {
+        let more = if self.bytes > Self::SHOWN { "…" } else { "" };
+        format!("{}{more}", self.text)
+    }
+}
+
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.bytes > Self::SHOWN {

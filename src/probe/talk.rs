@@ -10,7 +10,7 @@ use http::header::HeaderMap;
 use super::answer::{any_of, capture_from_message, json};
 use super::attempt::{Breach, Seen, Session};
 use super::connect::{Authority, Deadline, Options};
-use super::exchange::{Done, Failure};
+use super::exchange::{Done, Excerpt, Failure};
 use super::request::{add_headers, address, authorize, tls};
 use super::websocket::Frame;
 use super::{tcp, websocket};
@@ -260,6 +260,6 @@ fn line(done: &Done) -> Line {
     Line {
         what: format!("{}{count}{skipped}", done.what),
         took: done.took.into(),
-        heard: done.received.iter().map(|excerpt| excerpt.text.clone()).collect(),
+        heard: done.received.iter().map(Excerpt::shown).collect(),
     }
 }

@@ -3,9 +3,13 @@
 use std::io::{self, BufRead, Read as _, Write};
 
 use schemars::Schema;
+use serde::Serialize as _;
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
 
 use crate::event::{Event, Stamped};
 use crate::report::Report;
+use crate::report::text::steers;
 
 /// Longer lines are not read; an event with all its evidence is far shorter.
 const LONGEST_LINE: u64 = 64 << 20;
@@ -30,7 +34,7 @@ impl Report for Json {
     }
 
     fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, stamped)?;
+        stamped.serialize(&mut Serializer::with_formatter(&mut self.out, Escaping))?;
         self.out.write_all(b"\n")?;
         match stamped.event {
             Event::ScenarioEnded { .. } | Event::RunEnded { .. } => self.out.flush(),
@@ -49,6 +53,23 @@ impl Report for Json {
 
     fn close(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Writes what could steer a terminal as `\u009b`: a line may well end on one, as with `json=-`.
+struct Escaping;
+
+impl Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut written = 0;
+        for (at, sign) in fragment.char_indices().filter(|(_, sign)| steers(*sign)) {
+            out.write_all(&fragment.as_bytes()[written..at])?;
+            for unit in sign.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            written = at + sign.len_utf8();
+        }
+        out.write_all(&fragment.as_bytes()[written..])
     }
 }
 
@@ -205,6 +226,14 @@ mod tests {
         let again: Vec<_> = read(lines().as_bytes()).map(Result::unwrap).collect();
         let json = |events: &[Stamped]| serde_json::to_string(events).unwrap();
         assert_eq!(json(&again), json(&events()));
+    }
+
+    #[test]
+    fn nothing_a_target_sends_steers_a_terminal() {
+        let text = written(|out| Json::new("run.jsonl".into(), out), &hostile_events());
+        assert_eq!(text.chars().find(|sign| *sign != '\n' && steers(*sign)), None);
+        let again: Vec<_> = read(text.as_bytes()).map(Result::unwrap).collect();
+        assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&hostile_events()).unwrap());
     }
 
     #[rstest]

@@ -1,0 +1,9 @@
+//! `firedrill` as a user runs it: files in, an exit code and reports out.
+#![cfg(test)]
+
+mod flow;
+mod hostile;
+mod peer;
+mod secret;
+mod support;
+mod verdict;
