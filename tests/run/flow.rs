@@ -198,7 +198,7 @@ fn a_step_that_needs_what_was_never_captured_is_skipped_and_the_first_fails_the_
     .go();
     assert_eq!(ended.exits(1).reasons("log in"), [Reason::Json]);
     assert_eq!(ended.outcome("browse"), (Outcome::Skipped, 0));
-    assert_eq!(ended.why("browse"), Some("no step before it gave a value to `token`"));
+    assert_eq!(ended.why("browse"), Some("`log in` did not give `token`"));
     assert!(ended.stdout().lines().last().unwrap().contains("log in"), "{}", ended.stdout());
 }
 
