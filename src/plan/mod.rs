@@ -150,6 +150,7 @@ impl Planner<'_> {
         let mut inlined = Vec::new();
         for mut step in steps {
             let Does::Use(uses) = step.does else {
+                step.does.stand_in(path.parent().unwrap_or(Path::new("")));
                 inlined.push(step);
                 continue;
             };

@@ -74,6 +74,12 @@ impl Deadline {
         tokio::time::timeout_at(self.at, future).await.ok()
     }
 
+    /// That it has passed, for a message: `250ms passed`.
+    #[must_use]
+    pub fn passed(&self) -> String {
+        format!("{} passed", Span(self.limit))
+    }
+
     /// The cause to report when the deadline passed during `phase`.
     #[must_use]
     pub fn missed(&self, phase: Phase) -> Cause {
@@ -86,7 +92,7 @@ impl Deadline {
             Phase::Transfer => "reading the answer",
             Phase::Exchange => "exchanging messages",
         };
-        Cause::new(Reason::Timeout(phase), format!("{} passed while {doing}", Span(self.limit)))
+        Cause::new(Reason::Timeout(phase), format!("{} while {doing}", self.passed()))
     }
 }
 

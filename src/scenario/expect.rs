@@ -13,7 +13,7 @@ use crate::sample::Phase;
 use crate::source::{At, Place};
 use crate::yaml::{Entries, Json, Kind, Node};
 
-/// What an answer must be. Without `status`, a success (2xx) is expected.
+/// What an answer must be. Without `status`, a success (2xx) is expected; of a program, without `exit`, 0.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectWritten {
@@ -41,6 +41,15 @@ pub struct ExpectWritten {
     #[serde(default)]
     #[schemars(with = "Entries<Predicate>")]
     json: Entries<Json>,
+    /// The number a program exits with.
+    #[schemars(with = "Option<Predicate>")]
+    exit: Option<Json>,
+    /// What a program writes to standard output, without the line end at its end.
+    #[schemars(with = "Option<Predicate>")]
+    stdout: Option<Json>,
+    /// What a program writes to standard error, without the line end at its end.
+    #[schemars(with = "Option<Predicate>")]
+    stderr: Option<Json>,
 }
 
 /// What will do: a status, a class, or one of several.
@@ -80,6 +89,12 @@ pub struct Expect {
     pub size: Option<At<Predicate>>,
     /// Places in a JSON body.
     pub json: Vec<(JsonPath, At<Predicate>)>,
+    /// The number a program exits with.
+    pub exit: Option<At<Predicate>>,
+    /// What a program writes to standard output.
+    pub stdout: Option<At<Predicate>>,
+    /// What a program writes to standard error.
+    pub stderr: Option<At<Predicate>>,
 }
 
 /// A status that will do.
@@ -118,6 +133,8 @@ pub enum Answer {
     Http,
     /// Messages: how long it took, and captures from the last of them.
     Message,
+    /// A program's end: how it exits, what it writes, how long it took.
+    Exec,
     /// Only how long it took.
     Timed,
     /// Nothing.
@@ -128,8 +145,9 @@ impl Answer {
     /// Whether this key of `expect` means something.
     fn has(self, key: &str) -> bool {
         match self {
-            Self::Http => true,
+            Self::Http => !matches!(key, "exit" | "stdout" | "stderr"),
             Self::Message | Self::Timed => matches!(key, "latency" | "phases"),
+            Self::Exec => matches!(key, "exit" | "stdout" | "stderr" | "json" | "latency"),
             Self::None => false,
         }
     }
@@ -138,7 +156,7 @@ impl Answer {
     fn holds(self, origin: &Origin) -> bool {
         match self {
             Self::Http => true,
-            Self::Message => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
+            Self::Message | Self::Exec => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
             Self::Timed | Self::None => false,
         }
     }
@@ -159,6 +177,9 @@ impl ExpectWritten {
             body: wanted(self.body, Domain::Value, findings),
             size: wanted(self.size, Domain::Size, findings),
             json: json_places(self.json, findings),
+            exit: wanted(self.exit, Domain::Number, findings),
+            stdout: wanted(self.stdout, Domain::Value, findings),
+            stderr: wanted(self.stderr, Domain::Value, findings),
         };
         for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
             let title = format!("a `{kind}` step has no `{name}` to expect");
@@ -170,7 +191,8 @@ impl ExpectWritten {
 
 impl ExpectWritten {
     fn says_nothing(&self) -> bool {
-        let single = [&self.status, &self.latency, &self.body, &self.size];
+        let Self { status, latency, body, size, exit, stdout, stderr, .. } = self;
+        let single = [status, latency, body, size, exit, stdout, stderr];
         let several = [&self.phases, &self.headers, &self.json];
         single.iter().all(|one| one.is_none()) && several.iter().all(|entries| entries.0.is_empty())
     }
@@ -187,12 +209,16 @@ impl Expect {
         places.extend(one("body", &self.body));
         places.extend(one("size", &self.size));
         places.extend(self.json.iter().map(|(_, at)| ("json", at.place)));
+        places.extend(one("exit", &self.exit));
+        places.extend(one("stdout", &self.stdout));
+        places.extend(one("stderr", &self.stderr));
         places
     }
 
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
-        let single = [&self.latency, &self.body, &self.size].into_iter().flatten();
+        let program = [&self.exit, &self.stdout, &self.stderr];
+        let single = [&self.latency, &self.body, &self.size].into_iter().chain(program).flatten();
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);
         let json = self.json.iter().map(|(_, at)| at);

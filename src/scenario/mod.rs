@@ -1,6 +1,7 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
 pub mod exchange;
+pub mod exec;
 pub mod expect;
 pub mod health;
 pub mod http;

@@ -1,6 +1,7 @@
 //! The kinds of probe: what each tells of itself. A new kind is a file, and a line in each list here.
 
 use super::exchange::{Tcp, WebSocket};
+use super::exec::Exec;
 use super::expect::Answer;
 use super::health::Health;
 use super::http::{Http, Tls};
@@ -44,6 +45,8 @@ pub enum Probe {
     Tcp(Tcp),
     /// Reads a metrics page.
     Metrics(Metrics),
+    /// Runs a program.
+    Exec(Exec),
 }
 
 impl Probe {
@@ -56,6 +59,7 @@ impl Probe {
             Self::WebSocket(probe) => probe,
             Self::Tcp(probe) => probe,
             Self::Metrics(probe) => probe,
+            Self::Exec(probe) => probe,
         }
     }
 }

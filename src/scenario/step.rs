@@ -1,11 +1,13 @@
 //! One thing a scenario does and what is expected of it, as written and as checked.
 
+use std::path::Path;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::exchange::{TcpWritten, WebSocketWritten};
+use super::exec::ExecWritten;
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
@@ -28,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The most attempts one step may ask for.
 const MOST_ATTEMPTS: u32 = 1000;
 
-/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `metrics`, `load`, `wait` and `use`
-/// says what it does.
+/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `metrics`, `exec`, `load`, `wait` and
+/// `use` says what it does.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepWritten {
@@ -47,6 +49,8 @@ pub struct StepWritten {
     tcp: Option<At<TcpWritten>>,
     /// Read a metrics page.
     metrics: Option<At<MetricsWritten>>,
+    /// Run a program.
+    exec: Option<At<ExecWritten>>,
     /// Make many requests.
     load: Option<At<LoadWritten>>,
     /// Do nothing for a while.
@@ -209,6 +213,15 @@ impl Does {
         }
     }
 
+    /// Tells the step the folder of its file: what it runs runs there.
+    pub fn stand_in(&mut self, folder: &Path) {
+        if let Self::Probe(probe) = self
+            && let Probe::Exec(exec) = &mut **probe
+        {
+            folder.clone_into(&mut exec.beside);
+        }
+    }
+
     /// Every hole, with its place.
     #[must_use]
     pub fn holes(&self) -> Holes<'_> {
@@ -279,6 +292,7 @@ impl StepWritten {
         offer(&mut offers, self.websocket.take(), |at, f| Some(probe(Probe::WebSocket(at.value.check(f)))));
         offer(&mut offers, self.tcp.take(), |at, f| Some(probe(Probe::Tcp(at.value.check(f)))));
         offer(&mut offers, self.metrics.take(), |at, f| Some(probe(Probe::Metrics(at.value.check(f)))));
+        offer(&mut offers, self.exec.take(), |at, f| Some(probe(Probe::Exec(at.value.check(at.place, f)?))));
         offer(&mut offers, self.load.take(), move |at, f| {
             Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
         });
@@ -287,7 +301,7 @@ impl StepWritten {
         match (offers.pop(), offers.pop()) {
             (Some((_, only)), None) => only(findings),
             (None, _) => {
-                let kinds = "health, ready, http, websocket, tcp, metrics, load, wait, use";
+                let kinds = "health, ready, http, websocket, tcp, metrics, exec, load, wait, use";
                 let finding = Finding::new(Code::ScenarioStep, place, "the step does nothing");
                 findings.add(finding.help(format!("add one of {kinds}")));
                 None
