@@ -21,10 +21,10 @@ pub enum Severity {
 
 /// Declares every code with its name and severity, so that neither can be forgotten.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $severity:ident;)*) => {
+    ($(#[doc = $doc:literal] $variant:ident = $name:literal, $severity:ident;)*) => {
         /// What kind of problem a finding is; the names are stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code { $($(#[$doc])* $variant,)* }
+        pub enum Code { $(#[doc = $doc] $variant,)* }
 
         impl Code {
             /// Every code.
@@ -40,6 +40,12 @@ macro_rules! codes {
             #[must_use]
             pub fn severity(self) -> Severity {
                 match self { $(Self::$variant => Severity::$severity,)* }
+            }
+
+            /// What it is, in a sentence.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => $doc.trim_ascii(),)* }
             }
         }
     };

@@ -87,7 +87,6 @@ fn a_program_that_fails_says_how(#[case] step: &str, #[case] title: &str, #[case
 
 #[test]
 fn a_program_stands_beside_its_scenario() {
-    let (code, text) =
-        run_steps("  - { exec: { shell: ls }, expect: { stdout: scenario.yaml } }\n");
+    let (code, text) = run_steps("  - { exec: { shell: ls }, expect: { stdout: scenario.yaml } }\n");
     assert_eq!(code, Some(0), "{text}");
 }

@@ -9,6 +9,8 @@ use super::{Colour, Input, count, draw};
 use crate::exit::Exit;
 use crate::finding::{Drawing, Severity};
 use crate::plan::Reading;
+use crate::report::github;
+use crate::report::sarif::Sarif;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -28,6 +30,10 @@ enum Format {
     Text,
     /// One JSON document on standard output
     Json,
+    /// SARIF 2.1.0 on standard output, for code hosts and editors
+    Sarif,
+    /// GitHub's workflow commands on standard output, which it shows as annotations
+    Github,
 }
 
 /// What `check --format json` prints.
@@ -51,13 +57,29 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
             writeln!(std::io::stdout(), "{}", summary(&reading, errors, warnings))?;
         }
         Format::Json => {
-            let findings = reading.findings.iter().map(|finding| finding.draw(&reading.sources)).collect();
+            print(&Report { errors, warnings, findings: drawings(&reading) })?;
+        }
+        Format::Sarif => print(&Sarif::of(&drawings(&reading)))?,
+        Format::Github => {
             let mut out = std::io::stdout().lock();
-            serde_json::to_writer_pretty(&mut out, &Report { errors, warnings, findings })?;
-            writeln!(out)?;
+            for finding in drawings(&reading) {
+                writeln!(out, "{}", github::of_finding(&finding))?;
+            }
+            writeln!(out, "{}", summary(&reading, errors, warnings))?;
         }
     }
     Ok(if errors > 0 { Exit::Usage } else { Exit::Pass })
+}
+
+fn drawings(reading: &Reading) -> Vec<Drawing> {
+    reading.findings.iter().map(|finding| finding.draw(&reading.sources)).collect()
+}
+
+/// One JSON document on standard output.
+fn print(document: &impl Serialize) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, document)?;
+    writeln!(out)
 }
 
 /// `ok: 2 scenarios, 1 stack`, or how many problems there are.

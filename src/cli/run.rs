@@ -13,7 +13,7 @@ use crate::event::Sender;
 use crate::exit::Exit;
 use crate::report::live::Live;
 use crate::report::terminal::Terminal;
-use crate::report::{self, Report, Style, Target};
+use crate::report::{self, Format, Report, Style, Target};
 use crate::run::{self, Options};
 
 /// Arguments of `run`.
@@ -26,7 +26,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER", help_heading = "Run")]
     seed: Option<u64>,
 
-    /// Also write a report: json=FILE (events, a line each) or junit=FILE
+    /// Also write a report: json=FILE (events, a line each), junit=FILE, tap=FILE, github=FILE (annotations, and
+    /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality);
+    /// - is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
 
@@ -43,16 +45,13 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         writeln!(std::io::stderr(), "error: there is no scenario among these files")?;
         return Ok(Exit::Usage);
     }
-    let mut reports: Vec<Box<dyn Report>> = Vec::new();
-    for target in &arguments.reports {
-        match target.open() {
-            Ok(report) => reports.push(report),
-            Err(error) => {
-                writeln!(std::io::stderr(), "error: {error}")?;
-                return Ok(Exit::Usage);
-            }
+    let mut reports = match open(&arguments.reports) {
+        Ok(reports) => reports,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            return Ok(Exit::Usage);
         }
-    }
+    };
     reports.push(terminal(arguments, colour));
     let now = Timestamp::now();
     let options = Options {
@@ -82,6 +81,17 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     // A name that is still being looked up must not hold the process.
     runtime.shutdown_background();
     exit
+}
+
+/// Every report that was asked for; with annotations, also the job summary, where the runner says where it is.
+fn open(targets: &[Target]) -> Result<Vec<Box<dyn Report>>, report::Error> {
+    let wanted = |format| targets.iter().any(|target| target.format == format);
+    let mut reports = targets.iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+    if let Some(path) = summary.filter(|_| wanted(Format::Github) && !wanted(Format::GithubSummary)) {
+        reports.push(Target { format: Format::GithubSummary, path: path.into() }.append()?);
+    }
+    Ok(reports)
 }
 
 /// The report for people: results on standard output (on standard error where a report goes to the former), and

@@ -1,7 +1,7 @@
 //! Events in, bytes out: what a run shows, and what it leaves behind.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,12 +13,18 @@ use tokio::time::{Instant, timeout};
 use crate::event::Stamped;
 
 mod detail;
+pub mod github;
+pub mod gitlab;
 pub mod json;
 pub mod junit;
 pub mod live;
+mod problem;
 mod record;
 mod row;
+pub mod sarif;
 mod style;
+pub mod summary;
+pub mod tap;
 pub mod terminal;
 mod text;
 mod verdict;
@@ -65,11 +71,20 @@ pub enum Format {
     Json,
     /// JUnit's XML.
     Junit,
+    /// The Test Anything Protocol, version 14.
+    Tap,
+    /// GitHub's workflow commands, which it shows as annotations.
+    Github,
+    /// Markdown, as GitHub shows it on the page of a job.
+    GithubSummary,
+    /// GitLab's code quality report.
+    Gitlab,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Junit];
+    pub const ALL: [Self; 6] =
+        [Self::Json, Self::Junit, Self::Tap, Self::Github, Self::GithubSummary, Self::Gitlab];
 
     /// Its name on the command line.
     #[must_use]
@@ -77,6 +92,22 @@ impl Format {
         match self {
             Self::Json => "json",
             Self::Junit => "junit",
+            Self::Tap => "tap",
+            Self::Github => "github",
+            Self::GithubSummary => "github-summary",
+            Self::Gitlab => "gitlab",
+        }
+    }
+
+    /// A report in this format, written to `out`, which is called `name` in messages.
+    fn report(self, name: String, out: Box<dyn Write + Send>) -> Box<dyn Report> {
+        match self {
+            Self::Json => Box::new(json::Json::new(name, out)),
+            Self::Junit => Box::new(junit::Junit::new(name, out)),
+            Self::Tap => Box::new(tap::Tap::new(name, out)),
+            Self::Github => Box::new(github::Github::new(name, out)),
+            Self::GithubSummary => Box::new(summary::Summary::new(name, out)),
+            Self::Gitlab => Box::new(gitlab::Gitlab::new(name, out)),
         }
     }
 }
@@ -169,17 +200,25 @@ impl Target {
         let (name, out): (_, Box<dyn Write + Send>) = if self.is_stdout() {
             ("standard output".to_owned(), Box::new(io::stdout()))
         } else {
-            (self.path.display().to_string(), Box::new(create(&self.path)?))
+            (
+                self.path.display().to_string(),
+                Box::new(create(&self.path, OpenOptions::new().truncate(true))?),
+            )
         };
-        let out = Box::new(BufWriter::new(out));
-        Ok(match self.format {
-            Format::Json => Box::new(json::Json::new(name, out)),
-            Format::Junit => Box::new(junit::Junit::new(name, out)),
-        })
+        Ok(self.format.report(name, Box::new(BufWriter::new(out))))
+    }
+
+    /// Opens the file to write after what is in it, as a file that others write to as well wants it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn append(&self) -> Result<Box<dyn Report>, Error> {
+        let out = BufWriter::new(create(&self.path, OpenOptions::new().append(true))?);
+        Ok(self.format.report(self.path.display().to_string(), Box::new(out)))
     }
 }
 
-fn create(path: &Path) -> Result<File, Error> {
+fn create(path: &Path, how: &mut OpenOptions) -> Result<File, Error> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Create { path, source }
@@ -187,7 +226,7 @@ fn create(path: &Path) -> Result<File, Error> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed(folder))?;
     }
-    File::create(path).map_err(failed(path))
+    how.create(true).write(true).open(path).map_err(failed(path))
 }
 
 /// How often reports hear that nothing has happened.

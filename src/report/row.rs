@@ -165,7 +165,7 @@ fn bounded(text: &str, style: Style, room: usize) -> String {
 }
 
 /// What there is to say of a step beside how it ended.
-fn said_of(step: &Step, end: &StepEnd, style: Style) -> Vec<String> {
+pub(crate) fn said_of(step: &Step, end: &StepEnd, style: Style) -> Vec<String> {
     let mut said: Vec<String> = step.tally.iter().flat_map(|tally| load(tally, end.took, style)).collect();
     match end.outcome {
         Outcome::Failed if step.tally.is_some() => said.extend(beside_counts(step)),

@@ -8,6 +8,7 @@ use crate::report::live::Live;
 use crate::report::record::{Run, Scenario};
 use crate::report::row::Columns;
 use crate::report::style::Style;
+use crate::report::text::inert;
 use crate::report::{Report, detail, row, verdict};
 
 /// Writes results as steps end. What failed is drawn when its scenario has ended; the last line is the verdict.
@@ -52,7 +53,7 @@ impl Terminal {
         if let Some(live) = &mut self.live {
             live.clear();
         }
-        self.out.write_all(text.as_bytes())?;
+        self.out.write_all(inert(text).as_bytes())?;
         self.out.flush()
     }
 

@@ -17,6 +17,10 @@ use crate::finding::{Drawing, Excerpt, Label, Severity};
 #[case::json("json=run.jsonl", Format::Json, "run.jsonl")]
 #[case::junit("junit=a/b=c.xml", Format::Junit, "a/b=c.xml")]
 #[case::standard_output("json=-", Format::Json, "-")]
+#[case::annotations("github=-", Format::Github, "-")]
+#[case::summary("github-summary=job.md", Format::GithubSummary, "job.md")]
+#[case::quality("gitlab=quality.json", Format::Gitlab, "quality.json")]
+#[case::tap("tap=run.tap", Format::Tap, "run.tap")]
 fn a_target_reads(#[case] text: &str, #[case] format: Format, #[case] path: &str) {
     let target: Target = text.parse().unwrap();
     assert_eq!(target, Target { format, path: path.into() });
@@ -24,8 +28,14 @@ fn a_target_reads(#[case] text: &str, #[case] format: Format, #[case] path: &str
 }
 
 #[rstest]
-#[case::no_file("junit", "a report is FORMAT=FILE, like `junit=report.xml`; formats are `json`, `junit`")]
-#[case::unknown("xml=a.xml", "`xml` is no report format; formats are `json`, `junit`")]
+#[case::no_file(
+    "junit",
+    "a report is FORMAT=FILE, like `junit=report.xml`; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`"
+)]
+#[case::unknown(
+    "xml=a.xml",
+    "`xml` is no report format; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`"
+)]
 #[case::empty_file("json=", "`json=` names no file; `-` is standard output")]
 fn a_malformed_target_is_refused(#[case] text: &str, #[case] said: &str) {
     assert_eq!(text.parse::<Target>().unwrap_err().to_string(), said);
@@ -55,6 +65,17 @@ fn a_file_is_made_at_once_with_its_folders() {
     let report = Target { format: Format::Json, path: path.clone() }.open().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"");
     assert_eq!(report.name(), path.to_str().unwrap());
+}
+
+#[test]
+fn what_others_wrote_before_is_kept_where_it_is_asked_for() {
+    let folder = Folder::new("report-append");
+    let path = folder.0.join("summary.md");
+    fs::write(&path, "of another tool\n").unwrap();
+    let mut report = Target { format: Format::GithubSummary, path: path.clone() }.append().unwrap();
+    report.close().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("of another tool\n\n## "), "{text}");
 }
 
 #[test]
@@ -231,4 +252,13 @@ proptest! {
         let drawn = detail::drawn(&drawing, style);
         prop_assert!(!drawn.contains(|sign| sign != '\n' && text::steers(sign)), "{:?}", drawn);
     }
+}
+
+#[rstest]
+#[case::command("  ::add-mask::x\nok", "  :\\:add-mask::x\nok")]
+#[case::old_command("see ##[error]x", "see #\\#[error]x")]
+#[case::other_runner("##vso[task]", "#\\#vso[task]")]
+#[case::plain("a::b ## c", "a::b ## c")]
+fn a_ci_runner_obeys_nothing_a_target_says(#[case] text: &str, #[case] shown: &str) {
+    assert_eq!(text::inert(text), shown);
 }

@@ -49,6 +49,21 @@ fn picture(sign: char) -> char {
     }
 }
 
+/// `text` with nothing in it that a CI runner would obey: runners read commands from what a job prints, at the
+/// beginning of a line (`::add-mask::`) or anywhere in it (`##[add-mask]`), and a target's words are among it.
+pub(crate) fn inert(text: &str) -> Cow<'_, str> {
+    const ANYWHERE: [&str; 3] = ["##[", "##vso[", "##teamcity["];
+    let begins = |line: &str| line.trim_start().starts_with("::");
+    if !text.lines().any(begins) && !ANYWHERE.iter().any(|mark| text.contains(mark)) {
+        return Cow::Borrowed(text);
+    }
+    let line = |line: &str| if begins(line) { line.replacen("::", ":\\:", 1) } else { line.to_owned() };
+    let quieted: String = text.split_inclusive('\n').map(line).collect();
+    Cow::Owned(
+        ANYWHERE.iter().fold(quieted, |text, mark| text.replace(mark, &mark.replacen("##", "#\\#", 1))),
+    )
+}
+
 /// A drawing that can be rendered wherever it came from: printable, and with labels that lie within their text.
 pub(crate) fn fit_to_draw(drawing: &Drawing) -> Drawing {
     let mut fit = drawing.clone();

@@ -1,0 +1,95 @@
+//! Reports and findings for code hosts, as the binary writes them.
+#![cfg(test)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn firedrill() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    command.env_remove("GITHUB_STEP_SUMMARY");
+    command
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A folder of its own that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn findings_are_printed_as_sarif() {
+    let output = firedrill()
+        .args(["check", "fixtures/bad/file-unknown-key.yaml", "--format", "sarif"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let document: Value = serde_json::from_str(&printed(&output)).unwrap();
+    let results = document["runs"][0]["results"].as_array().unwrap();
+    assert!(!results.is_empty());
+    for result in results {
+        assert_eq!(result["ruleId"], "file/unknown-key");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "fixtures/bad/file-unknown-key.yaml");
+    }
+}
+
+#[test]
+fn files_without_findings_are_sarif_too() {
+    let output =
+        firedrill().args(["check", "scenarios/quickstart.yaml", "--format", "sarif"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let document: Value = serde_json::from_str(&printed(&output)).unwrap();
+    assert_eq!(document["runs"][0]["results"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn findings_are_printed_as_annotations() {
+    let output =
+        firedrill().args(["check", "fixtures/bad/scenario-url.yaml", "--format", "github"]).output().unwrap();
+    let text = printed(&output);
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("::error file=fixtures/bad/scenario-url.yaml,line=3,col=18,"), "{text}");
+    assert!(first.contains(",title=scenario/url::`127.0.0.1/items` is not an address"), "{text}");
+}
+
+#[test]
+fn a_failed_run_is_annotated_and_summed_up_where_github_says() {
+    let folder = Folder::new("github");
+    let (scenario, summary) = (folder.0.join("closed.yaml"), folder.0.join("summary.md"));
+    fs::write(&scenario, "scenario: closed\nsteps:\n  - name: a port\n    tcp: { address: 127.0.0.1:1 }\n")
+        .unwrap();
+    fs::write(&summary, "before\n").unwrap();
+    let output = firedrill()
+        .args(["run", "--report", "github=-"])
+        .arg(&scenario)
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = printed(&output);
+    let commands: Vec<_> = text.lines().collect();
+    assert_eq!(commands.len(), 2, "{text}");
+    assert!(commands[0].contains("closed.yaml,line=4,col=21,endColumn=31,title=closed / a port::"), "{text}");
+    assert!(commands[1].starts_with("::notice title=firedrill::FAIL closed: "), "{text}");
+    let summary = fs::read_to_string(&summary).unwrap();
+    assert!(summary.starts_with("before\n\n## FAIL closed: "), "{summary}");
+    assert!(summary.contains("\n| ✗ | a port | tcp | "), "{summary}");
+}
