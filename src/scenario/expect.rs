@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
+use super::certificate::{Certificate, CertificateWritten};
 use super::predicate::{Domain, Predicate, compile};
 use super::template::{Hole, is_name};
 use crate::finding::{Code, Finding, Findings};
@@ -41,6 +42,8 @@ pub struct ExpectWritten {
     #[serde(default)]
     #[schemars(with = "Entries<Predicate>")]
     json: Entries<Json>,
+    /// The peer's certificate.
+    certificate: Option<At<CertificateWritten>>,
 }
 
 /// How statuses are written; for the schema only.
@@ -80,6 +83,8 @@ pub struct Expect {
     pub size: Option<At<Predicate>>,
     /// Places in a JSON body.
     pub json: Vec<(JsonPath, At<Predicate>)>,
+    /// The peer's certificate.
+    pub certificate: Option<Certificate>,
 }
 
 /// A status that will do.
@@ -116,9 +121,9 @@ impl std::fmt::Display for Status {
 pub enum Answer {
     /// An HTTP answer: everything.
     Http,
-    /// Messages: how long it took, and captures from the last of them.
+    /// Messages: how long it took, the certificate, and captures from the last of them.
     Message,
-    /// Only how long it took.
+    /// Only how long it took, and the certificate.
     Timed,
     /// Nothing.
     None,
@@ -129,7 +134,7 @@ impl Answer {
     fn has(self, key: &str) -> bool {
         match self {
             Self::Http => true,
-            Self::Message | Self::Timed => matches!(key, "latency" | "phases"),
+            Self::Message | Self::Timed => matches!(key, "latency" | "phases" | "certificate"),
             Self::None => false,
         }
     }
@@ -159,6 +164,7 @@ impl ExpectWritten {
             body: wanted(self.body, Domain::Value, findings),
             size: wanted(self.size, Domain::Size, findings),
             json: json_places(self.json, findings),
+            certificate: self.certificate.map(|at| at.value.check(at.place, findings)),
         };
         for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
             let title = format!("a `{kind}` step has no `{name}` to expect");
@@ -172,7 +178,8 @@ impl ExpectWritten {
     fn says_nothing(&self) -> bool {
         let single = [&self.status, &self.latency, &self.body, &self.size];
         let several = [&self.phases, &self.headers, &self.json];
-        single.iter().all(|one| one.is_none()) && several.iter().all(|entries| entries.0.is_empty())
+        let nothing = single.iter().all(|one| one.is_none()) && self.certificate.is_none();
+        nothing && several.iter().all(|entries| entries.0.is_empty())
     }
 }
 
@@ -187,6 +194,7 @@ impl Expect {
         places.extend(one("body", &self.body));
         places.extend(one("size", &self.size));
         places.extend(self.json.iter().map(|(_, at)| ("json", at.place)));
+        places.extend(self.certificate.iter().map(|wanted| ("certificate", wanted.place)));
         places
     }
 
@@ -196,7 +204,9 @@ impl Expect {
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);
         let json = self.json.iter().map(|(_, at)| at);
-        single.chain(phases).chain(headers).chain(json).flat_map(|at| at.holes().map(|hole| (hole, at.place)))
+        let all = single.chain(phases).chain(headers).chain(json);
+        let all = all.flat_map(|at| at.holes().map(|hole| (hole, at.place)));
+        all.chain(self.certificate.iter().flat_map(Certificate::holes))
     }
 }
 
