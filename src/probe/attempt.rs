@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
-use super::{answer, exec, health, metrics, request, talk};
+use super::{answer, certificate, exec, health, metrics, request, talk};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
+use crate::scenario::expect::Expect;
 use crate::scenario::http::Http;
 use crate::scenario::probe::Probe;
 use crate::scenario::step::Step;
@@ -146,7 +147,8 @@ pub async fn attempt(
     let took = began.elapsed();
     let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();
     seen.breaches.extend(answer::late(&step.expect, took, &phases, scope));
-    let Seen { breaches, evidence, captured } = seen;
+    seen.certify(&step.expect, scope);
+    let Seen { breaches, evidence, captured, .. } = seen;
     Ok(Attempt { took, breaches, evidence, captured })
 }
 
@@ -168,6 +170,8 @@ pub(super) struct Seen {
     pub(super) breaches: Vec<Breach>,
     pub(super) evidence: Evidence,
     pub(super) captured: Vec<(String, Value, bool)>,
+    /// The certificates the peer presented last, leaf first.
+    pub(super) chain: Vec<CertificateDer<'static>>,
 }
 
 /// How much of a body is kept as evidence, in bytes.
@@ -200,7 +204,19 @@ impl Seen {
                 evidence.body = Some(beginning(&response.body));
             }
         }
-        Self { evidence, ..Self::default() }
+        let chain = exchange.hops.last().map(|hop| hop.chain.clone()).unwrap_or_default();
+        Self { evidence, chain, ..Self::default() }
+    }
+
+    /// Keeps how long the certificate holds, and what of it is not as expected: also of one that was not
+    /// accepted, but not of a peer that never came to show one.
+    fn certify(&mut self, expect: &Expect, scope: &Scope) {
+        self.evidence.certificate_until = certificate::until(&self.chain);
+        let Some(wanted) = &expect.certificate else { return };
+        if self.breaches.is_empty() || !self.chain.is_empty() {
+            let now = jiff::Timestamp::now();
+            self.breaches.extend(certificate::breaches(wanted, &self.chain, now, scope));
+        }
     }
 
     /// The answer, or else the breach that there was none.

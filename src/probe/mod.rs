@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod attempt;
+pub mod certificate;
 pub mod connect;
 pub mod cookies;
 pub mod exchange;

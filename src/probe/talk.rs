@@ -61,7 +61,7 @@ pub(super) async fn websocket(
         Err(cause) => return Ok(Seen { breaches: vec![Breach::lost(cause, place)], ..Seen::default() }),
     };
     let exchange = websocket::attempt(&request, deadline).await;
-    let mut seen = Seen::default();
+    let mut seen = Seen { chain: exchange.chain, ..Seen::default() };
     seen.evidence.hops.push(Hop {
         method: "GET".to_owned(),
         url: request.url.to_string(),
@@ -208,7 +208,7 @@ pub(super) async fn tcp(
         ..tcp::Request::new(to, steps)
     };
     let exchange = tcp::attempt(&request, deadline).await;
-    let mut seen = Seen::default();
+    let mut seen = Seen { chain: exchange.chain, ..Seen::default() };
     seen.evidence.hops.push(Hop {
         method: "CONNECT".to_owned(),
         url: text,

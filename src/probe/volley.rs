@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::attempt::{Breach, Session};
 use super::connect::Deadline;
 use super::http::{Client, Request};
-use super::{answer, request};
+use super::{answer, certificate, request};
 use crate::sample::Cause;
 use crate::scenario::expect::Expect;
 use crate::scenario::load::Load;
@@ -69,6 +69,10 @@ impl Volley {
             Ok(response) => {
                 let mut breaches = answer::breaches(&self.expect, &response, self.place, &self.scope);
                 breaches.extend(answer::late(&self.expect, took, &phases, &self.scope));
+                if let (Some(wanted), Some(hop)) = (&self.expect.certificate, exchange.hops.last()) {
+                    let now = jiff::Timestamp::now();
+                    breaches.extend(certificate::breaches(wanted, &hop.chain, now, &self.scope));
+                }
                 breaches
             }
         }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
+use super::certificate::{Certificate, CertificateWritten};
 use super::predicate::{Domain, Predicate, compile};
 use super::template::{Hole, is_name};
 use crate::finding::{Code, Finding, Findings};
@@ -50,6 +51,8 @@ pub struct ExpectWritten {
     /// What a program writes to standard error, without the line end at its end.
     #[schemars(with = "Option<Predicate>")]
     stderr: Option<Json>,
+    /// The peer's certificate.
+    certificate: Option<At<CertificateWritten>>,
 }
 
 /// What will do: a status, a class, or one of several.
@@ -95,6 +98,8 @@ pub struct Expect {
     pub stdout: Option<At<Predicate>>,
     /// What a program writes to standard error.
     pub stderr: Option<At<Predicate>>,
+    /// The peer's certificate.
+    pub certificate: Option<Certificate>,
 }
 
 /// A status that will do.
@@ -131,11 +136,11 @@ impl std::fmt::Display for Status {
 pub enum Answer {
     /// An HTTP answer: everything.
     Http,
-    /// Messages: how long it took, and captures from the last of them.
+    /// Messages: how long it took, the certificate, and captures from the last of them.
     Message,
     /// A program's end: how it exits, what it writes, how long it took.
     Exec,
-    /// Only how long it took.
+    /// Only how long it took, and the certificate.
     Timed,
     /// Nothing.
     None,
@@ -146,8 +151,8 @@ impl Answer {
     fn has(self, key: &str) -> bool {
         match self {
             Self::Http => !matches!(key, "exit" | "stdout" | "stderr"),
-            Self::Message | Self::Timed => matches!(key, "latency" | "phases"),
             Self::Exec => matches!(key, "exit" | "stdout" | "stderr" | "json" | "latency"),
+            Self::Message | Self::Timed => matches!(key, "latency" | "phases" | "certificate"),
             Self::None => false,
         }
     }
@@ -180,6 +185,7 @@ impl ExpectWritten {
             exit: wanted(self.exit, Domain::Number, findings),
             stdout: wanted(self.stdout, Domain::Value, findings),
             stderr: wanted(self.stderr, Domain::Value, findings),
+            certificate: self.certificate.map(|at| at.value.check(at.place, findings)),
         };
         for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
             let title = format!("a `{kind}` step has no `{name}` to expect");
@@ -194,7 +200,8 @@ impl ExpectWritten {
         let Self { status, latency, body, size, exit, stdout, stderr, .. } = self;
         let single = [status, latency, body, size, exit, stdout, stderr];
         let several = [&self.phases, &self.headers, &self.json];
-        single.iter().all(|one| one.is_none()) && several.iter().all(|entries| entries.0.is_empty())
+        let nothing = single.iter().all(|one| one.is_none()) && self.certificate.is_none();
+        nothing && several.iter().all(|entries| entries.0.is_empty())
     }
 }
 
@@ -212,6 +219,7 @@ impl Expect {
         places.extend(one("exit", &self.exit));
         places.extend(one("stdout", &self.stdout));
         places.extend(one("stderr", &self.stderr));
+        places.extend(self.certificate.iter().map(|wanted| ("certificate", wanted.place)));
         places
     }
 
@@ -222,7 +230,9 @@ impl Expect {
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);
         let json = self.json.iter().map(|(_, at)| at);
-        single.chain(phases).chain(headers).chain(json).flat_map(|at| at.holes().map(|hole| (hole, at.place)))
+        let all = single.chain(phases).chain(headers).chain(json);
+        let all = all.flat_map(|at| at.holes().map(|hole| (hole, at.place)));
+        all.chain(self.certificate.iter().flat_map(Certificate::holes))
     }
 }
 

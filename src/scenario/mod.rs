@@ -1,5 +1,6 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
+pub mod certificate;
 pub mod exchange;
 pub mod exec;
 pub mod expect;

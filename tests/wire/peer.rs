@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerConfig, WantsServerCert, WebPkiClientVerifier};
 use rustls::{ConfigBuilder, RootCertStore, WantsVerifier};
@@ -109,6 +110,8 @@ fn fill(headers: &mut HeaderMap, count: usize, size: usize) {
 pub(crate) struct Identity {
     /// What a client must trust.
     pub(crate) ca: Arc<[CertificateDer<'static>]>,
+    /// The same, as a file.
+    pub(crate) pem: String,
     /// What the server answers with.
     pub(crate) acceptor: TlsAcceptor,
 }
@@ -116,12 +119,17 @@ pub(crate) struct Identity {
 impl Identity {
     /// An identity for `names`, offering `alpn`.
     pub(crate) fn new(names: &[&str], alpn: &[&str]) -> Self {
-        Self::made(names, alpn, |config, _| config.with_no_client_auth())
+        Self::made(for_names(names), alpn, |config, _| config.with_no_client_auth())
+    }
+
+    /// An identity whose certificate is made of `params`.
+    pub(crate) fn of(params: CertificateParams) -> Self {
+        Self::made(params, &[], |config, _| config.with_no_client_auth())
     }
 
     /// An identity whose server wants a certificate of the client.
     pub(crate) fn demanding(names: &[&str]) -> Self {
-        Self::made(names, &[], |config, own| {
+        Self::made(for_names(names), &[], |config, own| {
             let mut roots = RootCertStore::empty();
             roots.add(own.clone()).unwrap();
             let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -131,26 +139,30 @@ impl Identity {
     }
 
     fn made(
-        names: &[&str],
+        params: CertificateParams,
         alpn: &[&str],
         verify: impl FnOnce(
             ConfigBuilder<ServerConfig, WantsVerifier>,
             &CertificateDer<'static>,
         ) -> ConfigBuilder<ServerConfig, WantsServerCert>,
     ) -> Self {
-        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let own = made.cert.der().clone();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let key = KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        let own = made.der().clone();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = verify(config.unwrap(), &own).with_single_cert(vec![own.clone()], key).unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self { ca: [own].into(), acceptor: TlsAcceptor::from(Arc::new(config)) }
+        Self { ca: [own].into(), pem: made.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) }
     }
 
     /// Options that trust this identity alone.
     pub(crate) fn trusted(&self) -> TlsOptions {
         TlsOptions { ca: Some(self.ca.clone()), ..TlsOptions::default() }
     }
+}
+
+fn for_names(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }

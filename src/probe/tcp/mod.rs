@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use regex::bytes::Regex;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -150,6 +151,8 @@ pub struct Exchange {
     pub phases: Phases,
     /// The address connected to, or tried last.
     pub peer: Option<SocketAddr>,
+    /// The certificates the peer presented, leaf first, also when they were not accepted.
+    pub chain: Vec<CertificateDer<'static>>,
     /// The acts that were begun, in order.
     pub acts: Vec<Done>,
     /// What made the last expectation hold, for captures.
@@ -159,16 +162,17 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    fn after(trail: &Trail) -> Self {
-        Self { phases: trail.phases, peer: trail.peer, acts: Vec::new(), last: None, result: Ok(()) }
+    fn after(trail: Trail) -> Self {
+        let Trail { phases, peer, chain, .. } = trail;
+        Self { phases, peer, chain, acts: Vec::new(), last: None, result: Ok(()) }
     }
 }
 
 /// Makes one attempt: connects and takes the steps in order, until one fails or the deadline passes.
 pub async fn attempt(request: &Request, deadline: &Deadline) -> Exchange {
     match connect::open(&request.to, request.tls, &request.options, deadline).await {
-        Ok(Connection { stream, trail }) => speak(stream, request, deadline, Exchange::after(&trail)).await,
-        Err(failed) => Exchange { result: Err(failed.cause.into()), ..Exchange::after(&failed.trail) },
+        Ok(Connection { stream, trail }) => speak(stream, request, deadline, Exchange::after(trail)).await,
+        Err(failed) => Exchange { result: Err(failed.cause.into()), ..Exchange::after(failed.trail) },
     }
 }
 

@@ -24,7 +24,7 @@ where
     let request = Request { limit: Size(100), ..Request::new(to, steps) };
     let (ours, theirs) = duplex(64);
     tokio::spawn(peer(theirs));
-    speak(ours, &request, &Deadline::after(ms(10_000)), Exchange::after(&Trail::default())).await
+    speak(ours, &request, &Deadline::after(ms(10_000)), Exchange::after(Trail::default())).await
 }
 
 /// The same with a peer that writes `bytes` and stays.

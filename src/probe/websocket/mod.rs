@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use url::Url;
@@ -184,6 +185,8 @@ pub struct Exchange {
     pub phases: Phases,
     /// The address connected to, or tried last.
     pub peer: Option<SocketAddr>,
+    /// The certificates the peer presented, leaf first, also when they were not accepted.
+    pub chain: Vec<CertificateDer<'static>>,
     /// The status that answered the upgrade.
     pub status: Option<StatusCode>,
     /// The subprotocol the peer agreed to.
@@ -202,12 +205,19 @@ impl Default for Exchange {
         Self {
             phases: Phases::default(),
             peer: None,
+            chain: Vec::new(),
             status: None,
             subprotocol: None,
             acts: Vec::new(),
             last: None,
             result: Ok(()),
         }
+    }
+}
+
+impl Exchange {
+    fn after(trail: Trail) -> Self {
+        Self { phases: trail.phases, peer: trail.peer, chain: trail.chain, ..Self::default() }
     }
 }
 
@@ -219,15 +229,8 @@ pub async fn attempt(request: &Request, deadline: &Deadline) -> Exchange {
         return Exchange { result: Err(cause.into()), ..Exchange::default() };
     };
     match connect::open(&to, secure, &request.options, deadline).await {
-        Ok(Connection { stream, trail }) => {
-            let exchange = Exchange { phases: trail.phases, peer: trail.peer, ..Exchange::default() };
-            speak(stream, request, deadline, exchange).await
-        }
-        Err(failed) => {
-            let connect::Failure { cause, trail } = *failed;
-            let Trail { phases, peer, .. } = trail;
-            Exchange { phases, peer, result: Err(cause.into()), ..Exchange::default() }
-        }
+        Ok(Connection { stream, trail }) => speak(stream, request, deadline, Exchange::after(trail)).await,
+        Err(failed) => Exchange { result: Err(failed.cause.into()), ..Exchange::after(failed.trail) },
     }
 }
 
