@@ -5,5 +5,6 @@ mod connect;
 mod hostile_http;
 mod http;
 mod peer;
+mod policy;
 mod tcp;
 mod websocket;
