@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
+use super::policy::Policy;
 use super::{answer, certificate, exec, health, metrics, request, talk};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
@@ -21,13 +22,27 @@ use crate::scenario::step::Step;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::{Place, Sources};
 
-/// What a scenario's attempts share: cookies, and the authorities that its files name.
+/// What a scenario's attempts share: cookies, the authorities that its files name, and what they may connect to.
 #[derive(Debug, Default)]
 pub struct Session {
     /// Connections and cookies.
     pub client: Client,
     /// Certificates by the name of the file they came from.
     pub authorities: Arc<BTreeMap<String, Arc<[CertificateDer<'static>]>>>,
+    /// Which addresses may be connected to.
+    pub policy: Arc<Policy>,
+}
+
+impl Session {
+    /// A session of the same scenario with cookies of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            client: Client::default(),
+            authorities: Arc::clone(&self.authorities),
+            policy: Arc::clone(&self.policy),
+        }
+    }
 }
 
 /// What one attempt gave.
@@ -158,7 +173,7 @@ async fn send(
     session: &mut Session,
     deadline: &Deadline,
 ) -> Result<Exchange, Unset> {
-    Ok(match request::fill(http, scope, &session.authorities)? {
+    Ok(match request::fill(http, scope, session)? {
         Ok(request) => session.client.send(&request, deadline).await,
         Err(cause) => Exchange { hops: Vec::new(), result: Err(cause) },
     })

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
+use crate::probe::attempt::Session;
 use crate::probe::connect::certificates;
+use crate::probe::policy::Policy;
 use crate::scenario::step::{Does, Step};
 use crate::sli::Sli;
 use crate::source::Sources;
@@ -29,6 +31,8 @@ pub struct Options {
     pub started: String,
     /// Makes what is random repeatable.
     pub seed: u64,
+    /// Which addresses its probes may connect to.
+    pub policy: Arc<Policy>,
 }
 
 /// Runs every scenario of a plan, one after another, and says how the worst of them ended.
@@ -52,7 +56,7 @@ pub async fn run(
         if stop.is_cancelled() {
             break;
         }
-        let rehearsal = Rehearsal { planned, sources: &sources, sender, stop, seed: options.seed };
+        let rehearsal = Rehearsal { planned, sources: &sources, sender, stop, options };
         conclusion = conclusion.max(rehearsal.run().await);
     }
     let interrupted = stop.is_cancelled();
@@ -109,7 +113,7 @@ struct Rehearsal<'a> {
     sources: &'a Arc<Sources>,
     sender: &'a Sender,
     stop: &'a CancellationToken,
-    seed: u64,
+    options: &'a Options,
 }
 
 impl Rehearsal<'_> {
@@ -154,7 +158,7 @@ impl Rehearsal<'_> {
         for (service, profile) in services {
             let began = Instant::now();
             let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-            let stand_in = crate::simulate::start(profile, listen, self.seed)
+            let stand_in = crate::simulate::start(profile, listen, self.options.seed)
                 .await
                 .map_err(|error| format!("the stand-in `{}` does not start: {error}", service.name))?;
             let address = stand_in.address().to_string();
@@ -184,7 +188,11 @@ impl Rehearsal<'_> {
             sender: self.sender.clone(),
             stop: self.stop.clone(),
             scope,
-            session: walk::session(authorities),
+            session: Session {
+                authorities: Arc::new(authorities),
+                policy: Arc::clone(&self.options.policy),
+                ..Session::default()
+            },
             slis: Slis::new(judge::limits(slos)),
             givers: Arc::new(givers(&scenario.steps)),
         };

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use super::{Slis, fire};
@@ -42,7 +41,7 @@ impl Walker {
             sender: self.sender.clone(),
             stop: self.stop.clone(),
             scope: self.scope.clone(),
-            session: Session { authorities: Arc::clone(&self.session.authorities), ..Session::default() },
+            session: self.session.apart(),
             slis: self.slis.clone(),
             givers: Arc::clone(&self.givers),
         }
@@ -189,9 +188,4 @@ fn pause(patience: Patience, made: u32, elapsed: Duration) -> Option<Duration> {
         // What is left after the pause must be worth an attempt, or its failure would tell of our haste.
         Patience::Within { limit, every } => (elapsed + every < limit).then_some(every),
     }
-}
-
-/// What a new session starts with.
-pub(super) fn session(authorities: BTreeMap<String, Arc<[CertificateDer<'static>]>>) -> Session {
-    Session { authorities: Arc::new(authorities), ..Session::default() }
 }

@@ -6,6 +6,7 @@ mod connect;
 mod hostile_http;
 mod http;
 mod peer;
+mod policy;
 mod rehearsal;
 mod tcp;
 mod websocket;
