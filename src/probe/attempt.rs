@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
-use super::{answer, certificate, health, metrics, request, talk};
+use super::{answer, certificate, dns, health, icmp, metrics, request, talk, tls};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
@@ -33,7 +33,7 @@ pub struct Session {
 /// What one attempt gave.
 #[derive(Debug)]
 pub struct Attempt {
-    /// From its beginning to its end.
+    /// From its beginning to its end; of echoes, the slowest.
     pub took: Duration,
     /// What was wrong; nothing when it passed.
     pub breaches: Vec<Breach>,
@@ -141,8 +141,11 @@ pub async fn attempt(
             talk::websocket(wanted, &step.captures, scope, session, &deadline).await?
         }
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
+        Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
+        Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,
+        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, &deadline).await?,
     };
-    let took = began.elapsed();
+    let took = seen.latency.unwrap_or_else(|| began.elapsed());
     let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();
     seen.breaches.extend(answer::late(&step.expect, took, &phases, scope));
     seen.certify(&step.expect, scope);
@@ -170,6 +173,8 @@ pub(super) struct Seen {
     pub(super) captured: Vec<(String, Value, bool)>,
     /// The certificates the peer presented last, leaf first.
     pub(super) chain: Vec<CertificateDer<'static>>,
+    /// What counts as the time it took, where that is not the whole attempt.
+    pub(super) latency: Option<Duration>,
 }
 
 /// How much of a body is kept as evidence, in bytes.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json_path::JsonPath;
 
 use super::certificate::{Certificate, CertificateWritten};
+use super::dns::{Rcode, Records};
 use super::predicate::{Domain, Predicate, compile};
 use super::template::{Hole, is_name};
 use crate::finding::{Code, Finding, Findings};
@@ -44,6 +45,29 @@ pub struct ExpectWritten {
     json: Entries<Json>,
     /// The peer's certificate.
     certificate: Option<At<CertificateWritten>>,
+    /// The version of TLS that was agreed on: `TLS1.3`.
+    #[schemars(with = "Option<Predicate>")]
+    version: Option<Json>,
+    /// What a name server says of the question. Without it, `NOERROR` and a record of the type asked for.
+    rcode: Option<At<Rcode>>,
+    /// A name server's answer: any record like this, as `dig +short` prints it; text without its quotes.
+    #[schemars(with = "Option<Predicate>")]
+    answers: Option<Json>,
+    /// How many records of the type asked for.
+    #[schemars(with = "Option<Predicate>")]
+    count: Option<Json>,
+    /// A record like this about who is in charge of the name.
+    #[schemars(with = "Option<Predicate>")]
+    authority: Option<Json>,
+    /// A record like this besides.
+    #[schemars(with = "Option<Predicate>")]
+    additional: Option<Json>,
+    /// The smallest time to live among the answer's records, in seconds.
+    #[schemars(with = "Option<Predicate>")]
+    ttl: Option<Json>,
+    /// The share of echoes that may be lost: `at most 5%`; none unless said.
+    #[schemars(with = "Option<Predicate>")]
+    loss: Option<Json>,
 }
 
 /// How statuses are written; for the schema only.
@@ -85,6 +109,12 @@ pub struct Expect {
     pub json: Vec<(JsonPath, At<Predicate>)>,
     /// The peer's certificate.
     pub certificate: Option<Certificate>,
+    /// The version of TLS that was agreed on.
+    pub version: Option<At<Predicate>>,
+    /// What a name server answers.
+    pub records: Records,
+    /// The share of echoes that may be lost.
+    pub loss: Option<At<Predicate>>,
 }
 
 /// A status that will do.
@@ -116,6 +146,9 @@ impl std::fmt::Display for Status {
     }
 }
 
+/// What is expected of a name server's answer, and of no other.
+const DNS: [&str; 6] = ["rcode", "answers", "count", "authority", "additional", "ttl"];
+
 /// What a kind of step gets, and so what can be expected of it and kept of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -125,6 +158,12 @@ pub enum Answer {
     Message,
     /// Only how long it took, and the certificate.
     Timed,
+    /// A TLS handshake and a certificate.
+    Tls,
+    /// Records of a name server.
+    Dns,
+    /// Echoes, and how many were lost.
+    Echo,
     /// Nothing.
     None,
 }
@@ -133,8 +172,11 @@ impl Answer {
     /// Whether this key of `expect` means something.
     fn has(self, key: &str) -> bool {
         match self {
-            Self::Http => true,
+            Self::Http => !DNS.contains(&key) && !matches!(key, "version" | "loss"),
             Self::Message | Self::Timed => matches!(key, "latency" | "phases" | "certificate"),
+            Self::Tls => matches!(key, "latency" | "phases" | "certificate" | "version"),
+            Self::Dns => matches!(key, "latency" | "phases") || DNS.contains(&key),
+            Self::Echo => matches!(key, "latency" | "phases" | "loss"),
             Self::None => false,
         }
     }
@@ -144,7 +186,7 @@ impl Answer {
         match self {
             Self::Http => true,
             Self::Message => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
-            Self::Timed | Self::None => false,
+            Self::Tls | Self::Dns | Self::Echo | Self::Timed | Self::None => false,
         }
     }
 }
@@ -165,6 +207,16 @@ impl ExpectWritten {
             size: wanted(self.size, Domain::Size, findings),
             json: json_places(self.json, findings),
             certificate: self.certificate.map(|at| at.value.check(at.place, findings)),
+            version: wanted(self.version, Domain::Value, findings),
+            records: Records {
+                rcode: self.rcode,
+                answers: wanted(self.answers, Domain::Value, findings),
+                count: wanted(self.count, Domain::Number, findings),
+                authority: wanted(self.authority, Domain::Value, findings),
+                additional: wanted(self.additional, Domain::Value, findings),
+                ttl: wanted(self.ttl, Domain::Number, findings),
+            },
+            loss: wanted(self.loss, Domain::Share, findings),
         };
         for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
             let title = format!("a `{kind}` step has no `{name}` to expect");
@@ -176,10 +228,22 @@ impl ExpectWritten {
 
 impl ExpectWritten {
     fn says_nothing(&self) -> bool {
-        let single = [&self.status, &self.latency, &self.body, &self.size];
+        let single = [
+            &self.status,
+            &self.latency,
+            &self.body,
+            &self.size,
+            &self.answers,
+            &self.count,
+            &self.authority,
+            &self.additional,
+            &self.ttl,
+            &self.loss,
+            &self.version,
+        ];
         let several = [&self.phases, &self.headers, &self.json];
         let nothing = single.iter().all(|one| one.is_none()) && self.certificate.is_none();
-        nothing && several.iter().all(|entries| entries.0.is_empty())
+        nothing && self.rcode.is_none() && several.iter().all(|entries| entries.0.is_empty())
     }
 }
 
@@ -195,16 +259,20 @@ impl Expect {
         places.extend(one("size", &self.size));
         places.extend(self.json.iter().map(|(_, at)| ("json", at.place)));
         places.extend(self.certificate.iter().map(|wanted| ("certificate", wanted.place)));
+        places.extend(self.records.places());
+        places.extend(one("version", &self.version));
+        places.extend(one("loss", &self.loss));
         places
     }
 
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
-        let single = [&self.latency, &self.body, &self.size].into_iter().flatten();
+        let single = [&self.latency, &self.body, &self.size, &self.version, &self.loss].into_iter().flatten();
+        let records = self.records.predicates().map(|(_, at)| at);
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);
         let json = self.json.iter().map(|(_, at)| at);
-        let all = single.chain(phases).chain(headers).chain(json);
+        let all = single.chain(phases).chain(headers).chain(json).chain(records);
         let all = all.flat_map(|at| at.holes().map(|hole| (hole, at.place)));
         all.chain(self.certificate.iter().flat_map(Certificate::holes))
     }

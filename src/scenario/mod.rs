@@ -1,10 +1,12 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
 pub mod certificate;
+pub mod dns;
 pub mod exchange;
 pub mod expect;
 pub mod health;
 pub mod http;
+pub mod icmp;
 pub mod load;
 pub mod metrics;
 pub mod predicate;
@@ -14,6 +16,7 @@ pub mod stack;
 pub mod step;
 pub mod subject;
 pub mod template;
+pub mod tls;
 
 use std::collections::BTreeMap;
 

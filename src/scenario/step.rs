@@ -5,15 +5,18 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
+use super::icmp::IcmpWritten;
 use super::load::{Load, LoadWritten};
 use super::metrics::MetricsWritten;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Probe};
 use super::template::{Hole, Shape, Template};
+use super::tls::HandshakeWritten;
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
 use crate::units::Span;
@@ -28,8 +31,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The most attempts one step may ask for.
 const MOST_ATTEMPTS: u32 = 1000;
 
-/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `metrics`, `load`, `wait` and `use`
-/// says what it does.
+/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `tls`, `dns`, `icmp`, `metrics`, `load`,
+/// `wait` and `use` says what it does.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepWritten {
@@ -45,6 +48,12 @@ pub struct StepWritten {
     websocket: Option<At<WebSocketWritten>>,
     /// Hold a conversation over TCP.
     tcp: Option<At<TcpWritten>>,
+    /// Shake hands over TLS.
+    tls: Option<At<HandshakeWritten>>,
+    /// Ask a name server.
+    dns: Option<At<DnsWritten>>,
+    /// Ask a host for echoes.
+    icmp: Option<At<IcmpWritten>>,
     /// Read a metrics page.
     metrics: Option<At<MetricsWritten>>,
     /// Make many requests.
@@ -278,6 +287,11 @@ impl StepWritten {
         offer(&mut offers, self.http.take(), |at, f| Some(probe(Probe::Http(at.value.check(at.place, f)?))));
         offer(&mut offers, self.websocket.take(), |at, f| Some(probe(Probe::WebSocket(at.value.check(f)))));
         offer(&mut offers, self.tcp.take(), |at, f| Some(probe(Probe::Tcp(at.value.check(f)))));
+        offer(&mut offers, self.tls.take(), |at, f| Some(probe(Probe::Tls(at.value.check(f)))));
+        offer(&mut offers, self.dns.take(), |at, f| Some(probe(Probe::Dns(at.value.check(f)))));
+        offer(&mut offers, self.icmp.take(), move |at, f| {
+            Some(probe(Probe::Icmp(at.value.check(timeout, f))))
+        });
         offer(&mut offers, self.metrics.take(), |at, f| Some(probe(Probe::Metrics(at.value.check(f)))));
         offer(&mut offers, self.load.take(), move |at, f| {
             Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
@@ -287,7 +301,7 @@ impl StepWritten {
         match (offers.pop(), offers.pop()) {
             (Some((_, only)), None) => only(findings),
             (None, _) => {
-                let kinds = "health, ready, http, websocket, tcp, metrics, load, wait, use";
+                let kinds = "health, ready, http, websocket, tcp, tls, dns, icmp, metrics, load, wait, use";
                 let finding = Finding::new(Code::ScenarioStep, place, "the step does nothing");
                 findings.add(finding.help(format!("add one of {kinds}")));
                 None

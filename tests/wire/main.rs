@@ -3,9 +3,12 @@
 
 mod certificate;
 mod connect;
+mod dns;
 mod hostile_http;
 mod http;
+mod icmp;
 mod peer;
 mod rehearsal;
 mod tcp;
+mod tls;
 mod websocket;
