@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
 use super::policy::Policy;
-use super::{answer, certificate, exec, health, metrics, request, talk};
+use super::{answer, certificate, dns, exec, health, icmp, metrics, request, talk, tls};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
@@ -48,7 +48,7 @@ impl Session {
 /// What one attempt gave.
 #[derive(Debug)]
 pub struct Attempt {
-    /// From its beginning to its end.
+    /// From its beginning to its end; of echoes, the slowest.
     pub took: Duration,
     /// What was wrong; nothing when it passed.
     pub breaches: Vec<Breach>,
@@ -158,8 +158,11 @@ pub async fn attempt(
         }
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, &deadline).await?,
+        Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
+        Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,
+        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, &session.policy, &deadline).await?,
     };
-    let took = began.elapsed();
+    let took = seen.latency.unwrap_or_else(|| began.elapsed());
     let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();
     seen.breaches.extend(answer::late(&step.expect, took, &phases, scope));
     seen.certify(&step.expect, scope);
@@ -187,6 +190,8 @@ pub(super) struct Seen {
     pub(super) captured: Vec<(String, Value, bool)>,
     /// The certificates the peer presented last, leaf first.
     pub(super) chain: Vec<CertificateDer<'static>>,
+    /// What counts as the time it took, where that is not the whole attempt.
+    pub(super) latency: Option<Duration>,
 }
 
 /// How much of a body is kept as evidence, in bytes.

@@ -128,11 +128,13 @@ pub(super) fn breaches(
     let names = Value::from(found.names.clone());
     #[expect(clippy::cast_precision_loss, reason = "no date is 2^53 days away")]
     let days = Subject::Number(found.days_left(now) as f64);
+    let length = Subject::Number(f64::from(u32::try_from(chain.len()).unwrap_or(u32::MAX)));
     let held = [
         (&wanted.days, days, "the number of days the certificate holds"),
         (&wanted.subject, Subject::Text(&found.subject), "the subject of the certificate"),
         (&wanted.issuer, Subject::Text(&found.issuer), "the issuer of the certificate"),
         (&wanted.names, Subject::Json(&names), "the list of names of the certificate"),
+        (&wanted.chain, length, "the number of certificates in the chain"),
     ];
     let breaches = held.into_iter().filter_map(|(predicate, subject, what)| {
         let breach = any_of(predicate.as_ref()?, &[subject], scope, Reason::Tls, what)?;
@@ -216,6 +218,7 @@ mod tests {
     #[case::another_name("names: contains b.test", &[
         "the list of names of the certificate is [\"shop.test\",\"*.shop.test\",\"10.0.0.1\",\"::1\"], expected contains b.test",
     ])]
+    #[case::longer_chain("chain: at least 2", &["the number of certificates in the chain is 1, expected at least 2"])]
     #[case::another_subject("{ subject: ends with x, issuer: matches ^C=US }", &[
         "the subject of the certificate is \"O=Shop, Ltd., CN=shop.test\", expected ends with x",
         "the issuer of the certificate is \"O=Shop, Ltd., CN=shop.test\", expected matches ^C=US",

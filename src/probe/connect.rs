@@ -42,7 +42,7 @@ impl Authority {
     }
 
     /// The address, where no name has to be resolved.
-    fn literal(&self) -> Option<SocketAddr> {
+    pub(super) fn literal(&self) -> Option<SocketAddr> {
         let ip = match &self.host {
             Host::Domain(_) => return None,
             Host::Ipv4(ip) => IpAddr::V4(*ip),
@@ -52,7 +52,7 @@ impl Authority {
     }
 
     /// The host as a certificate would carry it: an IPv6 address without brackets.
-    fn bare_host(&self) -> String {
+    pub(super) fn bare_host(&self) -> String {
         match &self.host {
             Host::Domain(name) => name.clone(),
             Host::Ipv4(ip) => ip.to_string(),
@@ -168,7 +168,7 @@ async fn walk(
 }
 
 /// Runs one phase and notes its time, also when it fails.
-async fn timed<T>(
+pub(super) async fn timed<T>(
     phases: &mut Phases,
     phase: Phase,
     deadline: &Deadline,
@@ -180,7 +180,7 @@ async fn timed<T>(
     result?
 }
 
-async fn resolve(to: &Authority) -> Result<Vec<SocketAddr>, Cause> {
+pub(super) async fn resolve(to: &Authority) -> Result<Vec<SocketAddr>, Cause> {
     let name = to.bare_host();
     let unresolved = |why: &str| Cause::new(Reason::Dns, format!("`{name}` does not resolve: {why}"));
     let found = tokio::net::lookup_host((name.as_str(), to.port)).await;

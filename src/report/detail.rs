@@ -120,11 +120,17 @@ impl Page {
     }
 
     fn hop(&mut self, hop: &Hop) {
-        let status = hop.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        let version = hop.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let version = hop.version.as_deref();
+        let status = match (hop.status, version) {
+            (Some(status), Some(version)) => format!("{status} {version}"),
+            (Some(status), None) => status.to_string(),
+            // Not every protocol has a status.
+            (None, Some(version)) => version.to_owned(),
+            (None, None) => "no answer".to_owned(),
+        };
         let peer = hop.peer.as_ref().map(|peer| format!(" from {peer}")).unwrap_or_default();
         let room = self.style.width.saturating_sub(2 + width(&hop.method) + 1);
-        let answer = format!(": {status}{version}{peer}");
+        let answer = format!(": {status}{peer}");
         // The address gives way, the answer stays.
         let url = on_one_line(&hop.url);
         let url = self.style.cut(&url, room.saturating_sub(width(&answer)).max(20)).into_owned();

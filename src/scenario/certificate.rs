@@ -26,6 +26,9 @@ pub struct CertificateWritten {
     /// The names and addresses it is for, a list: `contains shop.example`.
     #[schemars(with = "Option<Predicate>")]
     names: Option<Json>,
+    /// How many certificates the peer shows, its own among them.
+    #[schemars(with = "Option<Predicate>")]
+    chain: Option<Json>,
 }
 
 /// What the certificate of the peer must be, checked.
@@ -41,12 +44,15 @@ pub struct Certificate {
     pub issuer: Option<At<Predicate>>,
     /// The names it is for.
     pub names: Option<At<Predicate>>,
+    /// How many certificates the peer shows.
+    pub chain: Option<At<Predicate>>,
 }
 
 impl CertificateWritten {
     /// Checks what was written at `place`.
     pub fn check(self, place: Place, findings: &mut Findings) -> Certificate {
-        if [&self.days, &self.subject, &self.issuer, &self.names].iter().all(|one| one.is_none()) {
+        let all = [&self.days, &self.subject, &self.issuer, &self.names, &self.chain];
+        if all.iter().all(|one| one.is_none()) {
             let finding =
                 Finding::new(Code::ScenarioExpectation, place, "nothing is expected of the certificate");
             findings.add(finding.help("say what is expected of it: `{ days: at least 14 }`"));
@@ -57,6 +63,7 @@ impl CertificateWritten {
             subject: wanted(self.subject, Domain::Value, findings),
             issuer: wanted(self.issuer, Domain::Value, findings),
             names: wanted(self.names, Domain::Value, findings),
+            chain: wanted(self.chain, Domain::Number, findings),
         }
     }
 }
@@ -64,7 +71,7 @@ impl CertificateWritten {
 impl Certificate {
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
-        let all = [&self.days, &self.subject, &self.issuer, &self.names].into_iter().flatten();
+        let all = [&self.days, &self.subject, &self.issuer, &self.names, &self.chain].into_iter().flatten();
         all.flat_map(|at| at.holes().map(|hole| (hole, at.place)))
     }
 }

@@ -343,14 +343,7 @@ pub enum Line {
 impl TcpWritten {
     /// Checks what was written.
     pub fn check(self, findings: &mut Findings) -> Tcp {
-        if let Some(literal) = self.address.literal() {
-            let port =
-                literal.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-            if port != Some(true) {
-                let title = format!("`{literal}` is not `host:port`");
-                findings.add(Finding::new(Code::ScenarioUrl, self.address.place, title));
-            }
-        }
+        check_address(&self.address, findings);
         Tcp {
             address: self.address,
             tls: self.tls,
@@ -361,6 +354,16 @@ impl TcpWritten {
                 .filter_map(|line| line.value.check(line.place, findings))
                 .collect(),
         }
+    }
+}
+
+/// Checks a `host:port` as far as it is known before the run.
+pub(super) fn check_address(address: &At<Template>, findings: &mut Findings) {
+    let Some(literal) = address.literal() else { return };
+    let port = literal.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if port != Some(true) {
+        let title = format!("`{literal}` is not `host:port`");
+        findings.add(Finding::new(Code::ScenarioUrl, address.place, title));
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json_path::JsonPath;
 
 use super::certificate::{Certificate, CertificateWritten};
+use super::dns::{Rcode, Records};
 use super::predicate::{Domain, Predicate, compile};
 use super::template::{Hole, is_name};
 use crate::finding::{Code, Finding, Findings};
@@ -53,6 +54,29 @@ pub struct ExpectWritten {
     stderr: Option<Json>,
     /// The peer's certificate.
     certificate: Option<At<CertificateWritten>>,
+    /// The version of TLS that was agreed on: `TLS1.3`.
+    #[schemars(with = "Option<Predicate>")]
+    version: Option<Json>,
+    /// What a name server says of the question. Without it, `NOERROR` and a record of the type asked for.
+    rcode: Option<At<Rcode>>,
+    /// A name server's answer: any record like this, as `dig +short` prints it; text without its quotes.
+    #[schemars(with = "Option<Predicate>")]
+    answers: Option<Json>,
+    /// How many records of the type asked for.
+    #[schemars(with = "Option<Predicate>")]
+    count: Option<Json>,
+    /// A record like this about who is in charge of the name.
+    #[schemars(with = "Option<Predicate>")]
+    authority: Option<Json>,
+    /// A record like this besides.
+    #[schemars(with = "Option<Predicate>")]
+    additional: Option<Json>,
+    /// The smallest time to live among the answer's records, in seconds.
+    #[schemars(with = "Option<Predicate>")]
+    ttl: Option<Json>,
+    /// The share of echoes that may be lost: `at most 5%`; none unless said.
+    #[schemars(with = "Option<Predicate>")]
+    loss: Option<Json>,
 }
 
 /// What will do: a status, a class, or one of several.
@@ -100,6 +124,12 @@ pub struct Expect {
     pub stderr: Option<At<Predicate>>,
     /// The peer's certificate.
     pub certificate: Option<Certificate>,
+    /// The version of TLS that was agreed on.
+    pub version: Option<At<Predicate>>,
+    /// What a name server answers.
+    pub records: Records,
+    /// The share of echoes that may be lost.
+    pub loss: Option<At<Predicate>>,
 }
 
 /// A status that will do.
@@ -131,6 +161,9 @@ impl std::fmt::Display for Status {
     }
 }
 
+/// What is expected of a name server's answer, and of no other.
+const DNS: [&str; 6] = ["rcode", "answers", "count", "authority", "additional", "ttl"];
+
 /// What a kind of step gets, and so what can be expected of it and kept of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -142,6 +175,12 @@ pub enum Answer {
     Exec,
     /// Only how long it took, and the certificate.
     Timed,
+    /// A TLS handshake and a certificate.
+    Tls,
+    /// Records of a name server.
+    Dns,
+    /// Echoes, and how many were lost.
+    Echo,
     /// Nothing.
     None,
 }
@@ -150,9 +189,14 @@ impl Answer {
     /// Whether this key of `expect` means something.
     fn has(self, key: &str) -> bool {
         match self {
-            Self::Http => !matches!(key, "exit" | "stdout" | "stderr"),
+            Self::Http => {
+                !DNS.contains(&key) && !matches!(key, "version" | "loss" | "exit" | "stdout" | "stderr")
+            }
             Self::Exec => matches!(key, "exit" | "stdout" | "stderr" | "json" | "latency"),
             Self::Message | Self::Timed => matches!(key, "latency" | "phases" | "certificate"),
+            Self::Tls => matches!(key, "latency" | "phases" | "certificate" | "version"),
+            Self::Dns => matches!(key, "latency" | "phases") || DNS.contains(&key),
+            Self::Echo => matches!(key, "latency" | "phases" | "loss"),
             Self::None => false,
         }
     }
@@ -162,7 +206,7 @@ impl Answer {
         match self {
             Self::Http => true,
             Self::Message | Self::Exec => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
-            Self::Timed | Self::None => false,
+            Self::Tls | Self::Dns | Self::Echo | Self::Timed | Self::None => false,
         }
     }
 }
@@ -186,6 +230,16 @@ impl ExpectWritten {
             stdout: wanted(self.stdout, Domain::Value, findings),
             stderr: wanted(self.stderr, Domain::Value, findings),
             certificate: self.certificate.map(|at| at.value.check(at.place, findings)),
+            version: wanted(self.version, Domain::Value, findings),
+            records: Records {
+                rcode: self.rcode,
+                answers: wanted(self.answers, Domain::Value, findings),
+                count: wanted(self.count, Domain::Number, findings),
+                authority: wanted(self.authority, Domain::Value, findings),
+                additional: wanted(self.additional, Domain::Value, findings),
+                ttl: wanted(self.ttl, Domain::Number, findings),
+            },
+            loss: wanted(self.loss, Domain::Share, findings),
         };
         for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
             let title = format!("a `{kind}` step has no `{name}` to expect");
@@ -197,11 +251,25 @@ impl ExpectWritten {
 
 impl ExpectWritten {
     fn says_nothing(&self) -> bool {
-        let Self { status, latency, body, size, exit, stdout, stderr, .. } = self;
-        let single = [status, latency, body, size, exit, stdout, stderr];
+        let single = [
+            &self.status,
+            &self.latency,
+            &self.body,
+            &self.size,
+            &self.answers,
+            &self.count,
+            &self.authority,
+            &self.additional,
+            &self.ttl,
+            &self.loss,
+            &self.version,
+            &self.exit,
+            &self.stdout,
+            &self.stderr,
+        ];
         let several = [&self.phases, &self.headers, &self.json];
         let nothing = single.iter().all(|one| one.is_none()) && self.certificate.is_none();
-        nothing && several.iter().all(|entries| entries.0.is_empty())
+        nothing && self.rcode.is_none() && several.iter().all(|entries| entries.0.is_empty())
     }
 }
 
@@ -220,17 +288,21 @@ impl Expect {
         places.extend(one("stdout", &self.stdout));
         places.extend(one("stderr", &self.stderr));
         places.extend(self.certificate.iter().map(|wanted| ("certificate", wanted.place)));
+        places.extend(self.records.places());
+        places.extend(one("version", &self.version));
+        places.extend(one("loss", &self.loss));
         places
     }
 
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
-        let program = [&self.exit, &self.stdout, &self.stderr];
-        let single = [&self.latency, &self.body, &self.size].into_iter().chain(program).flatten();
+        let single = [&self.latency, &self.body, &self.size, &self.version, &self.loss];
+        let single = single.into_iter().chain([&self.exit, &self.stdout, &self.stderr]).flatten();
+        let records = self.records.predicates().map(|(_, at)| at);
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);
         let json = self.json.iter().map(|(_, at)| at);
-        let all = single.chain(phases).chain(headers).chain(json);
+        let all = single.chain(phases).chain(headers).chain(json).chain(records);
         let all = all.flat_map(|at| at.holes().map(|hole| (hole, at.place)));
         all.chain(self.certificate.iter().flat_map(Certificate::holes))
     }

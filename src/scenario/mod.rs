@@ -1,11 +1,13 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
 pub mod certificate;
+pub mod dns;
 pub mod exchange;
 pub mod exec;
 pub mod expect;
 pub mod health;
 pub mod http;
+pub mod icmp;
 pub mod load;
 pub mod metrics;
 pub mod predicate;
@@ -15,6 +17,7 @@ pub mod stack;
 pub mod step;
 pub mod subject;
 pub mod template;
+pub mod tls;
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::subject::{Subject, TYPES, Type};
 use super::template::{Hole, Scope, Shape, Template, Unset};
 use crate::finding::{Code, Finding};
-use crate::units::{Size, Span};
+use crate::units::{Ratio, Size, Span};
 use crate::yaml::{Kind, Node};
 
 /// An expectation of one value.
@@ -57,6 +57,8 @@ pub enum Quantity {
     Time(Duration),
     /// A size in bytes.
     Size(u64),
+    /// A share of a whole: `5%`.
+    Share(Ratio),
     /// Known when the step runs.
     Later(Template),
 }
@@ -81,6 +83,8 @@ pub enum Domain {
     Size,
     /// Numbers only.
     Number,
+    /// Shares of a whole only.
+    Share,
 }
 
 /// A predicate that does not hold, or cannot be held.
@@ -167,15 +171,19 @@ impl Predicate {
             | (_, Quantity::Later(_))
             | (Domain::Time, Quantity::Time(_))
             | (Domain::Size, Quantity::Size(_) | Quantity::Number(_))
-            | (Domain::Number, Quantity::Number(_)) => None,
-            (Domain::Time, Quantity::Number(_) | Quantity::Size(_)) => {
+            | (Domain::Number, Quantity::Number(_))
+            | (Domain::Share, Quantity::Share(_)) => None,
+            (Domain::Time, Quantity::Number(_) | Quantity::Size(_) | Quantity::Share(_)) => {
                 Some("this is a time: compare with a duration, like `under 200ms`")
             }
-            (Domain::Size, Quantity::Time(_)) => {
+            (Domain::Size, Quantity::Time(_) | Quantity::Share(_)) => {
                 Some("this is a size: compare with bytes, like `at most 64KiB`")
             }
-            (Domain::Number, Quantity::Time(_) | Quantity::Size(_)) => {
+            (Domain::Number, Quantity::Time(_) | Quantity::Size(_) | Quantity::Share(_)) => {
                 Some("this is a number: compare with a number, like `at least 3`")
+            }
+            (Domain::Share, Quantity::Number(_) | Quantity::Time(_) | Quantity::Size(_)) => {
+                Some("this is a share: compare with a percentage, like `at most 5%`")
             }
         };
         match (self, domain) {
@@ -184,6 +192,7 @@ impl Predicate {
             (Self::Between(low, high), _) => fits(low).or_else(|| fits(high)),
             (Self::Not(inner), _) => inner.misfit(domain),
             (Self::All(several) | Self::Any(several), _) => several.iter().find_map(|one| one.misfit(domain)),
+            (Self::Equals(_), Domain::Share) => Some("write `at most 5%`"),
             (Self::Equals(_), Domain::Time) => {
                 Some("no two times are the same: write `under 200ms`, or `between 1s and 2s`")
             }
@@ -299,6 +308,9 @@ impl Quantity {
         if let Ok(span) = literal.parse::<Span>() {
             return Ok(Self::Time(span.0));
         }
+        if let (true, Ok(share)) = (literal.ends_with('%'), literal.parse::<Ratio>()) {
+            return Ok(Self::Share(share));
+        }
         literal.parse::<Size>().map(|size| Self::Size(size.0)).map_err(|_| {
             format!("`{literal}` is not a quantity: write a number, a duration like `200ms`, or a size like `64KiB`")
         })
@@ -311,14 +323,14 @@ impl Quantity {
                 // A captured text that is no quantity compares with nothing, and the expectation is not met.
                 Ok(Self::parse(text.trim()).unwrap_or(Self::Number(f64::NAN)))
             }
-            Self::Number(_) | Self::Time(_) | Self::Size(_) => Ok(self.clone()),
+            Self::Number(_) | Self::Time(_) | Self::Size(_) | Self::Share(_) => Ok(self.clone()),
         }
     }
 
     fn holes(&self) -> impl Iterator<Item = &Hole> {
         let template = match self {
             Self::Later(template) => Some(template),
-            Self::Number(_) | Self::Time(_) | Self::Size(_) => None,
+            Self::Number(_) | Self::Time(_) | Self::Size(_) | Self::Share(_) => None,
         };
         template.into_iter().flat_map(Template::holes)
     }
@@ -360,6 +372,7 @@ impl fmt::Display for Quantity {
             Self::Number(number) => write!(f, "{number}"),
             Self::Time(time) => write!(f, "{}", Span(*time)),
             Self::Size(size) => write!(f, "{}", Size(*size)),
+            Self::Share(share) => write!(f, "{share}"),
             Self::Later(template) => write!(f, "{template}"),
         }
     }

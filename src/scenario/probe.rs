@@ -1,12 +1,15 @@
 //! The kinds of probe: what each tells of itself. A new kind is a file, and a line in each list here.
 
+use super::dns::Dns;
 use super::exchange::{Tcp, WebSocket};
 use super::exec::Exec;
 use super::expect::Answer;
 use super::health::Health;
 use super::http::{Http, Tls};
+use super::icmp::Icmp;
 use super::metrics::Metrics;
 use super::template::Hole;
+use super::tls::Handshake;
 use crate::source::Place;
 
 /// Holes of templates, each with the place to point at.
@@ -43,6 +46,12 @@ pub enum Probe {
     WebSocket(WebSocket),
     /// Holds a conversation over TCP.
     Tcp(Tcp),
+    /// Shakes hands over TLS.
+    Tls(Handshake),
+    /// Asks a name server.
+    Dns(Dns),
+    /// Asks a host for echoes.
+    Icmp(Icmp),
     /// Reads a metrics page.
     Metrics(Metrics),
     /// Runs a program.
@@ -58,6 +67,9 @@ impl Probe {
             Self::Http(probe) => probe,
             Self::WebSocket(probe) => probe,
             Self::Tcp(probe) => probe,
+            Self::Tls(probe) => probe,
+            Self::Dns(probe) => probe,
+            Self::Icmp(probe) => probe,
             Self::Metrics(probe) => probe,
             Self::Exec(probe) => probe,
         }

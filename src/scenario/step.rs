@@ -6,16 +6,19 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
+use super::icmp::IcmpWritten;
 use super::load::{Load, LoadWritten};
 use super::metrics::MetricsWritten;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Probe};
 use super::template::{Hole, Shape, Template};
+use super::tls::HandshakeWritten;
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
 use crate::units::Span;
@@ -27,11 +30,27 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between attempts unless the step says otherwise.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What a step may do, as files name it.
+const KINDS: [&str; 13] = [
+    "health",
+    "ready",
+    "http",
+    "websocket",
+    "tcp",
+    "tls",
+    "dns",
+    "icmp",
+    "metrics",
+    "exec",
+    "load",
+    "wait",
+    "use",
+];
+
 /// The most attempts one step may ask for.
 const MOST_ATTEMPTS: u32 = 1000;
 
-/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `metrics`, `exec`, `load`, `wait` and
-/// `use` says what it does.
+/// A step. Exactly one of the keys that name a kind of step says what it does; the others go with any of them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepWritten {
@@ -47,6 +66,12 @@ pub struct StepWritten {
     websocket: Option<At<WebSocketWritten>>,
     /// Hold a conversation over TCP.
     tcp: Option<At<TcpWritten>>,
+    /// Shake hands over TLS.
+    tls: Option<At<HandshakeWritten>>,
+    /// Ask a name server.
+    dns: Option<At<DnsWritten>>,
+    /// Ask a host for echoes.
+    icmp: Option<At<IcmpWritten>>,
     /// Read a metrics page.
     metrics: Option<At<MetricsWritten>>,
     /// Run a program.
@@ -291,6 +316,11 @@ impl StepWritten {
         offer(&mut offers, self.http.take(), |at, f| Some(probe(Probe::Http(at.value.check(at.place, f)?))));
         offer(&mut offers, self.websocket.take(), |at, f| Some(probe(Probe::WebSocket(at.value.check(f)))));
         offer(&mut offers, self.tcp.take(), |at, f| Some(probe(Probe::Tcp(at.value.check(f)))));
+        offer(&mut offers, self.tls.take(), |at, f| Some(probe(Probe::Tls(at.value.check(f)))));
+        offer(&mut offers, self.dns.take(), |at, f| Some(probe(Probe::Dns(at.value.check(f)))));
+        offer(&mut offers, self.icmp.take(), move |at, f| {
+            Some(probe(Probe::Icmp(at.value.check(timeout, f))))
+        });
         offer(&mut offers, self.metrics.take(), |at, f| Some(probe(Probe::Metrics(at.value.check(f)))));
         offer(&mut offers, self.exec.take(), |at, f| Some(probe(Probe::Exec(at.value.check(at.place, f)?))));
         offer(&mut offers, self.load.take(), move |at, f| {
@@ -301,9 +331,8 @@ impl StepWritten {
         match (offers.pop(), offers.pop()) {
             (Some((_, only)), None) => only(findings),
             (None, _) => {
-                let kinds = "health, ready, http, websocket, tcp, metrics, exec, load, wait, use";
                 let finding = Finding::new(Code::ScenarioStep, place, "the step does nothing");
-                findings.add(finding.help(format!("add one of {kinds}")));
+                findings.add(finding.help(format!("add one of {}", KINDS.join(", "))));
                 None
             }
             (Some((second, _)), Some((first, _))) => {

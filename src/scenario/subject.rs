@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::predicate::Quantity;
+use crate::units::Ratio;
 
 /// What a predicate is held against.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +24,8 @@ pub enum Subject<'v> {
     Size(u64),
     /// A number.
     Number(f64),
+    /// A share of a whole.
+    Share(Ratio),
 }
 
 /// A type a JSON value may have.
@@ -66,7 +69,12 @@ impl Subject<'_> {
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Json(Value::String(text)) => Some(Cow::Borrowed(text)),
             Self::Json(other @ (Value::Number(_) | Value::Bool(_))) => Some(Cow::Owned(other.to_string())),
-            Self::Json(_) | Self::Absent | Self::Time(_) | Self::Size(_) | Self::Number(_) => None,
+            Self::Json(_)
+            | Self::Absent
+            | Self::Time(_)
+            | Self::Size(_)
+            | Self::Number(_)
+            | Self::Share(_) => None,
         }
     }
 
@@ -78,6 +86,7 @@ impl Subject<'_> {
             #[expect(clippy::cast_precision_loss, reason = "no size is beyond 2^53 bytes")]
             Self::Size(size) => Some(*size as f64),
             Self::Number(number) => Some(*number),
+            Self::Share(share) => Some(share.share()),
             Self::Absent => None,
         }
     }
@@ -88,7 +97,7 @@ impl Subject<'_> {
             (Self::Json(value), _) => same(value, wanted),
             (Self::Text(text), Value::String(wanted)) => text == wanted,
             (Self::Text(text), _) => prints_as(wanted, text),
-            (Self::Size(_) | Self::Number(_), _) => match (self.number(), wanted.as_f64()) {
+            (Self::Size(_) | Self::Number(_) | Self::Share(_), _) => match (self.number(), wanted.as_f64()) {
                 (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
                 _ => false,
             },
@@ -103,7 +112,7 @@ impl Subject<'_> {
                 .any(|item| same(item, part) || item.as_str() == Some(&wanted) || prints_as(item, &wanted)),
             Self::Json(Value::Object(entries)) => entries.contains_key(&wanted),
             Self::Json(_) | Self::Text(_) => self.text().is_some_and(|text| text.contains(&wanted)),
-            Self::Absent | Self::Time(_) | Self::Size(_) | Self::Number(_) => false,
+            Self::Absent | Self::Time(_) | Self::Size(_) | Self::Number(_) | Self::Share(_) => false,
         }
     }
 
@@ -115,6 +124,7 @@ impl Subject<'_> {
             (_, Quantity::Number(wanted)) => self.number()?.partial_cmp(wanted),
             (_, Quantity::Time(wanted)) => self.number()?.partial_cmp(&wanted.as_secs_f64()),
             (_, Quantity::Size(wanted)) => self.number()?.partial_cmp(&(*wanted as f64)),
+            (_, Quantity::Share(wanted)) => self.number()?.partial_cmp(&wanted.share()),
             (_, Quantity::Later(_)) => None,
         }
     }
@@ -140,7 +150,15 @@ impl Subject<'_> {
             },
             (Self::Text(text), Type::Empty) => text.is_empty(),
             (Self::Text(_), Type::Text) | (Self::Number(_) | Self::Size(_), Type::Number) => true,
-            (Self::Text(_) | Self::Number(_) | Self::Size(_) | Self::Absent | Self::Time(_), _) => false,
+            (
+                Self::Text(_)
+                | Self::Number(_)
+                | Self::Size(_)
+                | Self::Share(_)
+                | Self::Absent
+                | Self::Time(_),
+                _,
+            ) => false,
         }
     }
 }
@@ -182,6 +200,7 @@ impl fmt::Display for Subject<'_> {
             Self::Time(time) => write!(f, "{}", crate::units::Reading(*time)),
             Self::Size(size) => write!(f, "{size} bytes"),
             Self::Number(number) => write!(f, "{number}"),
+            Self::Share(share) => write!(f, "{share}"),
         }
     }
 }

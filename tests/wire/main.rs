@@ -3,10 +3,13 @@
 
 mod certificate;
 mod connect;
+mod dns;
 mod hostile_http;
 mod http;
+mod icmp;
 mod peer;
 mod policy;
 mod rehearsal;
 mod tcp;
+mod tls;
 mod websocket;
