@@ -3,6 +3,7 @@
 
 mod flow;
 mod hostile;
+mod input;
 mod peer;
 mod secret;
 mod support;
