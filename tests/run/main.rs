@@ -5,6 +5,8 @@ mod flow;
 mod hostile;
 mod input;
 mod peer;
+mod report;
 mod secret;
+mod signal;
 mod support;
 mod verdict;
