@@ -4,6 +4,7 @@
 mod flow;
 mod hostile;
 mod input;
+mod mutated;
 mod peer;
 mod report;
 mod secret;
