@@ -110,6 +110,8 @@ pub struct Position {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<File>,
+    /// Where each line of each file begins, so that a place is found in a long file without reading it.
+    lines: Vec<Vec<u32>>,
 }
 
 /// Why a file could not be taken in.
@@ -127,7 +129,10 @@ impl Sources {
     /// Takes in a text under a path.
     pub fn add(&mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(File { path: path.into(), text: text.into() });
+        let text = text.into();
+        let after = |(at, _): (usize, &str)| u32::try_from(at + 1).unwrap_or(u32::MAX);
+        self.lines.push(std::iter::once(0).chain(text.match_indices('\n').map(after)).collect());
+        self.files.push(File { path: path.into(), text });
         id
     }
 
@@ -180,12 +185,11 @@ impl Sources {
     #[must_use]
     pub fn position(&self, place: Place) -> Position {
         let text = &self.file(place.file).text;
-        let before = text.get(..place.start as usize).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Position {
-            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let start = text.len().min(place.start as usize);
+        let lines = &self.lines[place.file.0 as usize];
+        let line = lines.partition_point(|begin| *begin as usize <= start).max(1);
+        let before = text.get(lines[line - 1] as usize..start).unwrap_or_default();
+        Position { line, column: before.chars().count() + 1 }
     }
 
     /// `path:line:column`, as editors understand it.

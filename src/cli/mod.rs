@@ -169,14 +169,20 @@ fn secrets(path: &Path) -> Result<BTreeMap<String, String>, (Sources, Vec<Findin
     }
 }
 
+/// The most findings that are drawn; whoever has more mends these first.
+const MOST_DRAWN: usize = 200;
+
 /// Draws findings to standard error.
 fn draw(reading: &Reading, colour: Colour) -> std::io::Result<()> {
     let mut out = std::io::stderr().lock();
     let colour = colour.wanted(&out);
-    for finding in &reading.findings {
+    for finding in reading.findings.iter().take(MOST_DRAWN) {
         writeln!(out, "{}\n", finding.draw(&reading.sources).render(colour))?;
     }
-    Ok(())
+    match reading.findings.len().saturating_sub(MOST_DRAWN) {
+        0 => Ok(()),
+        more => writeln!(out, "and {}, not shown\n", count(more, "more finding")),
+    }
 }
 
 /// A current-thread runtime does for everything but load; one more worker keeps it apart.

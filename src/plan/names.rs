@@ -1,6 +1,6 @@
 //! Names that files use: every `${…}` has a value by the time it is needed, every SLI a reader.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Surroundings;
 use crate::finding::{Code, Finding, Findings, nearest};
@@ -86,25 +86,40 @@ impl Names<'_> {
     }
 }
 
+/// Of a long circle of variables, so many are shown.
+const MOST_SHOWN: usize = 8;
+
 /// The variables in an order in which each needs only those before it.
 pub(super) fn in_order(vars: &[(At<String>, At<Shape>)], findings: &mut Findings) -> Vec<(String, Shape)> {
-    let mut rest: Vec<_> = vars.iter().collect();
-    let mut ordered: Vec<(String, Shape)> = Vec::new();
-    while !rest.is_empty() {
-        let waiting: BTreeSet<&str> = rest.iter().map(|(name, _)| name.value.as_str()).collect();
-        let needs = |shape: &Shape| shape.holes().any(|hole| waiting.contains(hole.name.as_str()));
-        let (ready, blocked): (Vec<_>, Vec<_>) = rest.iter().copied().partition(|(_, shape)| !needs(shape));
-        if ready.is_empty() {
-            let (name, shape) = blocked[0];
-            let finding =
-                Finding::new(Code::ScenarioVariableCycle, shape.place, format!("`{name}` needs itself"));
-            let others =
-                blocked[1..].iter().map(|(name, shape)| (shape.place, format!("by way of `{name}`")));
-            findings.add(others.fold(finding, |finding, (place, text)| finding.also(place, text)));
-            return ordered;
+    let numbers: BTreeMap<&str, usize> =
+        vars.iter().enumerate().map(|(number, (name, _))| (name.value.as_str(), number)).collect();
+    let mut needed_by = vec![Vec::new(); vars.len()];
+    let mut missing = vec![0_usize; vars.len()];
+    for (number, (_, shape)) in vars.iter().enumerate() {
+        for needed in shape.holes().filter_map(|hole| numbers.get(hole.name.as_str())) {
+            needed_by[*needed].push(number);
+            missing[number] += 1;
         }
-        ordered.extend(ready.into_iter().map(|(name, shape)| (name.value.clone(), shape.value.clone())));
-        rest = blocked;
+    }
+    let mut ready: VecDeque<usize> = (0..vars.len()).filter(|number| missing[*number] == 0).collect();
+    let mut ordered = Vec::new();
+    while let Some(number) = ready.pop_front() {
+        let (name, shape) = &vars[number];
+        ordered.push((name.value.clone(), shape.value.clone()));
+        for waiting in &needed_by[number] {
+            missing[*waiting] -= 1;
+            if missing[*waiting] == 0 {
+                ready.push_back(*waiting);
+            }
+        }
+    }
+    let mut blocked = vars.iter().zip(&missing).filter(|(_, missing)| **missing > 0).map(|(var, _)| var);
+    if let Some((name, shape)) = blocked.next() {
+        let finding =
+            Finding::new(Code::ScenarioVariableCycle, shape.place, format!("`{name}` needs itself"));
+        let others = blocked.map(|(name, shape)| (shape.place, format!("by way of `{name}`")));
+        findings
+            .add(others.take(MOST_SHOWN).fold(finding, |finding, (place, text)| finding.also(place, text)));
     }
     ordered
 }

@@ -124,10 +124,14 @@ impl Notes {
 
     /// Whether a list item is left out.
     fn skips(&self, item: Place) -> bool {
-        let holds = |inner: &Place| item.start <= inner.start && inner.end <= item.end;
-        self.is_aside(item)
-            || (self.without_broken_items.get()
-                && self.findings.borrow().keys().any(|(place, _)| holds(place)))
+        let broken = || {
+            let findings = self.findings.borrow();
+            // Findings stand in the order of their places.
+            let first = (item.file.place(item.start as usize, 0), Code::ALL[0]);
+            let mut inner = findings.range(first..).take_while(|((place, _), _)| place.start <= item.end);
+            inner.any(|((place, _), _)| place.end <= item.end)
+        };
+        self.is_aside(item) || (self.without_broken_items.get() && broken())
     }
 
     fn set_aside_within(&self, outer: Place) -> bool {

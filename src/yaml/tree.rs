@@ -10,7 +10,7 @@ use crate::source::{FileId, Place};
 /// Nesting that no honest file reaches.
 const DEEPEST: usize = 64;
 
-/// How many nodes aliases may add, over all of a file.
+/// How many nodes aliases may add, over all of a file, and how many may be kept for them.
 const MOST_ALIASED: usize = 100_000;
 
 /// A value in a file.
@@ -141,6 +141,7 @@ struct Builder<'t> {
     offsets: Vec<u32>,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
+    anchored: usize,
     aliased: usize,
     findings: Vec<Finding>,
 }
@@ -158,6 +159,7 @@ impl<'t> Builder<'t> {
             offsets,
             open: Vec::new(),
             anchors: HashMap::new(),
+            anchored: 0,
             aliased: 0,
             findings: Vec::new(),
         }
@@ -232,7 +234,7 @@ impl<'t> Builder<'t> {
             },
         };
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchor(anchor, &node)?;
         }
         self.put(node, documents);
         Ok(())
@@ -245,6 +247,17 @@ impl<'t> Builder<'t> {
             return Err(Finding::new(Code::YamlDepth, self.character(start), title));
         }
         self.open.push(open);
+        Ok(())
+    }
+
+    /// Keeps a copy of what an alias may name; anchors within anchors are kept as often as they are deep.
+    fn anchor(&mut self, anchor: usize, node: &Node) -> Result<(), Finding> {
+        self.anchored += node.weight();
+        if self.anchored > MOST_ALIASED {
+            let title = format!("anchors hold more than {MOST_ALIASED} values");
+            return Err(Finding::new(Code::YamlAlias, self.character(node.place.start as usize), title));
+        }
+        self.anchors.insert(anchor, node.clone());
         Ok(())
     }
 

@@ -3,7 +3,11 @@
 
 mod flow;
 mod hostile;
+mod input;
+mod mutated;
 mod peer;
+mod report;
 mod secret;
+mod signal;
 mod support;
 mod verdict;

@@ -121,6 +121,13 @@ impl Drill {
 /// A child process that does not outlive its test.
 struct Running(Child);
 
+impl Running {
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status();
+        assert!(sent.unwrap().success(), "SIG{name} cannot be sent");
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.kill().ok();
@@ -154,12 +161,26 @@ impl Started {
 
     /// Sends it a signal: `INT`, `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
-        assert!(sent.unwrap().success(), "SIG{name} cannot be sent");
+        self.child.signal(name);
+    }
+
+    /// Waits for its end, within the bound, and then reads what it left in its folder.
+    pub(crate) fn end_with<T>(mut self, read: impl FnOnce() -> T) -> T {
+        self.wait();
+        read()
     }
 
     /// Waits for its end, within the bound.
     pub(crate) fn end(mut self) -> Ended {
+        let (status, stdout, stderr) = self.wait();
+        let took = self.began.elapsed();
+        let read = |name| fs::read(self.drill.folder.path(name)).unwrap_or_default();
+        let (json, junit) = (read("run.jsonl"), read("run.xml"));
+        let events = json::read(json.as_slice()).map(|line| line.unwrap().event).collect();
+        Ended { status, stdout, stderr, json, junit, events, took }
+    }
+
+    fn wait(&mut self) -> (ExitStatus, Vec<u8>, Vec<u8>) {
         let deadline = self.began + self.drill.bound;
         let wait = |stream: &Receiver<Vec<u8>>| {
             stream.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
@@ -168,12 +189,7 @@ impl Started {
         let Some((stdout, stderr)) = read else {
             panic!("`firedrill {:?}` hangs: no end within {:?}", self.drill.arguments, self.drill.bound)
         };
-        let status = self.child.0.wait().unwrap();
-        let took = self.began.elapsed();
-        let read = |name| fs::read(self.drill.folder.path(name)).unwrap_or_default();
-        let (json, junit) = (read("run.jsonl"), read("run.xml"));
-        let events = json::read(json.as_slice()).map(|line| line.unwrap().event).collect();
-        Ended { status, stdout, stderr, json, junit, events, took }
+        (self.child.0.wait().unwrap(), stdout, stderr)
     }
 }
 
@@ -293,7 +309,7 @@ impl Ended {
 /// `firedrill simulate`, listening until this is dropped.
 pub(crate) struct StandIn {
     pub(crate) address: SocketAddr,
-    _child: Running,
+    child: Running,
     _folder: Folder,
 }
 
@@ -307,7 +323,15 @@ impl StandIn {
         let child = Running(child);
         let address = line.trim().rsplit("http://").next().and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("the stand-in says {heard:?} `{line}`"));
-        Self { address, _child: child, _folder: drill.folder }
+        Self { address, child, _folder: drill.folder }
+    }
+}
+
+impl StandIn {
+    /// Its exit code after a signal.
+    pub(crate) fn end(mut self, signal: &str) -> Option<i32> {
+        self.child.signal(signal);
+        self.child.0.wait().unwrap().code()
     }
 }
 
