@@ -201,6 +201,16 @@ pub enum Conclusion {
     Fail,
 }
 
+impl From<Outcome> for Conclusion {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Passed | Outcome::Flaky | Outcome::Skipped => Self::Pass,
+            Outcome::Failed => Self::Fail,
+            Outcome::Unreliable => Self::Inconclusive,
+        }
+    }
+}
+
 impl From<Verdict> for Conclusion {
     fn from(verdict: Verdict) -> Self {
         match verdict {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Colour, Input, draw, runtime};
 use crate::event::Sender;
 use crate::exit::Exit;
+use crate::probe::policy::{Net, Policy};
 use crate::report::live::Live;
 use crate::report::terminal::Terminal;
 use crate::report::{self, Report, Style, Target};
@@ -25,6 +26,15 @@ pub(super) struct Arguments {
     /// Make what is random in stand-ins repeatable
     #[arg(long, value_name = "NUMBER", help_heading = "Run")]
     seed: Option<u64>,
+
+    /// Connect to addresses of this network only; within a network that is closed by default, as those of cloud
+    /// metadata are, open it instead. Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Run")]
+    allow_net: Vec<Net>,
+
+    /// Connect to no address of this network, whatever is allowed. Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Run")]
+    deny_net: Vec<Net>,
 
     /// Also write a report: json=FILE (events, a line each) or junit=FILE
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
@@ -59,6 +69,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         id: now.strftime("%Y%m%dT%H%M%S").to_string(),
         started: now.to_string(),
         seed: arguments.seed.unwrap_or_else(rand::random),
+        policy: Arc::new(Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone())),
     };
     let runtime = runtime()?;
     let exit = runtime.block_on(async {

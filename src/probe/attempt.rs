@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
+use super::policy::Policy;
 use super::{answer, certificate, dns, health, icmp, metrics, request, talk, tls};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
@@ -21,13 +22,27 @@ use crate::scenario::step::Step;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::{Place, Sources};
 
-/// What a scenario's attempts share: cookies, and the authorities that its files name.
+/// What a scenario's attempts share: cookies, the authorities that its files name, and what they may connect to.
 #[derive(Debug, Default)]
 pub struct Session {
     /// Connections and cookies.
     pub client: Client,
     /// Certificates by the name of the file they came from.
     pub authorities: Arc<BTreeMap<String, Arc<[CertificateDer<'static>]>>>,
+    /// Which addresses may be connected to.
+    pub policy: Arc<Policy>,
+}
+
+impl Session {
+    /// A session of the same scenario with cookies of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            client: Client::default(),
+            authorities: Arc::clone(&self.authorities),
+            policy: Arc::clone(&self.policy),
+        }
+    }
 }
 
 /// What one attempt gave.
@@ -92,18 +107,19 @@ impl Breach {
     }
 }
 
-/// Makes one attempt of a step, by its probe.
+/// Makes one attempt of a step, by its probe, with one deadline over all that belongs to it.
 ///
 /// # Errors
 /// When a name that the step needs has no value.
 pub async fn attempt(
     step: &Step,
     probe: &Probe,
+    timeout: Duration,
     scope: &Scope,
     session: &mut Session,
 ) -> Result<Attempt, Unset> {
     let began = Instant::now();
-    let deadline = Deadline::after(step.timeout);
+    let deadline = Deadline::after(timeout);
     let mut seen = match probe {
         Probe::Http(http) => {
             let exchange = send(http, scope, session, &deadline).await?;
@@ -143,7 +159,7 @@ pub async fn attempt(
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
         Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
         Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,
-        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, &deadline).await?,
+        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, session, &deadline).await?,
     };
     let took = seen.latency.unwrap_or_else(|| began.elapsed());
     let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();
@@ -159,7 +175,7 @@ async fn send(
     session: &mut Session,
     deadline: &Deadline,
 ) -> Result<Exchange, Unset> {
-    Ok(match request::fill(http, scope, &session.authorities)? {
+    Ok(match request::fill(http, scope, session)? {
         Ok(request) => session.client.send(&request, deadline).await,
         Err(cause) => Exchange { hops: Vec::new(), result: Err(cause) },
     })

@@ -4,91 +4,20 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::str::FromStr;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
+pub use crate::probe::deadline::Deadline;
+use crate::probe::policy::Policy;
+pub use crate::probe::stream::Stream;
 use crate::probe::trust::Handshake;
 pub use crate::probe::trust::{TlsOptions, certificates};
 use crate::sample::{Cause, Phase, Phases, Reason};
-use crate::units::Span;
-
-/// The moment by which every phase of an attempt must be over.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline {
-    at: Instant,
-    limit: Duration,
-}
-
-/// Stands for "no limit" where a sum would leave what a clock can say.
-const AGES: Duration = Duration::from_secs(30 * 365 * 86_400);
-
-impl Deadline {
-    /// The deadline `limit` from now.
-    #[must_use]
-    pub fn after(limit: Duration) -> Self {
-        Self { at: Instant::now() + limit.min(AGES), limit }
-    }
-
-    /// The sooner of this deadline and one `limit` from now.
-    #[must_use]
-    pub fn within(&self, limit: Duration) -> Self {
-        let inner = Self::after(limit);
-        if inner.at < self.at { inner } else { *self }
-    }
-
-    /// The moment itself.
-    #[must_use]
-    pub fn at(&self) -> Instant {
-        self.at
-    }
-
-    /// What is left of it; zero once it has passed.
-    #[must_use]
-    pub fn left(&self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    /// What `future` gives.
-    ///
-    /// # Errors
-    /// A timeout of `phase` once the deadline has passed.
-    pub async fn run<T>(&self, phase: Phase, future: impl Future<Output = T>) -> Result<T, Cause> {
-        self.race(future).await.ok_or_else(|| self.missed(phase))
-    }
-
-    /// What `future` gives, or `None` once the deadline has passed.
-    pub async fn race<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        // A future that is always ready would never let the timer be asked.
-        if self.left().is_zero() {
-            return None;
-        }
-        tokio::time::timeout_at(self.at, future).await.ok()
-    }
-
-    /// The cause to report when the deadline passed during `phase`.
-    #[must_use]
-    pub fn missed(&self, phase: Phase) -> Cause {
-        let doing = match phase {
-            Phase::Resolve => "resolving the name",
-            Phase::Connect => "connecting",
-            Phase::Tls => "shaking hands over TLS",
-            Phase::Send => "sending the request",
-            Phase::Wait => "waiting for the first byte",
-            Phase::Transfer => "reading the answer",
-            Phase::Exchange => "exchanging messages",
-        };
-        Cause::new(Reason::Timeout(phase), format!("{} passed while {doing}", Span(self.limit)))
-    }
-}
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,6 +86,8 @@ pub struct Options {
     pub tls: TlsOptions,
     /// Connect to this address whatever the name resolves to; nothing is then resolved.
     pub address: Option<SocketAddr>,
+    /// Which addresses may be connected to.
+    pub policy: Arc<Policy>,
 }
 
 /// What an attempt to connect has seen on its way, whether it arrived or not.
@@ -193,7 +124,7 @@ pub struct Failure {
 /// Opens a connection to `to`, over TLS if `secure`: the first address that answers, in resolver order.
 ///
 /// # Errors
-/// Dns, refused, connect, TLS, or a timeout of one of those phases.
+/// Dns, policy, refused, connect, TLS, or a timeout of one of those phases.
 pub async fn open(
     to: &Authority,
     secure: bool,
@@ -224,7 +155,7 @@ async fn walk(
         Some(address) => vec![address],
         None => timed(&mut trail.phases, Phase::Resolve, deadline, resolve(to)).await?,
     };
-    let dialling = dial(to, &addresses, &mut trail.peer);
+    let dialling = dial(to, &addresses, &options.policy, &mut trail.peer);
     let stream = timed(&mut trail.phases, Phase::Connect, deadline, dialling).await?;
     let Some(handshake) = handshake else {
         return Ok(Stream::Plain(stream));
@@ -257,26 +188,42 @@ pub(super) async fn resolve(to: &Authority) -> Result<Vec<SocketAddr>, Cause> {
     if addresses.is_empty() { Err(unresolved("no address")) } else { Ok(addresses) }
 }
 
-/// Tries each address in turn; refused only if every one of them refuses.
+/// Tries each address in turn that the policy leaves open; refused only if every one of those refuses.
 async fn dial(
     to: &Authority,
     addresses: &[SocketAddr],
+    policy: &Policy,
     peer: &mut Option<SocketAddr>,
 ) -> Result<TcpStream, Cause> {
-    let mut failed = None;
+    let (mut refused, mut failed, mut closed) = (Vec::new(), None, None);
     for address in addresses {
+        // The address that is judged is the one that is connected to: the name is not asked for again.
+        if let Err(cause) = policy.check(address.ip()) {
+            closed.get_or_insert(cause);
+            continue;
+        }
         *peer = Some(*address);
         match dial_one(*address).await {
             Ok(stream) => return Ok(stream),
-            Err(source) if source.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
+                refused.push(address.to_string());
+            }
             Err(source) => failed = Some(format!("no connection to {to} at {address}: {source}")),
         }
     }
-    let all = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Err(match failed {
-        Some(message) => Cause::new(Reason::Connect, message),
-        None => Cause::new(Reason::Refused, format!("connection refused by {all}")),
+    Err(match (failed, closed) {
+        (Some(message), _) => Cause::new(Reason::Connect, message),
+        (None, Some(cause)) if refused.is_empty() => of(to, cause),
+        (None, _) => Cause::new(Reason::Refused, format!("connection refused by {}", refused.join(", "))),
     })
+}
+
+/// The cause, with the name whose address it speaks of.
+fn of(to: &Authority, cause: Cause) -> Cause {
+    match to.literal() {
+        Some(_) => cause,
+        None => Cause::new(cause.reason, format!("{}, of `{}`", cause.message, to.bare_host())),
+    }
 }
 
 async fn dial_one(address: SocketAddr) -> io::Result<TcpStream> {
@@ -287,76 +234,6 @@ async fn dial_one(address: SocketAddr) -> io::Result<TcpStream> {
     }
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-/// An open connection's bytes, in clear or over TLS.
-#[derive(Debug)]
-pub enum Stream {
-    /// In clear.
-    Plain(TcpStream),
-    /// Over TLS.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    /// The TLS session, where there is one: its version and cipher suite can be asked.
-    #[must_use]
-    pub fn session(&self) -> Option<&rustls::ClientConnection> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Tls(stream) => Some(stream.get_ref().1),
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -399,27 +276,5 @@ mod tests {
         fn no_text_makes_the_authority_parser_panic(text in any::<String>()) {
             let _ = text.parse::<Authority>();
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deadline_names_the_phase_it_passed_in() {
-        let deadline = Deadline::after(Duration::from_millis(250));
-        let cause = deadline.run(Phase::Resolve, std::future::pending::<()>()).await.unwrap_err();
-        assert_eq!(cause.reason, Reason::Timeout(Phase::Resolve));
-        assert_eq!(cause.message, "250ms passed while resolving the name");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_passed_deadline_stops_even_what_is_ready() {
-        let deadline = Deadline::after(Duration::ZERO);
-        assert!(deadline.run(Phase::Wait, async {}).await.is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_inner_deadline_never_outlives_the_outer() {
-        let outer = Deadline::after(Duration::from_secs(1));
-        assert_eq!(outer.within(Duration::from_secs(9)).left(), Duration::from_secs(1));
-        assert_eq!(outer.within(Duration::from_millis(1)).left(), Duration::from_millis(1));
-        assert_eq!(Deadline::after(Duration::MAX).within(Duration::MAX).left(), AGES);
     }
 }

@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
+use super::attempt::Session;
 use super::connect::{Options, TlsOptions};
 use super::http::{Request, Version};
 use crate::sample::{Cause, Reason};
@@ -23,11 +24,7 @@ pub(super) type Authorities = BTreeMap<String, Arc<[CertificateDer<'static>]>>;
 ///
 /// # Errors
 /// When a name has no value; inside, when what came of filling cannot be sent.
-pub(super) fn fill(
-    http: &Http,
-    scope: &Scope,
-    authorities: &Authorities,
-) -> Result<Result<Request, Cause>, Unset> {
+pub(super) fn fill(http: &Http, scope: &Scope, session: &Session) -> Result<Result<Request, Cause>, Unset> {
     let mut url = match address(&http.url, &["http", "https"], scope)? {
         Ok(url) => url,
         Err(cause) => return Ok(Err(cause)),
@@ -46,7 +43,7 @@ pub(super) fn fill(
     if let Err(cause) = add_headers(&http.headers, scope, &mut headers)? {
         return Ok(Err(cause));
     }
-    let options = Options { tls: tls(&http.tls, scope, authorities)?, ..Options::default() };
+    let options = options(Some(&http.tls), scope, session)?;
     let version = match http.version {
         None => Version::Auto,
         Some(written::Version::Http1) => Version::Http1,
@@ -145,8 +142,13 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Cause> {
     })
 }
 
-/// How TLS is spoken.
-pub(super) fn tls(written: &Tls, scope: &Scope, authorities: &Authorities) -> Result<TlsOptions, Unset> {
+/// How a connection is made. The only way to options for what files ask: the policy is always among them.
+pub(super) fn options(tls: Option<&Tls>, scope: &Scope, session: &Session) -> Result<Options, Unset> {
+    let tls = tls.map(|tls| trusted(tls, scope, &session.authorities)).transpose()?.unwrap_or_default();
+    Ok(Options { tls, policy: Arc::clone(&session.policy), ..Options::default() })
+}
+
+fn trusted(written: &Tls, scope: &Scope, authorities: &Authorities) -> Result<TlsOptions, Unset> {
     let server_name = written.server_name.as_ref().map(|name| name.fill(scope)).transpose()?;
     Ok(TlsOptions {
         ca: written.ca.as_ref().and_then(|file| authorities.get(&file.to_string()).cloned()),

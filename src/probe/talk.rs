@@ -9,9 +9,9 @@ use http::header::HeaderMap;
 
 use super::answer::{any_of, capture_from_message, json};
 use super::attempt::{Breach, Seen, Session};
-use super::connect::{Authority, Deadline, Options};
+use super::connect::{Authority, Deadline};
 use super::exchange::{Done, Failure};
-use super::request::{add_headers, address, authorize, tls};
+use super::request::{add_headers, address, authorize, options};
 use super::websocket::Frame;
 use super::{tcp, websocket};
 use crate::event::{Hop, Line};
@@ -114,7 +114,7 @@ fn websocket_request(
     let steps =
         wanted.acts.iter().map(|act| websocket_act(&act.value, scope, found)).collect::<Result<_, _>>()?;
     let limit = websocket::Limit { message: wanted.limit, ..websocket::Limit::default() };
-    let options = Options { tls: tls(&wanted.tls, scope, &session.authorities)?, ..Options::default() };
+    let options = options(Some(&wanted.tls), scope, session)?;
     Ok(Ok(websocket::Request {
         headers,
         subprotocols,
@@ -196,10 +196,7 @@ pub(super) async fn tcp(
             Breach::new(Reason::Policy, place, format!("`{text}` is not `host:port`"), "the address");
         return Ok(Seen { breaches: vec![breach], ..Seen::default() });
     };
-    let options = match &wanted.tls {
-        None => Options::default(),
-        Some(written) => Options { tls: tls(written, scope, &session.authorities)?, ..Options::default() },
-    };
+    let options = options(wanted.tls.as_ref(), scope, session)?;
     let steps = wanted.lines.iter().map(|line| tcp_act(&line.value, scope)).collect::<Result<_, _>>()?;
     let request = tcp::Request {
         tls: wanted.tls.is_some(),

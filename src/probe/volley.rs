@@ -32,7 +32,7 @@ impl Volley {
     /// When a name that the request needs has no value.
     pub fn new(load: &Load, scope: &Scope, session: &Session) -> Result<Self, Unset> {
         Ok(Self {
-            request: request::fill(&load.request, scope, &session.authorities)?,
+            request: request::fill(&load.request, scope, session)?,
             place: load.request.url.place,
             expect: load.expect.clone(),
             scope: scope.clone(),

@@ -112,10 +112,10 @@ pub(crate) fn why_failed(step: &Step) -> String {
     }
 }
 
-/// `timeout(exchange): nothing received within 500ms`; the reason is left out where the sentence begins with it.
+/// `timeout(exchange): nothing received within 500ms`; the reason is left out where the sentence has the word.
 pub(crate) fn of_failure(failure: &Failure) -> String {
     let (reason, title) = (failure.reason.to_string(), on_one_line(&failure.drawing.title));
-    if title.starts_with(&reason) { title } else { format!("{reason}: {title}") }
+    if title.contains(&reason) { title } else { format!("{reason}: {title}") }
 }
 
 /// `8 steps, 2 SLOs`, or where not all is well `5 passed, 1 failed, 1 skipped, 1 of 2 SLOs met`.

@@ -13,9 +13,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::walk::Walker;
-use crate::event::{Conclusion, Event, Sender, StepId};
+use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
+use crate::probe::attempt::Session;
 use crate::probe::connect::certificates;
+use crate::probe::policy::Policy;
 use crate::scenario::step::Does;
 use crate::sli::Sli;
 use crate::source::Sources;
@@ -29,6 +31,8 @@ pub struct Options {
     pub started: String,
     /// Makes what is random repeatable.
     pub seed: u64,
+    /// Which addresses its probes may connect to.
+    pub policy: Arc<Policy>,
 }
 
 /// Runs every scenario of a plan, one after another, and says how the worst of them ended.
@@ -52,7 +56,7 @@ pub async fn run(
         if stop.is_cancelled() {
             break;
         }
-        let rehearsal = Rehearsal { planned, sources: &sources, sender, stop, seed: options.seed };
+        let rehearsal = Rehearsal { planned, sources: &sources, sender, stop, options };
         conclusion = conclusion.max(rehearsal.run().await);
     }
     let interrupted = stop.is_cancelled();
@@ -100,7 +104,7 @@ struct Rehearsal<'a> {
     sources: &'a Arc<Sources>,
     sender: &'a Sender,
     stop: &'a CancellationToken,
-    seed: u64,
+    options: &'a Options,
 }
 
 impl Rehearsal<'_> {
@@ -115,10 +119,7 @@ impl Rehearsal<'_> {
             steps: self.steps(),
         });
         let conclusion = match self.start().await {
-            Err(why) => {
-                self.sender.send(Event::NotMeasured { scenario: scenario.name.value.clone(), why });
-                Conclusion::NotMeasured
-            }
+            Err(why) => self.not_measured(why),
             Ok((stand_ins, walker)) => {
                 let conclusion = self.walk(walker).await;
                 for stand_in in stand_ins {
@@ -148,7 +149,7 @@ impl Rehearsal<'_> {
         for (service, profile) in services {
             let began = Instant::now();
             let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-            let stand_in = crate::simulate::start(profile, listen, self.seed)
+            let stand_in = crate::simulate::start(profile, listen, self.options.seed)
                 .await
                 .map_err(|error| format!("the stand-in `{}` does not start: {error}", service.name))?;
             let address = stand_in.address().to_string();
@@ -178,7 +179,11 @@ impl Rehearsal<'_> {
             sender: self.sender.clone(),
             stop: self.stop.clone(),
             scope,
-            session: walk::session(authorities),
+            session: Session {
+                authorities: Arc::new(authorities),
+                policy: Arc::clone(&self.options.policy),
+                ..Session::default()
+            },
             slis: Slis::new(judge::limits(slos)),
         };
         Ok((stand_ins, walker))
@@ -194,20 +199,36 @@ impl Rehearsal<'_> {
             if step.cancel {
                 walker.stop = last_step.clone();
             }
-            behind.spawn(async move { walker.background(number, &step).await });
+            behind.spawn(async move { walker.take(number, &step, true).await });
         }
-        let mut conclusion = Conclusion::Pass;
+        let mut outcomes = Vec::new();
         for (number, step) in scenario.steps.iter().enumerate() {
             if self.stop.is_cancelled() {
                 break;
             }
-            conclusion = conclusion.max(walker.step(scenario.background.len() + number, step).await);
+            outcomes.extend(walker.take(scenario.background.len() + number, step, false).await);
         }
         last_step.cancel();
+        let mut conclusion = Conclusion::Pass;
         while let Some(ended) = behind.join_next().await {
-            // A panic is a bug of ours, and then nothing was measured.
-            conclusion = conclusion.max(ended.unwrap_or(Conclusion::NotMeasured));
+            match ended {
+                Ok(outcome) => outcomes.extend(outcome),
+                Err(panic) => {
+                    conclusion = conclusion.max(self.not_measured(format!("a step broke off: {panic}")));
+                }
+            }
         }
-        conclusion.max(judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender))
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Skipped) {
+            conclusion = conclusion.max(self.not_measured("every step was skipped".to_owned()));
+        }
+        let steps = outcomes.into_iter().map(Conclusion::from).max().unwrap_or_default();
+        let judged = judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender);
+        conclusion.max(steps).max(judged)
+    }
+
+    /// Says that the scenario says nothing about its target, and why.
+    fn not_measured(&self, why: String) -> Conclusion {
+        self.sender.send(Event::NotMeasured { scenario: self.planned.scenario.name.value.clone(), why });
+        Conclusion::NotMeasured
     }
 }

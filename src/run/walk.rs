@@ -1,14 +1,12 @@
 //! One step: tried as often as it may be, every attempt kept.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use super::{Slis, fire};
-use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
+use crate::event::{Event, Outcome, Sender, StepId};
 use crate::probe::attempt::{Attempt, Session, attempt};
 use crate::sample::Reason;
 use crate::scenario::predicate::Predicate;
@@ -40,29 +38,20 @@ impl Walker {
             sender: self.sender.clone(),
             stop: self.stop.clone(),
             scope: self.scope.clone(),
-            session: Session { authorities: Arc::clone(&self.session.authorities), ..Session::default() },
+            session: self.session.apart(),
             slis: self.slis.clone(),
         }
     }
 
-    /// A step that runs behind the others.
-    pub(super) async fn background(&mut self, number: usize, step: &Step) -> Conclusion {
-        self.take(number, step, true).await
-    }
-
-    /// A step in its turn.
-    pub(super) async fn step(&mut self, number: usize, step: &Step) -> Conclusion {
-        self.take(number, step, false).await
-    }
-
-    async fn take(&mut self, number: usize, step: &Step, background: bool) -> Conclusion {
+    /// Takes a step, in its turn or behind the others, and says how it ended; `None` where nothing is told of it.
+    pub(super) async fn take(&mut self, number: usize, step: &Step, background: bool) -> Option<Outcome> {
         if let Does::Set(vars) = &step.does {
             for (name, shape) in vars {
                 if let Ok(value) = shape.value(&self.scope) {
                     self.scope.set(name.value.as_str(), value);
                 }
             }
-            return Conclusion::Pass;
+            return None;
         }
         let id = step_id(&self.scenario, number, step);
         self.sender.send(Event::StepStarted { step: id.clone(), background });
@@ -83,11 +72,7 @@ impl Walker {
             },
         };
         self.sender.send(Event::StepEnded { step: id, outcome, attempts, took: began.elapsed().into(), why });
-        match outcome {
-            Outcome::Passed | Outcome::Flaky | Outcome::Skipped => Conclusion::Pass,
-            Outcome::Failed => Conclusion::Fail,
-            Outcome::Unreliable => Conclusion::Inconclusive,
-        }
+        Some(outcome)
     }
 
     /// Why the step is not done: its condition does not hold, or a step before it did not give what it needs.
@@ -114,9 +99,16 @@ impl Walker {
         let mut number = 0;
         loop {
             number += 1;
-            let made = match attempt(step, probe, &self.scope, &mut self.session).await {
-                Ok(made) => made,
-                Err(unset) => return (Outcome::Skipped, number - 1, Some(unset.to_string())),
+            let timeout = match step.patience {
+                Patience::Once | Patience::Retry { .. } => step.timeout,
+                Patience::Within { limit, .. } => step.timeout.min(limit.saturating_sub(began.elapsed())),
+            };
+            // On the heap: it holds a whole conversation, and everything above would hold it too.
+            let attempt = Box::pin(attempt(step, probe, timeout, &self.scope, &mut self.session));
+            let made = match self.stop.run_until_cancelled(attempt).await {
+                Some(Ok(made)) => made,
+                Some(Err(unset)) => return (Outcome::Skipped, number - 1, Some(unset.to_string())),
+                None => return (Outcome::Skipped, number - 1, Some("the run was stopped".to_owned())),
             };
             let passed = made.breaches.is_empty();
             let next = (!passed).then(|| pause(step.patience, number, began.elapsed())).flatten();
@@ -154,10 +146,7 @@ impl Walker {
 
     fn report(&self, id: &StepId, number: u32, made: &Attempt) {
         // Known to the mask before they are shown for the first time.
-        for (_, value, _) in made.captured.iter().filter(|(.., secret)| *secret) {
-            let mut hidden = self.scope.clone();
-            hidden.set_secret("captured", value.clone());
-        }
+        made.captured.iter().filter(|(.., secret)| *secret).for_each(|(_, value, _)| self.scope.hide(value));
         self.sender.send(Event::Attempted {
             step: id.clone(),
             attempt: number,
@@ -189,14 +178,7 @@ fn pause(patience: Patience, made: u32, elapsed: Duration) -> Option<Duration> {
     match patience {
         Patience::Once => None,
         Patience::Retry { attempts, every } => (made < attempts).then_some(every),
-        Patience::Within { limit, every } => {
-            let left = limit.checked_sub(elapsed)?;
-            (!left.is_zero()).then_some(every.min(left))
-        }
+        // What is left after the pause must be worth an attempt, or its failure would tell of our haste.
+        Patience::Within { limit, every } => (elapsed + every < limit).then_some(every),
     }
-}
-
-/// What a new session starts with.
-pub(super) fn session(authorities: BTreeMap<String, Arc<[CertificateDer<'static>]>>) -> Session {
-    Session { authorities: Arc::new(authorities), ..Session::default() }
 }

@@ -281,7 +281,8 @@ impl Scope {
         &self.mask
     }
 
-    fn hide(&self, value: &Value) {
+    /// Masks every text and number within `value` from now on.
+    pub fn hide(&self, value: &Value) {
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::Number(number) => self.mask.add(&Secret::new(number.to_string())),

@@ -107,7 +107,7 @@ pub fn parse(file: FileId, text: &str) -> Result<Vec<Node>, Vec<Finding>> {
             Ok((event, span)) => builder.take(event, span, &mut documents),
             Err(error) => {
                 let at = builder.offset(error.marker().index());
-                Err(Finding::new(Code::YamlSyntax, builder.character(at), error.info().to_owned()))
+                Err(builder.malformed(at, error.info()))
             }
         };
         if let Err(fatal) = step {
@@ -171,6 +171,18 @@ impl<'t> Builder<'t> {
             self.offsets.get(character).map_or(self.text.len(), |at| *at as usize)
         };
         at.min(self.text.len())
+    }
+
+    /// The text is no YAML from `at` on.
+    fn malformed(&self, at: usize, why: &str) -> Finding {
+        let finding = Finding::new(Code::YamlSyntax, self.character(at), why);
+        let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self.text[line_start..].lines().next().unwrap_or_default();
+        if line.contains("${") && line.contains('{') {
+            return finding
+                .help("within `{ }` and `[ ]`, text that holds `${…}` is written in quotes: \"${name}\"");
+        }
+        finding
     }
 
     /// The place of the one character at `start`.

@@ -12,7 +12,7 @@ fn at(address: SocketAddr) -> Authority {
 }
 
 async fn over_tls(to: &Authority, tls: TlsOptions) -> Result<Connection, Box<Failure>> {
-    open(to, true, &Options { tls, address: None }, &patient()).await
+    open(to, true, &Options { tls, ..Options::default() }, &patient()).await
 }
 
 /// A TLS server that says `hi` to whoever completes the handshake.
@@ -130,7 +130,8 @@ async fn a_handshake_that_stops_half_way_times_out_in_tls() {
         std::future::pending::<()>().await;
     })
     .await;
-    let options = Options { tls: TlsOptions { skip_verify: true, ..TlsOptions::default() }, address: None };
+    let options =
+        Options { tls: TlsOptions { skip_verify: true, ..TlsOptions::default() }, ..Options::default() };
     let failure = open(&at(address), true, &options, &short()).await.unwrap_err();
     assert_eq!(failure.cause.reason, Reason::Timeout(Phase::Tls));
     assert!(failure.trail.phases.get(Phase::Tls).is_some());

@@ -260,7 +260,7 @@ async fn a_wrong_certificate_is_a_tls_failure_and_is_kept() {
     .await;
     let mut request = get(address);
     request.url.set_scheme("https").unwrap();
-    request.options = Options { tls: Identity::new(&["127.0.0.1"], &[]).trusted(), address: None };
+    request.options = Options { tls: Identity::new(&["127.0.0.1"], &[]).trusted(), ..Options::default() };
     let exchange = send(&request, &patient()).await;
     assert_eq!(exchange.hops[0].chain, identity.ca.to_vec());
     assert_eq!(end(exchange), (Reason::Tls, vec![Phase::Connect, Phase::Tls]));
@@ -279,7 +279,7 @@ async fn a_peer_that_wants_a_client_certificate_is_a_tls_failure() {
     .await;
     let mut request = get(address);
     request.url.set_scheme("https").unwrap();
-    request.options = Options { tls: identity.trusted(), address: None };
+    request.options = Options { tls: identity.trusted(), ..Options::default() };
     assert_eq!(reason_of(&request).await, Reason::Tls);
 }
 

@@ -104,7 +104,7 @@ async fn http2_is_spoken_over_tls(#[case] version: Version) {
     let mut request = get(address, "/path");
     request.url.set_scheme("https").unwrap();
     request.version = version;
-    request.options = Options { tls: identity.trusted(), address: None };
+    request.options = Options { tls: identity.trusted(), ..Options::default() };
     let exchange = send(&request, &patient()).await;
     let response = exchange.result.unwrap();
     assert_eq!((response.version, response.body), (http::Version::HTTP_2, Bytes::from("/path 0")));
@@ -119,7 +119,7 @@ async fn a_wrong_server_name_fails_and_the_right_one_passes() {
     let (address, identity) = http2_over_tls(&["shop.test"]).await;
     let mut request = get(address, "/");
     request.url.set_scheme("https").unwrap();
-    request.options = Options { tls: identity.trusted(), address: None };
+    request.options = Options { tls: identity.trusted(), ..Options::default() };
     assert_eq!(send(&request, &patient()).await.result.unwrap_err().reason, Reason::Tls);
     request.options.tls.server_name = Some("shop.test".into());
     assert!(send(&request, &patient()).await.result.is_ok());
@@ -129,7 +129,7 @@ async fn a_wrong_server_name_fails_and_the_right_one_passes() {
 async fn a_pinned_address_answers_for_its_name() {
     let (address, identity) = http2_over_tls(&["shop.test"]).await;
     let mut request = Request::new(Method::GET, Url::parse("https://shop.test/pinned").unwrap());
-    request.options = Options { tls: identity.trusted(), address: Some(address) };
+    request.options = Options { tls: identity.trusted(), address: Some(address), ..Options::default() };
     let exchange = send(&request, &patient()).await;
     assert_eq!(exchange.result.unwrap().body, "/pinned 0");
     assert_eq!(exchange.hops[0].peer, Some(address));
@@ -279,7 +279,7 @@ async fn http2_connections_are_kept_too() {
     let (address, identity) = http2_over_tls(&["127.0.0.1"]).await;
     let mut request = get(address, "/");
     request.url.set_scheme("https").unwrap();
-    request.options = Options { tls: identity.trusted(), address: None };
+    request.options = Options { tls: identity.trusted(), ..Options::default() };
     request.method = Method::POST;
     request.body = Bytes::from_static(b"four");
     let mut client = Client::keeping();

@@ -8,6 +8,7 @@ mod hostile_http;
 mod http;
 mod icmp;
 mod peer;
+mod policy;
 mod rehearsal;
 mod tcp;
 mod tls;

@@ -52,7 +52,12 @@ impl Folder {
         let drawn: String = drawn.collect();
         let plan = reading.plan.unwrap_or_else(|| panic!("{drawn}"));
         let (sender, mut events) = Sender::new(plan.mask.clone(), Instant::now());
-        let options = Options { id: "test".into(), started: "2026-01-01T00:00:00Z".into(), seed: 7 };
+        let options = Options {
+            id: "test".into(),
+            started: "2026-01-01T00:00:00Z".into(),
+            seed: 7,
+            policy: Arc::default(),
+        };
         run(&plan, Arc::new(reading.sources), &options, &sender, &CancellationToken::new()).await;
         drop(sender);
         let mut all = Vec::new();
@@ -69,9 +74,9 @@ pub(crate) struct Rehearsed(Vec<Stamped>);
 impl Rehearsed {
     /// Every attempt in order: what was wrong, and what was seen.
     pub(crate) fn attempts(&self) -> Vec<(&[Failure], &Evidence)> {
-        let attempts = self.0.iter().filter_map(|stamped| match &stamped.event {
-            Event::Attempted { failures, evidence, .. } => Some((failures.as_slice(), evidence.as_ref())),
-            _ => None,
+        let attempts = self.0.iter().filter_map(|stamped| {
+            let Event::Attempted { failures, evidence, .. } = &stamped.event else { return None };
+            Some((failures.as_slice(), evidence.as_ref()))
         });
         attempts.collect()
     }
@@ -84,9 +89,9 @@ impl Rehearsed {
 
     /// How each step ended.
     pub(crate) fn outcomes(&self) -> Vec<Outcome> {
-        let outcomes = self.0.iter().filter_map(|stamped| match &stamped.event {
-            Event::StepEnded { outcome, .. } => Some(*outcome),
-            _ => None,
+        let outcomes = self.0.iter().filter_map(|stamped| {
+            let Event::StepEnded { outcome, .. } = &stamped.event else { return None };
+            Some(*outcome)
         });
         outcomes.collect()
     }

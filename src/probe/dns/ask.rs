@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 
 use super::message::{DATAGRAM, Heard, Question};
 use super::server::{Server, Transport};
-use crate::probe::connect::{self, Deadline, Options, TlsOptions, timed};
+use crate::probe::connect::{self, Deadline, Options, timed};
 use crate::probe::reach;
 use crate::sample::{Cause, Phase, Phases, Reason};
 
@@ -50,15 +50,15 @@ pub struct Asked {
 }
 
 /// Asks `server` and waits for its answer.
-pub async fn ask(question: &Question, server: &Server, tls: &TlsOptions, deadline: &Deadline) -> Asked {
+pub async fn ask(question: &Question, server: &Server, options: &Options, deadline: &Deadline) -> Asked {
     let mut tries = Vec::new();
     let mut over = server.transport;
     loop {
         let mut made = Try { over, peer: None, phases: Phases::default(), came: Came::Nothing };
         let heard = match over {
-            Transport::Udp => in_a_datagram(question, server, deadline, &mut made).await,
+            Transport::Udp => in_a_datagram(question, server, options, deadline, &mut made).await,
             Transport::Tcp | Transport::Tls => {
-                on_a_connection(question, server, tls, deadline, &mut made).await
+                on_a_connection(question, server, options, deadline, &mut made).await
             }
         };
         let result = match heard {
@@ -90,10 +90,11 @@ fn protocol(message: String) -> Cause {
 async fn in_a_datagram(
     question: &Question,
     server: &Server,
+    options: &Options,
     deadline: &Deadline,
     made: &mut Try,
 ) -> Result<Heard, Cause> {
-    let address = reach::address(&server.at, deadline, &mut made.phases).await?;
+    let address = reach::address(&server.at, &options.policy, deadline, &mut made.phases).await?;
     made.peer = Some(address);
     let failed = |source: io::Error| {
         if source.kind() == io::ErrorKind::ConnectionRefused {
@@ -151,12 +152,11 @@ fn any_like(peer: SocketAddr) -> SocketAddr {
 async fn on_a_connection(
     question: &Question,
     server: &Server,
-    tls: &TlsOptions,
+    options: &Options,
     deadline: &Deadline,
     made: &mut Try,
 ) -> Result<Heard, Cause> {
-    let options = Options { tls: tls.clone(), ..Options::default() };
-    let opened = connect::open(&server.at, made.over == Transport::Tls, &options, deadline).await;
+    let opened = connect::open(&server.at, made.over == Transport::Tls, options, deadline).await;
     let (stream, trail) = match opened {
         Ok(connection) => (Ok(connection.stream), connection.trail),
         Err(failed) => (Err(failed.cause), failed.trail),

@@ -4,6 +4,8 @@ mod ask;
 mod message;
 mod server;
 
+use std::sync::Arc;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, Record};
 
@@ -13,7 +15,8 @@ pub use self::server::{NotAServer, Server, Transport};
 use super::answer::any_of;
 use super::attempt::{Breach, Seen, Session};
 use super::connect::Deadline;
-use super::request::tls;
+use super::policy::Policy;
+use super::request::options;
 use crate::event::Hop;
 use crate::sample::{Cause, Reason};
 use crate::scenario::dns::{Dns, Rcode, Records};
@@ -35,9 +38,9 @@ pub(super) async fn attempt(
 ) -> Result<Seen, Unset> {
     let mut seen = Seen::default();
     let name = wanted.name.fill(scope)?;
-    let tls = tls(&wanted.tls, scope, &session.authorities)?;
+    let mut options = options(Some(&wanted.tls), scope, session)?;
     let server = match &wanted.server {
-        None => Server::own().await,
+        None => Server::own().await.inspect(|own| options.policy = Arc::new(open_to(own))),
         Some(written) => {
             let server = written.fill(scope)?.parse::<Server>();
             server.map_err(|why| Cause::new(Reason::Policy, why.to_string()))
@@ -56,7 +59,7 @@ pub(super) async fn attempt(
             return Ok(seen);
         }
     };
-    let asked = ask(&question, &server, &tls, deadline).await;
+    let asked = ask(&question, &server, &options, deadline).await;
     seen.evidence.hops = asked.tries.iter().map(|made| hop(made, wanted, &server)).collect();
     match asked.result {
         Err(cause) => seen.breaches.push(Breach::lost(cause, wanted.name.place)),
@@ -69,6 +72,12 @@ pub(super) async fn attempt(
         }
     }
     Ok(seen)
+}
+
+/// The policy that leaves open the machine's own server and nothing else. Clouds have theirs among the addresses
+/// that are closed, and every name on this machine is asked of it anyway.
+fn open_to(own: &Server) -> Policy {
+    Policy::new(own.at.host.to_string().trim_matches(['[', ']']).parse().into_iter().collect(), Vec::new())
 }
 
 fn hop(made: &Try, wanted: &Dns, server: &Server) -> Hop {

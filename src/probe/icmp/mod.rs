@@ -10,8 +10,9 @@ use url::Host;
 use self::packet::Echo;
 use self::ping::{Line, Plan};
 use super::answer::any_of;
-use super::attempt::{Breach, Seen};
+use super::attempt::{Breach, Seen, Session};
 use super::connect::{Authority, Deadline, timed};
+use super::policy::Policy;
 use super::reach;
 use crate::event::{Hop, Line as Said};
 use crate::sample::{Cause, Phase, Phases, Reason};
@@ -29,12 +30,13 @@ pub(super) async fn attempt(
     wanted: &Icmp,
     expect: &Expect,
     scope: &Scope,
+    session: &Session,
     deadline: &Deadline,
 ) -> Result<Seen, Unset> {
     let mut seen = Seen::default();
     let text = wanted.host.fill(scope)?;
     let (mut phases, mut peer) = (Phases::default(), None);
-    let asked = ask(&text, wanted, deadline, &mut phases, &mut peer).await;
+    let asked = ask(&text, wanted, &session.policy, deadline, &mut phases, &mut peer).await;
     seen.evidence.hops.push(Hop {
         method: "ECHO".to_owned(),
         url: text.clone(),
@@ -62,11 +64,12 @@ pub(super) async fn attempt(
 async fn ask(
     host: &str,
     wanted: &Icmp,
+    policy: &Policy,
     deadline: &Deadline,
     phases: &mut Phases,
     peer: &mut Option<IpAddr>,
 ) -> Result<ping::Echoes, Cause> {
-    let address = reach::address(&authority(host)?, deadline, phases).await?.ip();
+    let address = reach::address(&authority(host)?, policy, deadline, phases).await?.ip();
     *peer = Some(address);
     let line = Line::open(address)?;
     let plan = Plan {

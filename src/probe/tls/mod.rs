@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use super::answer::any_of;
 use super::attempt::{Breach, Seen, Session, beginning};
 use super::certificate::Certificate;
-use super::connect::{self, Authority, Deadline, Options, Stream, TlsOptions, Trail, timed};
-use super::request::tls;
+use super::connect::{self, Authority, Deadline, Options, Stream, Trail, timed};
+use super::request::options;
 use super::trust;
 use crate::event::{Hop, Line};
 use crate::sample::{Cause, Phase, Reason};
@@ -31,7 +31,7 @@ pub(super) async fn attempt(
 ) -> Result<Seen, Unset> {
     let place = wanted.address.place;
     let text = wanted.address.fill(scope)?;
-    let options = tls(&wanted.tls, scope, &session.authorities)?;
+    let options = options(Some(&wanted.tls), scope, session)?;
     let mut seen = Seen::default();
     let Ok(to) = text.parse::<Authority>() else {
         let title = format!("`{text}` is not `host:port`");
@@ -90,15 +90,15 @@ impl Way {
     async fn shake(
         &mut self,
         to: &Authority,
-        options: &TlsOptions,
+        options: &Options,
         starttls: Option<StartTls>,
         deadline: &Deadline,
     ) -> Result<Agreed, Cause> {
         // Roots are read from disk before the first phase: that is our time, not the target's.
         let host = to.bare_host();
-        let preparing = trust::Handshake::prepare(options, &host);
+        let preparing = trust::Handshake::prepare(&options.tls, &host);
         let handshake = deadline.run(Phase::Tls, preparing).await??;
-        let opened = connect::open(to, false, &Options::default(), deadline).await;
+        let opened = connect::open(to, false, options, deadline).await;
         let (stream, trail) = match opened {
             Ok(connection) => (Ok(connection.stream), connection.trail),
             Err(failed) => (Err(failed.cause), failed.trail),
