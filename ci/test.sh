@@ -6,12 +6,15 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus)
+programs=(cc nginx redis-server prometheus dnsmasq dig openssl)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
   [redis-server]="redis-server"
   [prometheus]="prometheus"
+  [dnsmasq]="dnsmasq-base"
+  [dig]="bind9-dnsutils"
+  [openssl]="openssl"
 )
 # Those of them that Debian would run as a service of the same name.
 services=(nginx redis-server prometheus)

@@ -35,6 +35,10 @@ fn reasons(name: &str, step: &str, options: &[&str]) -> Vec<String> {
 #[case::metrics("metrics", "metrics: { url: 'http://ADDRESS/metrics' }")]
 #[case::websocket("websocket", "websocket: { url: 'ws://ADDRESS/' }")]
 #[case::tcp("tcp", "tcp: { address: 'ADDRESS' }")]
+#[case::tls("tls", "tls: { address: 'ADDRESS' }")]
+#[case::dns("dns", "dns: { name: shop.test, server: 'udp://ADDRESS' }")]
+#[case::dns_on_a_connection("dns-tcp", "dns: { name: shop.test, server: 'tcp://ADDRESS' }")]
+#[case::icmp("icmp", "icmp: { host: 127.0.0.1 }")]
 #[case::load("load", "load: { users: 1, for: 100ms, http: { get: 'http://ADDRESS/' } }")]
 fn no_kind_of_step_connects_to_what_is_denied(#[case] kind: &str, #[case] step: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

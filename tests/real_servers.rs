@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use support::{Nginx, PATIENCE, Prometheus, Redis};
 
+mod names;
 mod support;
 
 #[rstest]

@@ -160,7 +160,7 @@ pub async fn attempt(
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, &deadline).await?,
         Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
         Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,
-        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, &session.policy, &deadline).await?,
+        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, session, &deadline).await?,
     };
     let took = seen.latency.unwrap_or_else(|| began.elapsed());
     let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();

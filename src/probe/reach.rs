@@ -6,20 +6,19 @@ use super::connect::{Authority, Deadline, resolve, timed};
 use super::policy::Policy;
 use crate::sample::{Cause, Phase, Phases, Reason};
 
-/// The first address of `to`, in resolver order; a literal one is not resolved.
+/// The first address of `to`, in resolver order, where the policy leaves it open; a literal one is not resolved.
 pub(super) async fn address(
     to: &Authority,
     policy: &Policy,
     deadline: &Deadline,
     phases: &mut Phases,
 ) -> Result<SocketAddr, Cause> {
-    if let Some(literal) = to.literal() {
-        policy.check(literal.ip())?;
-        return Ok(literal);
-    }
-    let addresses = timed(phases, Phase::Resolve, deadline, resolve(to)).await?;
-    let first = addresses.first().copied();
-    let first = first.ok_or_else(|| Cause::new(Reason::Dns, format!("`{}` has no address", to.host)))?;
-    policy.check(first.ip())?;
-    Ok(first)
+    let address = if let Some(literal) = to.literal() {
+        literal
+    } else {
+        let addresses = timed(phases, Phase::Resolve, deadline, resolve(to)).await?;
+        let first = addresses.first().copied();
+        first.ok_or_else(|| Cause::new(Reason::Dns, format!("`{}` has no address", to.host)))?
+    };
+    policy.check(address.ip()).map(|()| address)
 }

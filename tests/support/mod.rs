@@ -10,6 +10,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub(crate) mod names;
+
 /// How long anything a server does may take; the machine may be busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -197,10 +199,10 @@ fn free_addresses<const COUNT: usize>() -> io::Result<[SocketAddr; COUNT]> {
 }
 
 /// A folder that is gone when this is dropped.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("server-{}-{}", process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

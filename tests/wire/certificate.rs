@@ -9,7 +9,7 @@ async fn page(from: i32, until: i32) -> (u16, String) {
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(from, 1, 1);
     params.not_after = rcgen::date_time_ymd(until, 1, 1);
-    let identity = Identity::of(params);
+    let identity = Identity::of(&params);
     let (acceptor, pem) = (identity.acceptor, identity.pem);
     let address = serve(move |stream| {
         let acceptor = acceptor.clone();

@@ -317,6 +317,18 @@ async fn a_connection_that_ends_early_is_closed() {
 }
 
 #[rstest]
+#[case::asked("- dns: { name: shop.test, server: 'udp://169.254.169.254' }")]
+#[case::asked_on_a_connection("- dns: { name: shop.test, server: 'tcp://169.254.169.254' }")]
+#[case::echo("- icmp: { host: 169.254.169.254 }")]
+#[case::shaken("- tls: { address: '169.254.169.254:443' }")]
+#[tokio::test]
+async fn what_the_policy_closes_is_not_asked(#[case] step: &str) {
+    let run = asked(&format!("closed_{}", step.len()), step).await;
+    let failures = run.failures();
+    assert!(failures[0].starts_with("policy: `169.254.169.254` must not be connected to: "), "{failures:?}");
+}
+
+#[rstest]
 #[case::udp("udp", "refused: 127.0.0.1:PORT refuses datagrams")]
 #[case::tcp("tcp", "refused: connection refused by 127.0.0.1:PORT")]
 #[tokio::test]
@@ -355,11 +367,41 @@ async fn a_server_is_asked_over_tls() {
     assert!(run.failures()[0].starts_with("tls: "), "{:?}", run.failures());
 }
 
+#[rstest]
+#[case::name("name: LONG, server: 'udp://127.0.0.1:9'", "policy: `LONG` is not a name to be asked about: ")]
+#[case::server("name: a.test, server: 'udp://'", "policy: `udp://` is not a name server's address: ")]
 #[tokio::test]
-async fn a_question_that_cannot_be_asked_says_so_before_anything_is_sent() {
-    let steps = "- dns: { name: \"${long}\", server: 'udp://127.0.0.1:9' }\n- name: nowhere\n  dns: { name: a.test, server: \"${where}\" }";
-    let long = "a".repeat(70);
-    let steps = steps.replace("${long}", &long).replace("${where}", "udp://");
-    let run = asked("unaskable", &steps).await;
-    assert!(run.failures()[0].starts_with(&format!("policy: `{long}` is not a name to be asked about: ")));
+async fn a_question_that_cannot_be_asked_says_so_before_anything_is_sent(
+    #[case] dns: &str,
+    #[case] failure: &str,
+) {
+    let long = |text: &str| text.replace("LONG", &"a".repeat(70));
+    let run = asked(&format!("unaskable_{}", dns.len()), &format!("- dns: {{ {} }}", long(dns))).await;
+    assert!(run.failures()[0].starts_with(&long(failure)), "{:?}", run.failures());
+}
+
+#[rstest]
+#[case::server("dns: { name: a.test, server: 127.0.0.1 }", "`127.0.0.1` is not a name server's address")]
+#[case::kind("dns: { name: a.test, type: ANY }", "`ANY` is not one of `A`, `AAAA`, ")]
+#[case::other_step(
+    "http: { get: 'http://a.test' }\n  expect: { answers: exists }",
+    "a `http` step has no `answers` to expect"
+)]
+#[case::loss("dns: { name: a.test }\n  expect: { loss: at most 1% }", "a `dns` step has no `loss` to expect")]
+#[case::share(
+    "icmp: { host: a.test }\n  expect: { loss: at most 1 }",
+    "this is a share: compare with a percentage, like `at most 5%`"
+)]
+#[case::none("icmp: { host: a.test, count: 0 }", "between 1 and 1000 echoes are asked for")]
+#[case::flood("icmp: { host: a.test, interval: 1ms }", "echoes are asked for at most every 10ms")]
+#[case::too_long(
+    "icmp: { host: a.test, count: 100 }\n  timeout: 1s",
+    "the last echo is asked for after 19s800ms, when the step is over"
+)]
+#[case::port("tls: { address: a.test }", "`a.test` is not `host:port`")]
+#[case::starttls("tls: { address: 'a.test:1', starttls: ftp }", "`ftp` is not one of `smtp`, ")]
+fn what_cannot_be_is_found_before_the_run(#[case] step: &str, #[case] title: &str) {
+    let folder = Folder::new(&format!("dns_findings_{}_{}", step.len(), title.len()));
+    let found = folder.findings(&format!("- {step}"));
+    assert!(found.contains(title), "{found}");
 }

@@ -119,17 +119,17 @@ pub(crate) struct Identity {
 impl Identity {
     /// An identity for `names`, offering `alpn`.
     pub(crate) fn new(names: &[&str], alpn: &[&str]) -> Self {
-        Self::made(for_names(names), alpn, |config, _| config.with_no_client_auth())
+        Self::made(&for_names(names), alpn, |config, _| config.with_no_client_auth())
     }
 
     /// An identity whose certificate is made of `params`.
-    pub(crate) fn of(params: CertificateParams) -> Self {
+    pub(crate) fn of(params: &CertificateParams) -> Self {
         Self::made(params, &[], |config, _| config.with_no_client_auth())
     }
 
     /// An identity whose server wants a certificate of the client.
     pub(crate) fn demanding(names: &[&str]) -> Self {
-        Self::made(for_names(names), &[], |config, own| {
+        Self::made(&for_names(names), &[], |config, own| {
             let mut roots = RootCertStore::empty();
             roots.add(own.clone()).unwrap();
             let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -139,7 +139,7 @@ impl Identity {
     }
 
     fn made(
-        params: CertificateParams,
+        params: &CertificateParams,
         alpn: &[&str],
         verify: impl FnOnce(
             ConfigBuilder<ServerConfig, WantsVerifier>,

@@ -10,7 +10,6 @@ use tokio::net::UdpSocket;
 use super::message::{DATAGRAM, Heard, Question};
 use super::server::{Server, Transport};
 use crate::probe::connect::{self, Deadline, Options, timed};
-use crate::probe::policy::Policy;
 use crate::probe::reach;
 use crate::sample::{Cause, Phase, Phases, Reason};
 
@@ -57,7 +56,7 @@ pub async fn ask(question: &Question, server: &Server, options: &Options, deadli
     loop {
         let mut made = Try { over, peer: None, phases: Phases::default(), came: Came::Nothing };
         let heard = match over {
-            Transport::Udp => in_a_datagram(question, server, &options.policy, deadline, &mut made).await,
+            Transport::Udp => in_a_datagram(question, server, options, deadline, &mut made).await,
             Transport::Tcp | Transport::Tls => {
                 on_a_connection(question, server, options, deadline, &mut made).await
             }
@@ -91,11 +90,11 @@ fn protocol(message: String) -> Cause {
 async fn in_a_datagram(
     question: &Question,
     server: &Server,
-    policy: &Policy,
+    options: &Options,
     deadline: &Deadline,
     made: &mut Try,
 ) -> Result<Heard, Cause> {
-    let address = reach::address(&server.at, policy, deadline, &mut made.phases).await?;
+    let address = reach::address(&server.at, &options.policy, deadline, &mut made.phases).await?;
     made.peer = Some(address);
     let failed = |source: io::Error| {
         if source.kind() == io::ErrorKind::ConnectionRefused {

@@ -4,6 +4,8 @@ mod ask;
 mod message;
 mod server;
 
+use std::sync::Arc;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, Record};
 
@@ -13,6 +15,7 @@ pub use self::server::{NotAServer, Server, Transport};
 use super::answer::any_of;
 use super::attempt::{Breach, Seen, Session};
 use super::connect::Deadline;
+use super::policy::Policy;
 use super::request::options;
 use crate::event::Hop;
 use crate::sample::{Cause, Reason};
@@ -35,9 +38,9 @@ pub(super) async fn attempt(
 ) -> Result<Seen, Unset> {
     let mut seen = Seen::default();
     let name = wanted.name.fill(scope)?;
-    let options = options(Some(&wanted.tls), scope, session)?;
+    let mut options = options(Some(&wanted.tls), scope, session)?;
     let server = match &wanted.server {
-        None => Server::own().await,
+        None => Server::own().await.inspect(|own| options.policy = Arc::new(open_to(own))),
         Some(written) => {
             let server = written.fill(scope)?.parse::<Server>();
             server.map_err(|why| Cause::new(Reason::Policy, why.to_string()))
@@ -69,6 +72,12 @@ pub(super) async fn attempt(
         }
     }
     Ok(seen)
+}
+
+/// The policy that leaves open the machine's own server and nothing else. Clouds have theirs among the addresses
+/// that are closed, and every name on this machine is asked of it anyway.
+fn open_to(own: &Server) -> Policy {
+    Policy::new(own.at.host.to_string().trim_matches(['[', ']']).parse().into_iter().collect(), Vec::new())
 }
 
 fn hop(made: &Try, wanted: &Dns, server: &Server) -> Hop {

@@ -10,7 +10,7 @@ use url::Host;
 use self::packet::Echo;
 use self::ping::{Line, Plan};
 use super::answer::any_of;
-use super::attempt::{Breach, Seen};
+use super::attempt::{Breach, Seen, Session};
 use super::connect::{Authority, Deadline, timed};
 use super::policy::Policy;
 use super::reach;
@@ -30,13 +30,13 @@ pub(super) async fn attempt(
     wanted: &Icmp,
     expect: &Expect,
     scope: &Scope,
-    policy: &Policy,
+    session: &Session,
     deadline: &Deadline,
 ) -> Result<Seen, Unset> {
     let mut seen = Seen::default();
     let text = wanted.host.fill(scope)?;
     let (mut phases, mut peer) = (Phases::default(), None);
-    let asked = ask(&text, wanted, policy, deadline, &mut phases, &mut peer).await;
+    let asked = ask(&text, wanted, &session.policy, deadline, &mut phases, &mut peer).await;
     seen.evidence.hops.push(Hop {
         method: "ECHO".to_owned(),
         url: text.clone(),

@@ -9,7 +9,7 @@ use super::answer::any_of;
 use super::attempt::{Breach, Seen, Session, beginning};
 use super::certificate::Certificate;
 use super::connect::{self, Authority, Deadline, Options, Stream, Trail, timed};
-use super::request;
+use super::request::options;
 use super::trust;
 use crate::event::{Hop, Line};
 use crate::sample::{Cause, Phase, Reason};
@@ -31,7 +31,7 @@ pub(super) async fn attempt(
 ) -> Result<Seen, Unset> {
     let place = wanted.address.place;
     let text = wanted.address.fill(scope)?;
-    let options = request::options(Some(&wanted.tls), scope, session)?;
+    let options = options(Some(&wanted.tls), scope, session)?;
     let mut seen = Seen::default();
     let Ok(to) = text.parse::<Authority>() else {
         let title = format!("`{text}` is not `host:port`");
