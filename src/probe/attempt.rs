@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
-use super::{answer, exec, health, metrics, request, talk};
+use super::{answer, exec, health, kubelet, metrics, request, talk};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
@@ -141,6 +141,7 @@ pub async fn attempt(
             talk::websocket(wanted, &step.captures, scope, session, &deadline).await?
         }
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
+        Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope).await?,
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, &deadline).await?,
     };
     let took = began.elapsed();

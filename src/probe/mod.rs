@@ -8,6 +8,7 @@ pub mod exchange;
 mod exec;
 mod health;
 pub mod http;
+pub mod kubelet;
 mod metrics;
 pub mod process;
 mod request;

@@ -50,6 +50,12 @@ pub struct ExpectWritten {
     /// What a program writes to standard error, without the line end at its end.
     #[schemars(with = "Option<Predicate>")]
     stderr: Option<Json>,
+    /// How often Kubernetes would restart a pod's container; 0 unless said.
+    #[schemars(with = "Option<Predicate>")]
+    restarts: Option<Json>,
+    /// Whether a pod is given traffic at the end; unless it was restarted, it must be.
+    #[schemars(with = "Option<Predicate>")]
+    ready: Option<Json>,
 }
 
 /// How statuses are written; for the schema only.
@@ -95,6 +101,10 @@ pub struct Expect {
     pub stdout: Option<At<Predicate>>,
     /// What a program writes to standard error.
     pub stderr: Option<At<Predicate>>,
+    /// How often a pod's container is restarted.
+    pub restarts: Option<At<Predicate>>,
+    /// Whether a pod is given traffic at the end.
+    pub ready: Option<At<Predicate>>,
 }
 
 /// A status that will do.
@@ -135,6 +145,8 @@ pub enum Answer {
     Message,
     /// A program's end: how it exits, what it writes, how long it took.
     Exec,
+    /// What Kubernetes would do with a pod.
+    Kubelet,
     /// Only how long it took.
     Timed,
     /// Nothing.
@@ -145,9 +157,10 @@ impl Answer {
     /// Whether this key of `expect` means something.
     fn has(self, key: &str) -> bool {
         match self {
-            Self::Http => !matches!(key, "exit" | "stdout" | "stderr"),
+            Self::Http => !matches!(key, "exit" | "stdout" | "stderr" | "restarts" | "ready"),
             Self::Message | Self::Timed => matches!(key, "latency" | "phases"),
             Self::Exec => matches!(key, "exit" | "stdout" | "stderr" | "json" | "latency"),
+            Self::Kubelet => matches!(key, "restarts" | "ready"),
             Self::None => false,
         }
     }
@@ -157,7 +170,7 @@ impl Answer {
         match self {
             Self::Http => true,
             Self::Message | Self::Exec => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
-            Self::Timed | Self::None => false,
+            Self::Kubelet | Self::Timed | Self::None => false,
         }
     }
 }
@@ -180,6 +193,8 @@ impl ExpectWritten {
             exit: wanted(self.exit, Domain::Number, findings),
             stdout: wanted(self.stdout, Domain::Value, findings),
             stderr: wanted(self.stderr, Domain::Value, findings),
+            restarts: wanted(self.restarts, Domain::Number, findings),
+            ready: wanted(self.ready, Domain::Value, findings),
         };
         for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
             let title = format!("a `{kind}` step has no `{name}` to expect");
@@ -191,8 +206,8 @@ impl ExpectWritten {
 
 impl ExpectWritten {
     fn says_nothing(&self) -> bool {
-        let Self { status, latency, body, size, exit, stdout, stderr, .. } = self;
-        let single = [status, latency, body, size, exit, stdout, stderr];
+        let Self { status, latency, body, size, exit, stdout, stderr, restarts, ready, .. } = self;
+        let single = [status, latency, body, size, exit, stdout, stderr, restarts, ready];
         let several = [&self.phases, &self.headers, &self.json];
         single.iter().all(|one| one.is_none()) && several.iter().all(|entries| entries.0.is_empty())
     }
@@ -212,12 +227,14 @@ impl Expect {
         places.extend(one("exit", &self.exit));
         places.extend(one("stdout", &self.stdout));
         places.extend(one("stderr", &self.stderr));
+        places.extend(one("restarts", &self.restarts));
+        places.extend(one("ready", &self.ready));
         places
     }
 
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
-        let program = [&self.exit, &self.stdout, &self.stderr];
+        let program = [&self.exit, &self.stdout, &self.stderr, &self.restarts, &self.ready];
         let single = [&self.latency, &self.body, &self.size].into_iter().chain(program).flatten();
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);

@@ -5,6 +5,7 @@ use super::exec::Exec;
 use super::expect::Answer;
 use super::health::Health;
 use super::http::{Http, Tls};
+use super::kubelet::Kubelet;
 use super::metrics::Metrics;
 use super::template::Hole;
 use crate::source::Place;
@@ -47,6 +48,8 @@ pub enum Probe {
     Metrics(Metrics),
     /// Runs a program.
     Exec(Exec),
+    /// Watches a pod as a kubelet does.
+    Kubelet(Kubelet),
 }
 
 impl Probe {
@@ -60,6 +63,7 @@ impl Probe {
             Self::Tcp(probe) => probe,
             Self::Metrics(probe) => probe,
             Self::Exec(probe) => probe,
+            Self::Kubelet(probe) => probe,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::exec::ExecWritten;
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
+use super::kubelet::{Kubelet, KubeletWritten};
 use super::load::{Load, LoadWritten};
 use super::metrics::MetricsWritten;
 use super::predicate::{Domain, Predicate};
@@ -30,8 +31,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The most attempts one step may ask for.
 const MOST_ATTEMPTS: u32 = 1000;
 
-/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `metrics`, `exec`, `load`, `wait` and
-/// `use` says what it does.
+/// A step. Exactly one of `health`, `ready`, `http`, `websocket`, `tcp`, `metrics`, `exec`, `kubelet`, `load`,
+/// `wait` and `use` says what it does.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepWritten {
@@ -51,6 +52,8 @@ pub struct StepWritten {
     metrics: Option<At<MetricsWritten>>,
     /// Run a program.
     exec: Option<At<ExecWritten>>,
+    /// Watch a pod as a kubelet does.
+    kubelet: Option<At<KubeletWritten>>,
     /// Make many requests.
     load: Option<At<LoadWritten>>,
     /// Do nothing for a while.
@@ -215,11 +218,19 @@ impl Does {
 
     /// Tells the step the folder of its file: what it runs runs there.
     pub fn stand_in(&mut self, folder: &Path) {
-        if let Self::Probe(probe) = self
-            && let Probe::Exec(exec) = &mut **probe
-        {
-            folder.clone_into(&mut exec.beside);
+        let Self::Probe(probe) = self else { return };
+        match &mut **probe {
+            Probe::Exec(exec) => folder.clone_into(&mut exec.beside),
+            Probe::Kubelet(kubelet) => kubelet.stand_in(folder),
+            Probe::Health(_) | Probe::Http(_) | Probe::WebSocket(_) | Probe::Tcp(_) | Probe::Metrics(_) => {}
         }
+    }
+
+    /// The pod it watches, where it reads that from a manifest.
+    pub fn pod_to_read(&mut self) -> Option<&mut Kubelet> {
+        let Self::Probe(probe) = self else { return None };
+        let Probe::Kubelet(kubelet) = &mut **probe else { return None };
+        kubelet.manifest.is_some().then_some(kubelet)
     }
 
     /// Every hole, with its place.
@@ -257,6 +268,15 @@ impl StepWritten {
             .unwrap_or_default();
         let captures = check_captures(self.capture, does.answer(), does.kind(), findings);
         let patience = patience(self.retry, self.within, &does, findings)?;
+        if does.answer() == Answer::Kubelet {
+            // It lasts as long as it says, and is many probes by rules of its own.
+            let vain =
+                [("timeout", self.timeout.map(|at| at.place)), ("sli", self.sli.as_ref().map(|at| at.place))];
+            for (key, at) in vain.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+                let title = format!("a `kubelet` step has no `{key}`");
+                findings.add(Finding::new(Code::ScenarioStep, at, title));
+            }
+        }
         let when = self.when.into_iter().filter_map(|(text, json)| {
             let template =
                 Template::parse(&text).map_err(|why| Finding::new(Code::FileValue, text.place, why));
@@ -293,6 +313,9 @@ impl StepWritten {
         offer(&mut offers, self.tcp.take(), |at, f| Some(probe(Probe::Tcp(at.value.check(f)))));
         offer(&mut offers, self.metrics.take(), |at, f| Some(probe(Probe::Metrics(at.value.check(f)))));
         offer(&mut offers, self.exec.take(), |at, f| Some(probe(Probe::Exec(at.value.check(at.place, f)?))));
+        offer(&mut offers, self.kubelet.take(), |at, f| {
+            Some(probe(Probe::Kubelet(at.value.check(at.place, f)?)))
+        });
         offer(&mut offers, self.load.take(), move |at, f| {
             Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
         });
@@ -301,7 +324,7 @@ impl StepWritten {
         match (offers.pop(), offers.pop()) {
             (Some((_, only)), None) => only(findings),
             (None, _) => {
-                let kinds = "health, ready, http, websocket, tcp, metrics, exec, load, wait, use";
+                let kinds = "health, ready, http, websocket, tcp, metrics, exec, kubelet, load, wait, use";
                 let finding = Finding::new(Code::ScenarioStep, place, "the step does nothing");
                 findings.add(finding.help(format!("add one of {kinds}")));
                 None
@@ -344,7 +367,7 @@ fn patience(
     does: &Does,
     findings: &mut Findings,
 ) -> Option<Patience> {
-    if let (Some(place), Answer::None) =
+    if let (Some(place), Answer::None | Answer::Kubelet) =
         (retry.as_ref().map(|at| at.place).or(within.map(|at| at.place)), does.answer())
     {
         let title = format!("a `{}` step is not tried again", does.kind());
