@@ -43,6 +43,7 @@ impl Drop for Folder {
 
 #[rstest]
 #[case::exec("scenarios/probes/exec.yaml")]
+#[case::kubelet("scenarios/probes/kubelet.yaml")]
 fn a_scenario_of_probes_passes(#[case] scenario: &str) {
     let run = firedrill(scenario);
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
@@ -89,4 +90,71 @@ fn a_program_that_fails_says_how(#[case] step: &str, #[case] title: &str, #[case
 fn a_program_stands_beside_its_scenario() {
     let (code, text) = run_steps("  - { exec: { shell: ls }, expect: { stdout: scenario.yaml } }\n");
     assert_eq!(code, Some(0), "{text}");
+}
+
+#[rstest]
+#[case::restarted(
+    "liveness: { exec: { command: [sh, -c, echo deadlock >&2; exit 1] }, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 2 }, for: 60s",
+    &["Kubernetes would restart the container at", "liveness failed 2 times in a row",
+      "liveness, last: the program exited with 1: deadlock", "ready at 0.0 s; would be restarted at"]
+)]
+#[case::never_started(
+    "startup: { tcpSocket: { port: 1 }, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1 }, for: 60s",
+    &["Kubernetes would restart the container at", "startup failed once", "connection refused by 127.0.0.1:1"]
+)]
+#[case::never_ready(
+    "readiness: { tcpSocket: { port: 1 }, periodSeconds: 1, timeoutSeconds: 5 }, for: 1s",
+    &["the pod was never ready", "Kubernetes gives it no traffic", "readiness, last: connection refused", "state: never ready"]
+)]
+#[case::no_such_program(
+    "liveness: { exec: { command: [no-such-program] }, periodSeconds: 1 }, for: 1s",
+    &["the liveness probe gave no result in 1s", "there is no such program"]
+)]
+#[case::watched_too_shortly(
+    "liveness: { tcpSocket: { port: 1 }, initialDelaySeconds: 30 }, for: 1s",
+    &["the liveness probe gave no result in 1s", "its first probe comes later: watch for longer"]
+)]
+fn a_pod_that_fares_ill_says_how(#[case] kubelet: &str, #[case] parts: &[&str]) {
+    let (code, text) = run_steps(&format!("  - {{ kubelet: {{ {kubelet} }} }}\n"));
+    assert_eq!(code, Some(1), "{text}");
+    // Lines of a report are broken where a terminal ends.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+}
+
+#[test]
+fn who_stops_a_run_leaves_no_program_behind() {
+    let folder = Folder::new();
+    let (file, told) = (folder.0.join("scenario.yaml"), folder.0.join("group"));
+    let line = "trap \"\" TERM INT; sleep 600 & echo $$ > new; mv new group; wait";
+    let steps = format!(
+        "scenario: long\nsteps:\n  - exec: {{ command: [\"true\"] }}\n  - exec: {{ shell: '{line}' }}\n    timeout: 10m\n"
+    );
+    std::fs::write(&file, steps).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_firedrill")).arg("run").arg(&file).spawn().unwrap();
+    wait_until(|| told.exists());
+    let group = std::fs::read_to_string(&told).unwrap();
+    let stopped = Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    assert_eq!(run.wait().unwrap().code(), Some(3));
+    wait_until(|| !is_alive(group.trim()));
+}
+
+fn wait_until(holds: impl Fn() -> bool) {
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds() {
+        assert!(std::time::Instant::now() < patience, "it does not come true");
+        std::thread::yield_now();
+    }
+}
+
+/// Whether a process of this group is still alive.
+fn is_alive(group: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().any(|entry| {
+        let stat = std::fs::read_to_string(entry.unwrap().path().join("stat")).unwrap_or_default();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        fields.get(2) == Some(&group) && !matches!(fields.first(), Some(&("Z" | "X")))
+    })
 }

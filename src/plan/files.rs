@@ -223,28 +223,45 @@ impl Library {
     }
 
     fn read(&mut self, path: &Path, from: Option<Place>, chance: bool, findings: &mut Findings) -> Checked {
+        match self.documents_of(path, from, findings) {
+            Some((id, documents)) => Self::tell_apart(path, id, &documents, chance, findings),
+            None => Checked::Foreign,
+        }
+    }
+
+    /// The documents of a file that is not ours, and that another file names at `from`.
+    pub(super) fn foreign(&mut self, path: &Path, from: Place, findings: &mut Findings) -> Option<Vec<Node>> {
+        self.documents_of(path, Some(from), findings).map(|(_, documents)| documents)
+    }
+
+    fn documents_of(
+        &mut self,
+        path: &Path,
+        from: Option<Place>,
+        findings: &mut Findings,
+    ) -> Option<(FileId, Vec<Node>)> {
         let (id, broken) = match self.sources.open(path) {
             Ok(opened) => opened,
             Err(error) => {
                 let place = from.unwrap_or_else(|| self.nowhere(path));
                 let title = format!("`{}` cannot be read: {error}", path.display());
                 findings.add(Finding::new(Code::FileUnreadable, place, title));
-                return Checked::Foreign;
+                return None;
             }
         };
         if let Some(at) = broken {
             let finding = Finding::new(Code::YamlEncoding, id.place(at, at), "the file is not UTF-8");
             findings.add(finding.label("the first byte that is not"));
-            return Checked::Foreign;
+            return None;
         }
         let documents = match yaml::parse(id, &self.sources.file(id).text) {
             Ok(documents) => documents,
             Err(all) => {
                 findings.extend(all);
-                return Checked::Foreign;
+                return None;
             }
         };
-        Self::tell_apart(path, id, &documents, chance, findings)
+        Some((id, documents))
     }
 
     fn tell_apart(

@@ -150,6 +150,7 @@ impl Planner<'_> {
         let mut inlined = Vec::new();
         for mut step in steps {
             let Does::Use(uses) = step.does else {
+                self.read_manifest(path, &mut step.does);
                 step.does.stand_in(path.parent().unwrap_or(Path::new("")));
                 inlined.push(step);
                 continue;
@@ -168,6 +169,16 @@ impl Planner<'_> {
             within.pop();
         }
         inlined
+    }
+
+    /// Reads the probes of a pod from the manifest that a step names.
+    fn read_manifest(&mut self, path: &Path, does: &mut Does) {
+        let Some(kubelet) = does.pod_to_read() else { return };
+        let Some(file) = kubelet.manifest.as_ref().map(|manifest| manifest.file.clone()) else { return };
+        let read = self.library.foreign(&files::beside(path, &file), file.place, self.findings);
+        if let Some(documents) = read {
+            kubelet.adopt(&documents, self.findings);
+        }
     }
 
     fn fragment(

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
 use super::policy::Policy;
-use super::{answer, certificate, dns, exec, health, icmp, metrics, request, talk, tls};
+use super::{answer, certificate, dns, exec, health, icmp, kubelet, metrics, request, talk, tls};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
@@ -157,6 +157,7 @@ pub async fn attempt(
             talk::websocket(wanted, &step.captures, scope, session, &deadline).await?
         }
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
+        Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope).await?,
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, &deadline).await?,
         Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
         Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,

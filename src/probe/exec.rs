@@ -120,7 +120,7 @@ fn exit(status: ExitStatus, expect: &Expect, place: Place, scope: &Scope) -> Opt
 }
 
 /// `exited with 3`.
-fn told(status: ExitStatus) -> String {
+pub(super) fn told(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),

@@ -12,6 +12,7 @@ mod exec;
 mod health;
 pub mod http;
 pub mod icmp;
+pub mod kubelet;
 mod metrics;
 pub mod policy;
 pub mod process;

@@ -116,7 +116,7 @@ impl ExecWritten {
 
 impl Exec {
     /// Every template, with its place.
-    fn templates(&self) -> impl Iterator<Item = &At<Template>> {
+    pub(super) fn templates(&self) -> impl Iterator<Item = &At<Template>> {
         let program: &[At<Template>] = match &self.program {
             Program::Command(words) => words,
             Program::Shell(line) => std::slice::from_ref(line),

@@ -77,6 +77,12 @@ pub struct ExpectWritten {
     /// The share of echoes that may be lost: `at most 5%`; none unless said.
     #[schemars(with = "Option<Predicate>")]
     loss: Option<Json>,
+    /// How often Kubernetes would restart a pod's container; 0 unless said.
+    #[schemars(with = "Option<Predicate>")]
+    restarts: Option<Json>,
+    /// Whether a pod is given traffic at the end; unless it was restarted, it must be.
+    #[schemars(with = "Option<Predicate>")]
+    ready: Option<Json>,
 }
 
 /// What will do: a status, a class, or one of several.
@@ -130,6 +136,10 @@ pub struct Expect {
     pub records: Records,
     /// The share of echoes that may be lost.
     pub loss: Option<At<Predicate>>,
+    /// How often a pod's container is restarted.
+    pub restarts: Option<At<Predicate>>,
+    /// Whether a pod is given traffic at the end.
+    pub ready: Option<At<Predicate>>,
 }
 
 /// A status that will do.
@@ -173,6 +183,8 @@ pub enum Answer {
     Message,
     /// A program's end: how it exits, what it writes, how long it took.
     Exec,
+    /// What Kubernetes would do with a pod.
+    Kubelet,
     /// Only how long it took, and the certificate.
     Timed,
     /// A TLS handshake and a certificate.
@@ -190,13 +202,15 @@ impl Answer {
     fn has(self, key: &str) -> bool {
         match self {
             Self::Http => {
-                !DNS.contains(&key) && !matches!(key, "version" | "loss" | "exit" | "stdout" | "stderr")
+                let others = ["version", "loss", "exit", "stdout", "stderr", "restarts", "ready"];
+                !DNS.contains(&key) && !others.contains(&key)
             }
             Self::Exec => matches!(key, "exit" | "stdout" | "stderr" | "json" | "latency"),
             Self::Message | Self::Timed => matches!(key, "latency" | "phases" | "certificate"),
             Self::Tls => matches!(key, "latency" | "phases" | "certificate" | "version"),
             Self::Dns => matches!(key, "latency" | "phases") || DNS.contains(&key),
             Self::Echo => matches!(key, "latency" | "phases" | "loss"),
+            Self::Kubelet => matches!(key, "restarts" | "ready"),
             Self::None => false,
         }
     }
@@ -206,7 +220,7 @@ impl Answer {
         match self {
             Self::Http => true,
             Self::Message | Self::Exec => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
-            Self::Tls | Self::Dns | Self::Echo | Self::Timed | Self::None => false,
+            Self::Kubelet | Self::Tls | Self::Dns | Self::Echo | Self::Timed | Self::None => false,
         }
     }
 }
@@ -240,6 +254,8 @@ impl ExpectWritten {
                 ttl: wanted(self.ttl, Domain::Number, findings),
             },
             loss: wanted(self.loss, Domain::Share, findings),
+            restarts: wanted(self.restarts, Domain::Number, findings),
+            ready: wanted(self.ready, Domain::Value, findings),
         };
         for (name, at) in expect.places().into_iter().filter(|(name, _)| !answer.has(name)) {
             let title = format!("a `{kind}` step has no `{name}` to expect");
@@ -266,6 +282,8 @@ impl ExpectWritten {
             &self.exit,
             &self.stdout,
             &self.stderr,
+            &self.restarts,
+            &self.ready,
         ];
         let several = [&self.phases, &self.headers, &self.json];
         let nothing = single.iter().all(|one| one.is_none()) && self.certificate.is_none();
@@ -291,13 +309,18 @@ impl Expect {
         places.extend(self.records.places());
         places.extend(one("version", &self.version));
         places.extend(one("loss", &self.loss));
+        places.extend(one("restarts", &self.restarts));
+        places.extend(one("ready", &self.ready));
         places
     }
 
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
         let single = [&self.latency, &self.body, &self.size, &self.version, &self.loss];
-        let single = single.into_iter().chain([&self.exit, &self.stdout, &self.stderr]).flatten();
+        let single = single
+            .into_iter()
+            .chain([&self.exit, &self.stdout, &self.stderr, &self.restarts, &self.ready])
+            .flatten();
         let records = self.records.predicates().map(|(_, at)| at);
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);

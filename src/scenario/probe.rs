@@ -7,6 +7,7 @@ use super::expect::Answer;
 use super::health::Health;
 use super::http::{Http, Tls};
 use super::icmp::Icmp;
+use super::kubelet::Kubelet;
 use super::metrics::Metrics;
 use super::template::Hole;
 use super::tls::Handshake;
@@ -56,6 +57,8 @@ pub enum Probe {
     Metrics(Metrics),
     /// Runs a program.
     Exec(Exec),
+    /// Watches a pod as a kubelet does.
+    Kubelet(Kubelet),
 }
 
 impl Probe {
@@ -72,6 +75,7 @@ impl Probe {
             Self::Icmp(probe) => probe,
             Self::Metrics(probe) => probe,
             Self::Exec(probe) => probe,
+            Self::Kubelet(probe) => probe,
         }
     }
 }

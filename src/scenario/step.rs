@@ -13,6 +13,7 @@ use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, chec
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
 use super::icmp::IcmpWritten;
+use super::kubelet::{Kubelet, KubeletWritten};
 use super::load::{Load, LoadWritten};
 use super::metrics::MetricsWritten;
 use super::predicate::{Domain, Predicate};
@@ -31,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a step may do, as files name it.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "health",
     "ready",
     "http",
@@ -42,6 +43,7 @@ const KINDS: [&str; 13] = [
     "icmp",
     "metrics",
     "exec",
+    "kubelet",
     "load",
     "wait",
     "use",
@@ -76,6 +78,8 @@ pub struct StepWritten {
     metrics: Option<At<MetricsWritten>>,
     /// Run a program.
     exec: Option<At<ExecWritten>>,
+    /// Watch a pod as a kubelet does.
+    kubelet: Option<At<KubeletWritten>>,
     /// Make many requests.
     load: Option<At<LoadWritten>>,
     /// Do nothing for a while.
@@ -240,11 +244,26 @@ impl Does {
 
     /// Tells the step the folder of its file: what it runs runs there.
     pub fn stand_in(&mut self, folder: &Path) {
-        if let Self::Probe(probe) = self
-            && let Probe::Exec(exec) = &mut **probe
-        {
-            folder.clone_into(&mut exec.beside);
+        let Self::Probe(probe) = self else { return };
+        match &mut **probe {
+            Probe::Exec(exec) => folder.clone_into(&mut exec.beside),
+            Probe::Kubelet(kubelet) => kubelet.stand_in(folder),
+            Probe::Health(_)
+            | Probe::Http(_)
+            | Probe::WebSocket(_)
+            | Probe::Tcp(_)
+            | Probe::Metrics(_)
+            | Probe::Tls(_)
+            | Probe::Dns(_)
+            | Probe::Icmp(_) => {}
         }
+    }
+
+    /// The pod it watches, where it reads that from a manifest.
+    pub fn pod_to_read(&mut self) -> Option<&mut Kubelet> {
+        let Self::Probe(probe) = self else { return None };
+        let Probe::Kubelet(kubelet) = &mut **probe else { return None };
+        kubelet.manifest.is_some().then_some(kubelet)
     }
 
     /// Every hole, with its place.
@@ -282,6 +301,15 @@ impl StepWritten {
             .unwrap_or_default();
         let captures = check_captures(self.capture, does.answer(), does.kind(), findings);
         let patience = patience(self.retry, self.within, &does, findings)?;
+        if does.answer() == Answer::Kubelet {
+            // It lasts as long as it says, and is many probes by rules of its own.
+            let vain =
+                [("timeout", self.timeout.map(|at| at.place)), ("sli", self.sli.as_ref().map(|at| at.place))];
+            for (key, at) in vain.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+                let title = format!("a `kubelet` step has no `{key}`");
+                findings.add(Finding::new(Code::ScenarioStep, at, title));
+            }
+        }
         let when = self.when.into_iter().filter_map(|(text, json)| {
             let template =
                 Template::parse(&text).map_err(|why| Finding::new(Code::FileValue, text.place, why));
@@ -323,6 +351,9 @@ impl StepWritten {
         });
         offer(&mut offers, self.metrics.take(), |at, f| Some(probe(Probe::Metrics(at.value.check(f)))));
         offer(&mut offers, self.exec.take(), |at, f| Some(probe(Probe::Exec(at.value.check(at.place, f)?))));
+        offer(&mut offers, self.kubelet.take(), |at, f| {
+            Some(probe(Probe::Kubelet(at.value.check(at.place, f)?)))
+        });
         offer(&mut offers, self.load.take(), move |at, f| {
             Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
         });
@@ -373,7 +404,7 @@ fn patience(
     does: &Does,
     findings: &mut Findings,
 ) -> Option<Patience> {
-    if let (Some(place), Answer::None) =
+    if let (Some(place), Answer::None | Answer::Kubelet) =
         (retry.as_ref().map(|at| at.place).or(within.map(|at| at.place)), does.answer())
     {
         let title = format!("a `{}` step is not tried again", does.kind());

@@ -87,8 +87,10 @@ fn headers(request: &Request, extra: &HeaderMap) -> HeaderMap {
     let mut default = |name: HeaderName, value: HeaderValue| {
         headers.entry(name).or_insert(value);
     };
-    default(USER_AGENT, AGENT);
-    default(ACCEPT, HeaderValue::from_static("*/*"));
+    if !request.bare {
+        default(USER_AGENT, AGENT);
+        default(ACCEPT, HeaderValue::from_static("*/*"));
+    }
     if request.decompress {
         default(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     }

@@ -67,6 +67,8 @@ pub struct Request {
     pub limit: Size,
     /// Ask for gzip and unpack it.
     pub decompress: bool,
+    /// Add no header that says who asks and what is taken: `User-Agent`, `Accept`.
+    pub bare: bool,
     /// How to connect. ALPN follows from `version`.
     pub options: Options,
 }
@@ -84,6 +86,7 @@ impl Request {
             redirects: 0,
             limit: BODY_LIMIT,
             decompress: true,
+            bare: false,
             options: Options::default(),
         }
     }
