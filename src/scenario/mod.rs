@@ -6,6 +6,7 @@ pub mod health;
 pub mod http;
 pub mod load;
 pub mod metrics;
+pub mod network;
 pub mod predicate;
 pub mod probe;
 pub mod profile;

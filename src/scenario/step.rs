@@ -11,6 +11,7 @@ use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
 use super::load::{Load, LoadWritten};
 use super::metrics::MetricsWritten;
+use super::network::Network;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Probe};
 use super::template::{Hole, Shape, Template};
@@ -205,6 +206,16 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().tls(),
             Self::Load(load) => Some(&load.request.tls),
+            Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+        }
+    }
+
+    /// The way to the target, where something is connected to.
+    #[must_use]
+    pub fn network(&self) -> Option<&Network> {
+        match self {
+            Self::Probe(probe) => probe.told().target().map(|target| target.network),
+            Self::Load(load) => Some(&load.request.network),
             Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
