@@ -12,7 +12,7 @@ use crate::finding::{Code, Finding, Findings};
 use crate::scenario::profile::Profile;
 use crate::scenario::stack::Service;
 use crate::scenario::step::{Does, Step};
-use crate::scenario::template::{Scope, Shape};
+use crate::scenario::template::{Scope, Shape, Template};
 use crate::scenario::{Fragment, Scenario};
 use crate::secret::Mask;
 use crate::slo::{Document, Slo};
@@ -55,7 +55,9 @@ pub struct Planned {
     /// Environment variables and secrets it names, and nothing else yet.
     pub scope: Scope,
     /// The text of each certificate file it names, by the name it is given there.
-    pub authorities: BTreeMap<String, Vec<u8>>,
+    pub certificates: BTreeMap<String, Vec<u8>>,
+    /// The text of each file of a private key, likewise.
+    pub keys: BTreeMap<String, Vec<u8>>,
 }
 
 /// What came of reading files.
@@ -139,10 +141,11 @@ impl Planner<'_> {
         let slos = self.slos(path, &scenario);
         let known = services.iter().flat_map(|(service, _)| service.variables()).collect();
         let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);
-        let authorities = self.authorities(path, &scenario, &scope);
+        let certificates = self.read_all(path, names::certificate_files(&scenario), &scope);
+        let keys = self.read_all(path, names::key_files(&scenario), &scope);
         let vars = names::in_order(&scenario.vars, self.findings);
         names::check_slis(&scenario, &slos, self.findings);
-        Planned { file: path.to_owned(), scenario, vars, slos, services, scope, authorities }
+        Planned { file: path.to_owned(), scenario, vars, slos, services, scope, certificates, keys }
     }
 
     /// Puts the steps of fragments in place of the steps that use them.
@@ -231,15 +234,20 @@ impl Planner<'_> {
         crate::slo::resolve(&documents, self.findings)
     }
 
-    /// Reads the certificate files that steps name, by the text they are named with.
-    fn authorities(&mut self, path: &Path, scenario: &Scenario, scope: &Scope) -> BTreeMap<String, Vec<u8>> {
-        let mut authorities = BTreeMap::new();
-        for named in names::authority_files(scenario) {
+    /// Reads files that steps name, by the text they are named with.
+    fn read_all<'a>(
+        &mut self,
+        path: &Path,
+        named: impl Iterator<Item = &'a At<Template>>,
+        scope: &Scope,
+    ) -> BTreeMap<String, Vec<u8>> {
+        let mut read = BTreeMap::new();
+        for named in named {
             // What has no value was found already.
             let Ok(file) = named.fill(scope) else { continue };
             match std::fs::read(files::beside(path, &file)) {
                 Ok(pem) => {
-                    authorities.insert(named.to_string(), pem);
+                    read.insert(named.to_string(), pem);
                 }
                 Err(error) => {
                     let title = format!("`{file}` cannot be read: {error}");
@@ -247,7 +255,7 @@ impl Planner<'_> {
                 }
             }
         }
-        authorities
+        read
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Surroundings;
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::Scenario;
+use crate::scenario::http::Tls;
+use crate::scenario::network::Network;
 use crate::scenario::step::Does;
 use crate::scenario::template::{Hole, Scope, Shape, Template};
 use crate::secret::Mask;
@@ -25,7 +27,7 @@ pub(super) fn check(
     for (_, shape) in &scenario.vars {
         shape.holes().for_each(|hole| names.need(hole, shape.place));
     }
-    for file in authority_files(scenario) {
+    for file in certificate_files(scenario).chain(key_files(scenario)) {
         file.holes().for_each(|hole| names.need(hole, file.place));
     }
     for step in &scenario.background {
@@ -153,8 +155,17 @@ pub(super) fn check_slis(scenario: &Scenario, slos: &[Slo], findings: &mut Findi
     }
 }
 
-/// The certificate files that steps name.
-pub(super) fn authority_files(scenario: &Scenario) -> impl Iterator<Item = &At<Template>> {
+/// The files of certificates that steps name.
+pub(super) fn certificate_files(scenario: &Scenario) -> impl Iterator<Item = &At<Template>> {
     let steps = scenario.background.iter().chain(&scenario.steps);
-    steps.filter_map(|step| step.does.tls()?.ca.as_ref())
+    steps.flat_map(|step| {
+        let tls = step.does.tls().into_iter().flat_map(Tls::certificates);
+        tls.chain(step.does.network().into_iter().flat_map(Network::files))
+    })
+}
+
+/// The files of private keys that steps name.
+pub(super) fn key_files(scenario: &Scenario) -> impl Iterator<Item = &At<Template>> {
+    let steps = scenario.background.iter().chain(&scenario.steps);
+    steps.filter_map(|step| step.does.tls()?.key_file())
 }

@@ -1,6 +1,6 @@
 //! One attempt of a step: what is asked, what was wrong with the answer, what was seen and kept.
 
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
 use super::policy::Policy;
+use super::trust::Keyring;
 use super::{answer, certificate, dns, exec, health, icmp, kubelet, metrics, request, talk, tls};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
@@ -22,15 +23,17 @@ use crate::scenario::step::Step;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::{Place, Sources};
 
-/// What a scenario's attempts share: cookies, the authorities that its files name, and what they may connect to.
+/// What a scenario's attempts share: cookies, the certificates and keys its files name, what may be connected to.
 #[derive(Debug, Default)]
 pub struct Session {
     /// Connections and cookies.
     pub client: Client,
-    /// Certificates by the name of the file they came from.
-    pub authorities: Arc<BTreeMap<String, Arc<[CertificateDer<'static>]>>>,
+    /// The certificates and keys that its files name.
+    pub keyring: Arc<Keyring>,
     /// Which addresses may be connected to.
     pub policy: Arc<Policy>,
+    /// The one address to ask, whatever the name resolves to.
+    pub address: Option<SocketAddr>,
 }
 
 impl Session {
@@ -39,8 +42,9 @@ impl Session {
     pub fn apart(&self) -> Self {
         Self {
             client: Client::default(),
-            authorities: Arc::clone(&self.authorities),
+            keyring: Arc::clone(&self.keyring),
             policy: Arc::clone(&self.policy),
+            address: self.address,
         }
     }
 }

@@ -14,10 +14,13 @@ use url::{Host, Url};
 
 pub use crate::probe::deadline::Deadline;
 use crate::probe::policy::Policy;
+use crate::probe::resolve::Resolver;
 pub use crate::probe::stream::Stream;
 use crate::probe::trust::Handshake;
 pub use crate::probe::trust::{TlsOptions, certificates};
+use crate::probe::{proxy, resolve};
 use crate::sample::{Cause, Phase, Phases, Reason};
+use crate::scenario::network::{Family, Proxy};
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +54,14 @@ impl Authority {
         Some(SocketAddr::new(ip, self.port))
     }
 
+    /// The cause, with the name whose address it speaks of.
+    pub(super) fn blamed(&self, cause: Cause) -> Cause {
+        match self.literal() {
+            Some(_) => cause,
+            None => Cause::new(cause.reason, format!("{}, of `{}`", cause.message, self.bare_host())),
+        }
+    }
+
     /// The host as a certificate would carry it: an IPv6 address without brackets.
     pub(super) fn bare_host(&self) -> String {
         match &self.host {
@@ -58,6 +69,16 @@ impl Authority {
             Host::Ipv4(ip) => ip.to_string(),
             Host::Ipv6(ip) => ip.to_string(),
         }
+    }
+}
+
+impl From<SocketAddr> for Authority {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(ip) => Host::Ipv4(ip),
+            IpAddr::V6(ip) => Host::Ipv6(ip),
+        };
+        Self { host, port: address.port() }
     }
 }
 
@@ -88,7 +109,18 @@ pub struct Options {
     pub address: Option<SocketAddr>,
     /// Which addresses may be connected to.
     pub policy: Arc<Policy>,
+    /// Only addresses of this family.
+    pub family: Option<Family>,
+    /// Only the first address, so that a broken one is not passed over.
+    pub first: bool,
+    /// Who resolves names, in place of the system.
+    pub resolver: Option<Resolver>,
+    /// Who connects in our place.
+    pub proxy: Option<Proxy>,
 }
+
+/// The most addresses of a name that are tried.
+const MOST_ADDRESSES: usize = 64;
 
 /// What an attempt to connect has seen on its way, whether it arrived or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -124,7 +156,8 @@ pub struct Failure {
 /// Opens a connection to `to`, over TLS if `secure`: the first address that answers, in resolver order.
 ///
 /// # Errors
-/// Dns, policy, refused, connect, TLS, or a timeout of one of those phases.
+/// Dns, policy, refused, connect, TLS, or a timeout of one of those phases; of a proxy also protocol, closed and
+/// limit.
 pub async fn open(
     to: &Authority,
     secure: bool,
@@ -134,6 +167,20 @@ pub async fn open(
     let mut trail = Trail::default();
     match walk(to, secure, options, deadline, &mut trail).await {
         Ok(stream) => Ok(Connection { stream, trail }),
+        Err(cause) => Err(Box::new(Failure { cause, trail })),
+    }
+}
+
+/// Opens a connection to the proxy that is to forward plain requests for `to`.
+pub(super) async fn open_to_proxy(
+    proxy: &Proxy,
+    to: &Authority,
+    options: &Options,
+    deadline: &Deadline,
+) -> Result<Connection, Box<Failure>> {
+    let mut trail = Trail::default();
+    match proxy::reach(proxy, to, options, deadline, &mut trail).await {
+        Ok(stream) => Ok(Connection { stream: Stream::Plain(stream), trail }),
         Err(cause) => Err(Box::new(Failure { cause, trail })),
     }
 }
@@ -151,12 +198,12 @@ async fn walk(
     } else {
         None
     };
-    let addresses = match options.address.or_else(|| to.literal()) {
-        Some(address) => vec![address],
-        None => timed(&mut trail.phases, Phase::Resolve, deadline, resolve(to)).await?,
+    let stream = if let Some(proxy) = &options.proxy {
+        proxy::tunnel(proxy, to, options, deadline, trail).await?
+    } else {
+        let addresses = addresses(to, options, deadline, &mut trail.phases).await?;
+        dial(to, &addresses, &options.policy, deadline, trail).await?
     };
-    let dialling = dial(to, &addresses, &options.policy, &mut trail.peer);
-    let stream = timed(&mut trail.phases, Phase::Connect, deadline, dialling).await?;
     let Some(handshake) = handshake else {
         return Ok(Stream::Plain(stream));
     };
@@ -167,7 +214,7 @@ async fn walk(
     Ok(Stream::Tls(Box::new(stream)))
 }
 
-/// Runs one phase and notes its time, also when it fails.
+/// Runs one phase and adds its time, also when it fails.
 pub(super) async fn timed<T>(
     phases: &mut Phases,
     phase: Phase,
@@ -176,24 +223,38 @@ pub(super) async fn timed<T>(
 ) -> Result<T, Cause> {
     let began = Instant::now();
     let result = deadline.run(phase, work).await;
-    phases.set(phase, began.elapsed());
+    phases.set(phase, phases.get(phase).unwrap_or_default() + began.elapsed());
     result?
 }
 
-pub(super) async fn resolve(to: &Authority) -> Result<Vec<SocketAddr>, Cause> {
-    let name = to.bare_host();
-    let unresolved = |why: &str| Cause::new(Reason::Dns, format!("`{name}` does not resolve: {why}"));
-    let found = tokio::net::lookup_host((name.as_str(), to.port)).await;
-    let addresses: Vec<_> = found.map_err(|source| unresolved(&source.to_string()))?.collect();
-    if addresses.is_empty() { Err(unresolved("no address")) } else { Ok(addresses) }
+/// The addresses of `to` that are to be tried, in order; at least one. The policy has not judged them yet.
+pub(super) async fn addresses(
+    to: &Authority,
+    options: &Options,
+    deadline: &Deadline,
+    phases: &mut Phases,
+) -> Result<Vec<SocketAddr>, Cause> {
+    let mut found = match options.address.or_else(|| to.literal()) {
+        Some(address) => vec![address],
+        None => timed(phases, Phase::Resolve, deadline, resolve::resolve(to, options, deadline)).await?,
+    };
+    if let Some(family) = options.family {
+        found.retain(|address| address.is_ipv4() == (family == Family::Ipv4));
+        if found.is_empty() {
+            return Err(Cause::new(Reason::Dns, format!("`{}` has no {family} address", to.bare_host())));
+        }
+    }
+    found.truncate(if options.first { 1 } else { MOST_ADDRESSES });
+    Ok(found)
 }
 
 /// Tries each address in turn that the policy leaves open; refused only if every one of those refuses.
-async fn dial(
+pub(super) async fn dial(
     to: &Authority,
     addresses: &[SocketAddr],
     policy: &Policy,
-    peer: &mut Option<SocketAddr>,
+    deadline: &Deadline,
+    trail: &mut Trail,
 ) -> Result<TcpStream, Cause> {
     let (mut refused, mut failed, mut closed) = (Vec::new(), None, None);
     for address in addresses {
@@ -202,8 +263,9 @@ async fn dial(
             closed.get_or_insert(cause);
             continue;
         }
-        *peer = Some(*address);
-        match dial_one(*address).await {
+        trail.peer = Some(*address);
+        let dialling = async { Ok(dial_one(*address).await) };
+        match timed(&mut trail.phases, Phase::Connect, deadline, dialling).await? {
             Ok(stream) => return Ok(stream),
             Err(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
                 refused.push(address.to_string());
@@ -213,17 +275,9 @@ async fn dial(
     }
     Err(match (failed, closed) {
         (Some(message), _) => Cause::new(Reason::Connect, message),
-        (None, Some(cause)) if refused.is_empty() => of(to, cause),
+        (None, Some(cause)) if refused.is_empty() => to.blamed(cause),
         (None, _) => Cause::new(Reason::Refused, format!("connection refused by {}", refused.join(", "))),
     })
-}
-
-/// The cause, with the name whose address it speaks of.
-fn of(to: &Authority, cause: Cause) -> Cause {
-    match to.literal() {
-        Some(_) => cause,
-        None => Cause::new(cause.reason, format!("{}, of `{}`", cause.message, to.bare_host())),
-    }
 }
 
 async fn dial_one(address: SocketAddr) -> io::Result<TcpStream> {

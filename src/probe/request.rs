@@ -1,6 +1,7 @@
 //! From a request as a file describes it to one that can be sent.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,13 +13,13 @@ use url::Url;
 use super::attempt::Session;
 use super::connect::{Options, TlsOptions};
 use super::http::{Request, Version};
+use super::resolve::Resolver;
+use super::trust::Identity;
 use crate::sample::{Cause, Reason};
 use crate::scenario::http::{self as written, Auth, Body, Http, Tls};
+use crate::scenario::network::{Addresses, Nameserver, Network, Proxy};
 use crate::scenario::template::{Scope, Template, Unset};
 use crate::source::At;
-
-/// Certificates by the name of the file they came from.
-pub(super) type Authorities = BTreeMap<String, Arc<[CertificateDer<'static>]>>;
 
 /// Fills every hole of a request.
 ///
@@ -43,7 +44,10 @@ pub(super) fn fill(http: &Http, scope: &Scope, session: &Session) -> Result<Resu
     if let Err(cause) = add_headers(&http.headers, scope, &mut headers)? {
         return Ok(Err(cause));
     }
-    let options = options(Some(&http.tls), scope, session)?;
+    let options = match options(Some(&http.tls), &http.network, scope, session)? {
+        Ok(options) => options,
+        Err(cause) => return Ok(Err(cause)),
+    };
     let version = match http.version {
         None => Version::Auto,
         Some(written::Version::Http1) => Version::Http1,
@@ -143,17 +147,53 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Cause> {
 }
 
 /// How a connection is made. The only way to options for what files ask: the policy is always among them.
-pub(super) fn options(tls: Option<&Tls>, scope: &Scope, session: &Session) -> Result<Options, Unset> {
-    let tls = tls.map(|tls| trusted(tls, scope, &session.authorities)).transpose()?.unwrap_or_default();
-    Ok(Options { tls, policy: Arc::clone(&session.policy), ..Options::default() })
+pub(super) fn options(
+    tls: Option<&Tls>,
+    network: &Network,
+    scope: &Scope,
+    session: &Session,
+) -> Result<Result<Options, Cause>, Unset> {
+    let tls = tls.map(|tls| spoken(tls, scope, session)).transpose()?.unwrap_or_default();
+    let resolver = network.resolver.as_ref().map(|text| text.fill(scope)).transpose()?;
+    let proxy = network.proxy.as_ref().map(|text| text.fill(scope)).transpose()?;
+    let (resolver, proxy) = match (read::<Nameserver>(resolver), read::<Proxy>(proxy)) {
+        (Ok(resolver), Ok(proxy)) => (resolver, proxy),
+        (Err(cause), _) | (_, Err(cause)) => return Ok(Err(cause)),
+    };
+    if let Some((_, password)) = proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref()) {
+        scope.mask().add(password);
+    }
+    Ok(Ok(Options {
+        tls,
+        address: session.address,
+        policy: Arc::clone(&session.policy),
+        family: network.family,
+        first: network.addresses == Addresses::First,
+        resolver: resolver.map(|at| Resolver { at, ca: certificates(network.resolver_ca.as_ref(), session) }),
+        proxy,
+    }))
 }
 
-fn trusted(written: &Tls, scope: &Scope, authorities: &Authorities) -> Result<TlsOptions, Unset> {
+/// What a filled text is.
+fn read<T: FromStr<Err: fmt::Display>>(text: Option<String>) -> Result<Option<T>, Cause> {
+    text.map(|text| text.parse().map_err(|why: T::Err| Cause::new(Reason::Policy, why.to_string())))
+        .transpose()
+}
+
+fn spoken(written: &Tls, scope: &Scope, session: &Session) -> Result<TlsOptions, Unset> {
     let server_name = written.server_name.as_ref().map(|name| name.fill(scope)).transpose()?;
+    let key = written.key_file().and_then(|file| session.keyring.keys.get(&file.to_string()));
+    let chain = certificates(written.certificate.as_ref(), session);
     Ok(TlsOptions {
-        ca: written.ca.as_ref().and_then(|file| authorities.get(&file.to_string()).cloned()),
+        ca: certificates(written.ca.as_ref(), session),
         server_name,
         skip_verify: written.skip_verify,
+        identity: chain.zip(key.cloned()).map(|(chain, key)| Identity { chain, key }),
+        min_version: written.min_version,
         alpn: Vec::new(),
     })
+}
+
+fn certificates(file: Option<&At<Template>>, session: &Session) -> Option<Arc<[CertificateDer<'static>]>> {
+    session.keyring.certificates.get(&file?.to_string()).cloned()
 }

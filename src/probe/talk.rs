@@ -114,7 +114,10 @@ fn websocket_request(
     let steps =
         wanted.acts.iter().map(|act| websocket_act(&act.value, scope, found)).collect::<Result<_, _>>()?;
     let limit = websocket::Limit { message: wanted.limit, ..websocket::Limit::default() };
-    let options = options(Some(&wanted.tls), scope, session)?;
+    let options = match options(Some(&wanted.tls), &wanted.network, scope, session)? {
+        Ok(options) => options,
+        Err(cause) => return Ok(Err(cause)),
+    };
     Ok(Ok(websocket::Request {
         headers,
         subprotocols,
@@ -196,7 +199,10 @@ pub(super) async fn tcp(
             Breach::new(Reason::Policy, place, format!("`{text}` is not `host:port`"), "the address");
         return Ok(Seen { breaches: vec![breach], ..Seen::default() });
     };
-    let options = options(wanted.tls.as_ref(), scope, session)?;
+    let options = match options(wanted.tls.as_ref(), &wanted.network, scope, session)? {
+        Ok(options) => options,
+        Err(cause) => return Ok(Seen { breaches: vec![Breach::lost(cause, place)], ..Seen::default() }),
+    };
     let steps = wanted.lines.iter().map(|line| tcp_act(&line.value, scope)).collect::<Result<_, _>>()?;
     let request = tcp::Request {
         tls: wanted.tls.is_some(),

@@ -1,19 +1,21 @@
 //! Whom a TLS connection trusts, and the certificates it was shown.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::sample::{Cause, Reason};
+pub use crate::scenario::http::TlsVersion;
 
 /// How a TLS connection is made and what it accepts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,8 +26,53 @@ pub struct TlsOptions {
     pub server_name: Option<String>,
     /// Accept any certificate.
     pub skip_verify: bool,
+    /// Who we say we are, where the peer asks.
+    pub identity: Option<Identity>,
+    /// The oldest version that is spoken; TLS 1.2 if nothing is said.
+    pub min_version: Option<TlsVersion>,
     /// Protocols to offer, the best first (`h2`, `http/1.1`); none by default.
     pub alpn: Vec<Vec<u8>>,
+}
+
+/// A certificate of our own and its private key; prints without the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate and those that lead to its authority.
+    pub chain: Arc<[CertificateDer<'static>]>,
+    /// Its private key.
+    pub key: Arc<PrivateKeyDer<'static>>,
+}
+
+/// Certificates and private keys, by the name of the file they came from.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    /// The certificates of each file.
+    pub certificates: BTreeMap<String, Arc<[CertificateDer<'static>]>>,
+    /// The private key of each file.
+    pub keys: BTreeMap<String, Arc<PrivateKeyDer<'static>>>,
+}
+
+impl Keyring {
+    /// Reads files of certificates and files of keys, each by its name.
+    ///
+    /// # Errors
+    /// A file holds nothing of what it should, or something damaged.
+    pub fn read(
+        certificate_files: &BTreeMap<String, Vec<u8>>,
+        key_files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Self, String> {
+        let mut keyring = Self::default();
+        for (name, pem) in certificate_files {
+            let read = certificates(pem).map_err(|why| format!("`{name}` holds no certificate: {why}"))?;
+            keyring.certificates.insert(name.clone(), read);
+        }
+        for (name, pem) in key_files {
+            let read = PrivateKeyDer::from_pem_slice(pem);
+            let read = read.map_err(|why| format!("`{name}` holds no private key: {why}"))?;
+            keyring.keys.insert(name.clone(), Arc::new(read));
+        }
+        Ok(keyring)
+    }
 }
 
 /// Why a text is not a list of certificates.
@@ -69,12 +116,17 @@ impl Handshake {
         let judge = if options.skip_verify { None } else { Some(judge(options, &provider).await?) };
         let seen = Seen::default();
         let witness = Witness { judge, provider: provider.clone(), seen: seen.clone() };
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions(options.min_version))
             .map_err(|source| tls(source.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(witness))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(witness));
+        let mut config = match &options.identity {
+            None => config.with_no_client_auth(),
+            Some(Identity { chain, key }) => config
+                .with_client_auth_cert(chain.to_vec(), key.clone_key())
+                .map_err(|source| tls(format!("our own certificate and its key: {source}")))?,
+        };
         config.alpn_protocols.clone_from(&options.alpn);
         // Every attempt is a whole handshake, or the certificate would go unseen.
         config.resumption = rustls::client::Resumption::disabled();
@@ -89,6 +141,15 @@ impl Handshake {
     /// The chain the peer presented so far, leaf first.
     pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
         self.seen.get().cloned().unwrap_or_default()
+    }
+}
+
+/// The versions that are offered.
+fn versions(oldest: Option<TlsVersion>) -> &'static [&'static SupportedProtocolVersion] {
+    const NEWEST: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+    match oldest {
+        None | Some(TlsVersion::Tls12) => rustls::DEFAULT_VERSIONS,
+        Some(TlsVersion::Tls13) => NEWEST,
     }
 }
 

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +15,8 @@ use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
 use crate::probe::attempt::Session;
-use crate::probe::connect::certificates;
 use crate::probe::policy::Policy;
+use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
 use crate::sli::Sli;
 use crate::source::Sources;
@@ -152,7 +151,7 @@ impl Rehearsal<'_> {
 
     /// Starts the stack, and gives every variable its value.
     async fn start(&self) -> Result<(Vec<crate::simulate::StandIn>, Walker), String> {
-        let Planned { scenario, vars, services, scope, authorities, slos, .. } = self.planned;
+        let Planned { scenario, vars, services, scope, certificates, keys, slos, .. } = self.planned;
         let mut scope = scope.clone();
         let mut stand_ins = Vec::new();
         for (service, profile) in services {
@@ -175,13 +174,7 @@ impl Rehearsal<'_> {
             let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
             scope.set(name, value);
         }
-        let read =
-            |(name, pem): (&String, &Vec<u8>)| -> Result<(String, Arc<[CertificateDer<'static>]>), String> {
-                let parsed =
-                    certificates(pem).map_err(|error| format!("`{name}` holds no certificate: {error}"))?;
-                Ok((name.clone(), parsed))
-            };
-        let authorities: BTreeMap<_, _> = authorities.iter().map(read).collect::<Result<_, _>>()?;
+        let keyring = Keyring::read(certificates, keys)?;
         let walker = Walker {
             scenario: scenario.name.value.clone(),
             sources: Arc::clone(self.sources),
@@ -189,7 +182,7 @@ impl Rehearsal<'_> {
             stop: self.stop.clone(),
             scope,
             session: Session {
-                authorities: Arc::new(authorities),
+                keyring: Arc::new(keyring),
                 policy: Arc::clone(&self.options.policy),
                 ..Session::default()
             },

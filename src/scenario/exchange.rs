@@ -10,8 +10,9 @@ use serde_json_path::JsonPath;
 
 use super::expect::{Answer, json_places, wanted};
 use super::http::{Auth, BODY_LIMIT, Tls, check_headers, check_url};
+use super::network::Network;
 use super::predicate::{Domain, Predicate};
-use super::probe::{Holes, Kind};
+use super::probe::{Holes, Kind, Target};
 use super::template::{Hole, Shape, Template};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
@@ -35,6 +36,9 @@ pub struct WebSocketWritten {
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
+    /// The way to the target.
+    #[serde(default)]
+    network: Network,
     /// The longest message that is read; 1MiB unless said.
     limit: Option<Size>,
     /// What is said, in order. Without it, connecting and closing is the probe.
@@ -106,6 +110,8 @@ pub struct WebSocket {
     pub subprotocols: Vec<At<Template>>,
     /// How TLS is spoken.
     pub tls: Tls,
+    /// The way to the target.
+    pub network: Network,
     /// The longest message that is read.
     pub limit: Size,
     /// What is said, in order, each with its place.
@@ -159,11 +165,14 @@ impl WebSocketWritten {
     /// Checks what was written.
     pub fn check(self, findings: &mut Findings) -> WebSocket {
         findings.take(check_url(&self.url, &["ws", "wss", "http", "https"]));
+        self.tls.check(findings);
+        self.network.check(findings);
         WebSocket {
             headers: check_headers(self.headers, findings),
             auth: self.bearer.map(Auth::Bearer),
             subprotocols: self.subprotocols,
             tls: self.tls,
+            network: self.network,
             limit: self.limit.unwrap_or(BODY_LIMIT),
             acts: self.exchange.into_iter().filter_map(|act| act.value.check(act.place, findings)).collect(),
             url: self.url,
@@ -182,6 +191,7 @@ impl WebSocket {
             .chain(self.headers.iter().map(|(_, value)| value))
             .chain(&self.subprotocols)
             .chain(self.tls.server_name.iter())
+            .chain(self.network.templates())
             .chain(bearer);
         let acts = self.acts.iter().flat_map(|act| act.holes().into_iter().map(|hole| (hole, act.place)));
         templates.flat_map(|at| at.holes().map(|hole| (hole, at.place))).chain(acts)
@@ -298,6 +308,9 @@ pub struct TcpWritten {
     address: At<Template>,
     /// Speak TLS, and how; `{}` for the usual way.
     tls: Option<Tls>,
+    /// The way to the target.
+    #[serde(default)]
+    network: Network,
     /// The most that is read; 1MiB unless said.
     limit: Option<Size>,
     /// What is said, in order. Without it, connecting is the probe.
@@ -325,6 +338,8 @@ pub struct Tcp {
     pub address: At<Template>,
     /// How TLS is spoken, if it is.
     pub tls: Option<Tls>,
+    /// The way to the target.
+    pub network: Network,
     /// The most that is read.
     pub limit: Size,
     /// What is said, in order.
@@ -344,9 +359,12 @@ impl TcpWritten {
     /// Checks what was written.
     pub fn check(self, findings: &mut Findings) -> Tcp {
         check_address(&self.address, findings);
+        self.tls.iter().for_each(|tls| tls.check(findings));
+        self.network.check(findings);
         Tcp {
             address: self.address,
             tls: self.tls,
+            network: self.network,
             limit: self.limit.unwrap_or(BODY_LIMIT),
             lines: self
                 .exchange
@@ -398,6 +416,7 @@ impl Tcp {
         });
         std::iter::once(&self.address)
             .chain(name)
+            .chain(self.network.templates())
             .flat_map(|at| at.holes().map(|hole| (hole, at.place)))
             .chain(lines)
     }
@@ -423,6 +442,10 @@ impl Kind for WebSocket {
     fn tls(&self) -> Option<&Tls> {
         Some(&self.tls)
     }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target { at: &self.url, network: &self.network })
+    }
 }
 
 impl Kind for Tcp {
@@ -444,5 +467,9 @@ impl Kind for Tcp {
 
     fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target { at: &self.address, network: &self.network })
     }
 }

@@ -6,7 +6,8 @@ use serde_json_path::JsonPath;
 
 use super::expect::{Answer, json_path};
 use super::http::{Auth, Http, Tls, check_headers, check_url};
-use super::probe::{Holes, Kind};
+use super::network::Network;
+use super::probe::{Holes, Kind, Target};
 use super::template::Template;
 use crate::finding::Findings;
 use crate::source::At;
@@ -31,6 +32,9 @@ pub struct HealthWritten {
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
+    /// The way to the target.
+    #[serde(default)]
+    network: Network,
     /// How to read an answer of another shape.
     map: Option<MapWritten>,
 }
@@ -119,6 +123,8 @@ impl HealthWritten {
     /// Checks what was written; `usual` is the state wanted where none is said.
     pub fn check(self, usual: State, findings: &mut Findings) -> Health {
         findings.take(check_url(&self.url, &["http", "https"]));
+        self.tls.check(findings);
+        self.network.check(findings);
         let map = self.map.and_then(|map| {
             Some(Map {
                 state: json_path(&map.state, findings)?,
@@ -132,6 +138,7 @@ impl HealthWritten {
             headers: check_headers(self.headers, findings),
             auth: self.bearer.map(Auth::Bearer),
             tls: self.tls,
+            network: self.network,
             ..Http::get(self.url)
         };
         Health { request, wanted: self.is.unwrap_or(usual), map }
@@ -160,5 +167,9 @@ impl Kind for Health {
 
     fn tls(&self) -> Option<&Tls> {
         Some(&self.request.tls)
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        self.request.target()
     }
 }

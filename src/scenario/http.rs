@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::expect::Answer;
-use super::probe::{Holes, Kind};
+use super::network::Network;
+use super::probe::{Holes, Kind, Target};
 use super::template::{Hole, Shape, Template};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
@@ -49,6 +50,9 @@ pub struct HttpWritten {
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
+    /// The way to the target.
+    #[serde(default)]
+    network: Network,
     /// How many redirects are followed; none unless said.
     #[serde(default)]
     redirects: u8,
@@ -82,6 +86,44 @@ pub struct Tls {
     pub server_name: Option<At<Template>>,
     /// Accept any certificate.
     pub skip_verify: bool,
+    /// A PEM file of our own certificate and those that lead to its authority, for a target that asks who we are.
+    pub certificate: Option<At<Template>>,
+    /// A PEM file of our certificate's private key; in the certificate's file unless said.
+    pub key: Option<At<Template>>,
+    /// The oldest version that is spoken; TLS 1.2 unless said.
+    pub min_version: Option<TlsVersion>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[serde(rename = "TLS1.2")]
+    Tls12,
+    /// TLS 1.3.
+    #[serde(rename = "TLS1.3")]
+    Tls13,
+}
+
+impl Tls {
+    /// The files of certificates that are named.
+    pub fn certificates(&self) -> impl Iterator<Item = &At<Template>> {
+        self.ca.iter().chain(&self.certificate)
+    }
+
+    /// The file of our private key.
+    #[must_use]
+    pub fn key_file(&self) -> Option<&At<Template>> {
+        self.key.as_ref().or(self.certificate.as_ref())
+    }
+
+    /// Checks what was written.
+    pub fn check(&self, findings: &mut Findings) {
+        if let (Some(key), None) = (&self.key, &self.certificate) {
+            let title = "a `key` is of use only with the `certificate` that it belongs to";
+            findings.add(Finding::new(Code::FileMissingKey, key.place, title));
+        }
+    }
 }
 
 /// A version of HTTP.
@@ -112,6 +154,8 @@ pub struct Http {
     pub auth: Option<Auth>,
     /// How TLS is spoken.
     pub tls: Tls,
+    /// The way to the target.
+    pub network: Network,
     /// How many redirects are followed.
     pub redirects: u8,
     /// Whether a compressed answer is asked for.
@@ -159,6 +203,7 @@ impl Http {
             body: Body::Empty,
             auth: None,
             tls: Tls::default(),
+            network: Network::default(),
             redirects: 0,
             compression: false,
             version: None,
@@ -182,6 +227,7 @@ impl Http {
             .chain(self.query.iter().map(|(_, value)| value))
             .chain(self.headers.iter().map(|(_, value)| value))
             .chain(self.tls.server_name.iter())
+            .chain(self.network.templates())
             .chain(body)
             .chain(auth)
             .map(|at| (&at.value, at.place))
@@ -228,6 +274,8 @@ impl HttpWritten {
             }
         };
         findings.take(check_url(&url, &["http", "https"]));
+        self.tls.check(findings);
+        self.network.check(findings);
         let body = one_body(self.body, self.json, self.form, findings);
         let auth = match (self.bearer, self.basic) {
             (None, None) => None,
@@ -251,6 +299,7 @@ impl HttpWritten {
             body: body?,
             auth,
             tls: self.tls,
+            network: self.network,
             redirects: self.redirects,
             compression: self.compression,
             version: self.version,
@@ -348,5 +397,9 @@ impl Kind for Http {
 
     fn tls(&self) -> Option<&Tls> {
         Some(&self.tls)
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        Some(Target { at: &self.url, network: &self.network })
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::expect::{Answer, Expect, ExpectWritten};
 use super::http::{Http, HttpWritten};
+use super::network::Addresses;
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
 use crate::units::{Rate, Span};
@@ -93,6 +94,10 @@ impl LoadWritten {
             return None;
         };
         let request = http.value.check(http.place, findings)?;
+        if request.network.addresses == Addresses::All {
+            let title = "each connection of a load is to one address: `addresses` is `first` or `any`";
+            findings.add(Finding::new(Code::ScenarioLoad, http.place, title));
+        }
         let (ramp, hold) = length?;
         let timeout = self.timeout.map_or(usual_timeout, |span| span.0);
         Some(Load { model: model?, ramp, hold, request, expect, timeout })

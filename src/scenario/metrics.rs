@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use super::expect::{Answer, wanted};
 use super::http::{Auth, Http, Tls, check_headers, check_url};
+use super::network::Network;
 use super::predicate::{Domain, Predicate};
-use super::probe::{Holes, Kind};
+use super::probe::{Holes, Kind, Target};
 use super::template::{Hole, Template};
 use crate::exposition;
 use crate::finding::{Code, Finding, Findings};
@@ -31,6 +32,9 @@ pub struct MetricsWritten {
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
+    /// The way to the target.
+    #[serde(default)]
+    network: Network,
     /// What must be on the page, by the name of a family or of one of its series.
     #[serde(default)]
     families: Entries<At<FamilyWritten>>,
@@ -84,6 +88,8 @@ impl MetricsWritten {
     /// Checks what was written.
     pub fn check(self, findings: &mut Findings) -> Metrics {
         findings.take(check_url(&self.url, &["http", "https"]));
+        self.tls.check(findings);
+        self.network.check(findings);
         let families =
             self.families.into_iter().filter_map(|(name, family)| family.value.check(name, findings));
         let families = families.collect();
@@ -91,6 +97,7 @@ impl MetricsWritten {
             headers: check_headers(self.headers, findings),
             auth: self.bearer.map(Auth::Bearer),
             tls: self.tls,
+            network: self.network,
             limit: PAGE_LIMIT,
             ..Http::get(self.url)
         };
@@ -157,5 +164,9 @@ impl Kind for Metrics {
 
     fn tls(&self) -> Option<&Tls> {
         Some(&self.request.tls)
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        self.request.target()
     }
 }

@@ -12,6 +12,7 @@ pub mod kubelet;
 pub mod load;
 mod manifest;
 pub mod metrics;
+pub mod network;
 pub mod predicate;
 pub mod probe;
 pub mod profile;

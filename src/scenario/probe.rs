@@ -9,9 +9,10 @@ use super::http::{Http, Tls};
 use super::icmp::Icmp;
 use super::kubelet::Kubelet;
 use super::metrics::Metrics;
-use super::template::Hole;
+use super::network::Network;
+use super::template::{Hole, Template};
 use super::tls::Handshake;
-use crate::source::Place;
+use crate::source::{At, Place};
 
 /// Holes of templates, each with the place to point at.
 pub type Holes<'a> = Box<dyn Iterator<Item = (&'a Hole, Place)> + 'a>;
@@ -34,6 +35,20 @@ pub trait Kind {
     fn tls(&self) -> Option<&Tls> {
         None
     }
+
+    /// What is connected to, and the way there, where files may choose it.
+    fn target(&self) -> Option<Target<'_>> {
+        None
+    }
+}
+
+/// What a probe connects to.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its address: a url, or a host and a port.
+    pub at: &'a At<Template>,
+    /// The way there.
+    pub network: &'a Network,
 }
 
 /// One attempt against a target.

@@ -16,6 +16,7 @@ use super::icmp::IcmpWritten;
 use super::kubelet::{Kubelet, KubeletWritten};
 use super::load::{Load, LoadWritten};
 use super::metrics::MetricsWritten;
+use super::network::Network;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Probe};
 use super::template::{Hole, Shape, Template};
@@ -264,6 +265,16 @@ impl Does {
         let Self::Probe(probe) = self else { return None };
         let Probe::Kubelet(kubelet) = &mut **probe else { return None };
         kubelet.manifest.is_some().then_some(kubelet)
+    }
+
+    /// The way to the target, where something is connected to.
+    #[must_use]
+    pub fn network(&self) -> Option<&Network> {
+        match self {
+            Self::Probe(probe) => probe.told().target().map(|target| target.network),
+            Self::Load(load) => Some(&load.request.network),
+            Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+        }
     }
 
     /// Every hole, with its place.

@@ -75,7 +75,7 @@ impl HandshakeWritten {
     pub fn check(self, findings: &mut Findings) -> Handshake {
         check_address(&self.address, findings);
         let Self { address, server_name, ca, skip_verify, starttls } = self;
-        Handshake { address, tls: Tls { ca, server_name, skip_verify }, starttls }
+        Handshake { address, tls: Tls { ca, server_name, skip_verify, ..Tls::default() }, starttls }
     }
 }
 

@@ -94,7 +94,7 @@ async fn in_a_datagram(
     deadline: &Deadline,
     made: &mut Try,
 ) -> Result<Heard, Cause> {
-    let address = reach::address(&server.at, &options.policy, deadline, &mut made.phases).await?;
+    let address = reach::address(&server.at, options, deadline, &mut made.phases).await?;
     made.peer = Some(address);
     let failed = |source: io::Error| {
         if source.kind() == io::ErrorKind::ConnectionRefused {

@@ -21,6 +21,7 @@ use crate::event::Hop;
 use crate::sample::{Cause, Reason};
 use crate::scenario::dns::{Dns, Rcode, Records};
 use crate::scenario::expect::Expect;
+use crate::scenario::network::Network;
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::{At, Place};
@@ -38,7 +39,13 @@ pub(super) async fn attempt(
 ) -> Result<Seen, Unset> {
     let mut seen = Seen::default();
     let name = wanted.name.fill(scope)?;
-    let mut options = options(Some(&wanted.tls), scope, session)?;
+    let mut options = match options(Some(&wanted.tls), &Network::default(), scope, session)? {
+        Ok(options) => options,
+        Err(cause) => {
+            seen.breaches.push(Breach::lost(cause, wanted.name.place));
+            return Ok(seen);
+        }
+    };
     let server = match &wanted.server {
         None => Server::own().await.inspect(|own| options.policy = Arc::new(open_to(own))),
         Some(written) => {

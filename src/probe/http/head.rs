@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, USER_AGENT,
+    PROXY_AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
@@ -13,7 +13,9 @@ use url::{Position, Url};
 use super::Request;
 use super::body::Outgoing;
 use crate::probe::cookies::Jar;
+use crate::probe::proxy::basic;
 use crate::sample::{Cause, Reason};
+use crate::scenario::network::Proxy;
 
 /// What every request says of its sender, unless the user says otherwise.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("firedrill/", env!("CARGO_PKG_VERSION")));
@@ -66,13 +68,28 @@ pub(super) fn compose(
     } else {
         let host = host.map_or_else(|| HeaderValue::from_str(own), Ok);
         headers.insert(HOST, host.map_err(|source| unfit(source.to_string()))?);
-        path.parse().map_err(|source: http::uri::InvalidUri| unfit(source.to_string()))?
+        let target = match request.forwarder() {
+            None => path,
+            Some(proxy) => {
+                headers.extend(known_to(proxy).map(|value| (PROXY_AUTHORIZATION, value)));
+                // A proxy is told the whole of it, RFC 9112, section 3.2.2.
+                &request.url[..Position::AfterQuery]
+            }
+        };
+        target.parse().map_err(|source: http::uri::InvalidUri| unfit(source.to_string()))?
     };
     let mut composed = http::Request::new(body);
     *composed.method_mut() = request.method.clone();
     *composed.uri_mut() = uri;
     *composed.headers_mut() = headers;
     Ok(composed)
+}
+
+/// What proves to a proxy who we are.
+fn known_to(proxy: &Proxy) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(basic(proxy)?).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// The user's headers, completed.

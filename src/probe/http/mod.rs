@@ -22,6 +22,7 @@ use self::session::{Failed, Session};
 use crate::probe::connect::{Deadline, Options, Trail};
 use crate::probe::cookies::Jar;
 use crate::sample::{Cause, Phases, Reason};
+use crate::scenario::network::{Proxy, ProxyKind};
 use crate::units::Size;
 
 /// Bytes of an answer's head that are read before it is too large.
@@ -89,6 +90,13 @@ impl Request {
             bare: false,
             options: Options::default(),
         }
+    }
+
+    /// The proxy that is asked for this very request, and not for a tunnel to where it goes: plain HTTP/1.1 over an
+    /// HTTP proxy.
+    fn forwarder(&self) -> Option<&Proxy> {
+        let plain = self.url.scheme() == "http" && self.version != Version::Http2;
+        self.options.proxy.as_ref().filter(|proxy| plain && proxy.kind == ProxyKind::Http)
     }
 
     /// Turns a user and password in the url into the header they stand for.

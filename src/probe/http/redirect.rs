@@ -49,6 +49,7 @@ pub(super) fn follow(request: &mut Request, status: StatusCode, to: Url) {
             request.headers.remove(name);
         }
         request.options.address = None;
+        request.options.tls.identity = None;
     }
     if request.url.host() != to.host() {
         request.options.tls.server_name = None;

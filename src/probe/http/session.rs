@@ -54,7 +54,10 @@ impl Session {
         let to = Authority::of(&request.url).ok_or_else(|| unfit("the url names no host and port"))?;
         let mut options = request.options.clone();
         options.tls.alpn = offered(request.version);
-        let opened = connect::open(&to, secure, &options, deadline).await;
+        let opened = match request.forwarder() {
+            Some(proxy) => connect::open_to_proxy(proxy, &to, &options, deadline).await,
+            None => connect::open(&to, secure, &options, deadline).await,
+        };
         let connection = match opened {
             Ok(connection) => connection,
             Err(failure) => {

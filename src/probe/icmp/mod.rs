@@ -4,6 +4,7 @@ mod packet;
 mod ping;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use url::Host;
 
@@ -11,8 +12,8 @@ use self::packet::Echo;
 use self::ping::{Line, Plan};
 use super::answer::any_of;
 use super::attempt::{Breach, Seen, Session};
-use super::connect::{Authority, Deadline, timed};
-use super::policy::Policy;
+use super::connect::{Authority, Deadline, Options, timed};
+
 use super::reach;
 use crate::event::{Hop, Line as Said};
 use crate::sample::{Cause, Phase, Phases, Reason};
@@ -34,9 +35,10 @@ pub(super) async fn attempt(
     deadline: &Deadline,
 ) -> Result<Seen, Unset> {
     let mut seen = Seen::default();
+    let options = Options { policy: Arc::clone(&session.policy), ..Options::default() };
     let text = wanted.host.fill(scope)?;
     let (mut phases, mut peer) = (Phases::default(), None);
-    let asked = ask(&text, wanted, &session.policy, deadline, &mut phases, &mut peer).await;
+    let asked = ask(&text, wanted, &options, deadline, &mut phases, &mut peer).await;
     seen.evidence.hops.push(Hop {
         method: "ECHO".to_owned(),
         url: text.clone(),
@@ -64,12 +66,12 @@ pub(super) async fn attempt(
 async fn ask(
     host: &str,
     wanted: &Icmp,
-    policy: &Policy,
+    options: &Options,
     deadline: &Deadline,
     phases: &mut Phases,
     peer: &mut Option<IpAddr>,
 ) -> Result<ping::Echoes, Cause> {
-    let address = reach::address(&authority(host)?, policy, deadline, phases).await?.ip();
+    let address = reach::address(&authority(host)?, options, deadline, phases).await?.ip();
     *peer = Some(address);
     let line = Line::open(address)?;
     let plan = Plan {

@@ -14,6 +14,7 @@ use super::trust;
 use crate::event::{Hop, Line};
 use crate::sample::{Cause, Phase, Reason};
 use crate::scenario::expect::Expect;
+use crate::scenario::network::Network;
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Unset};
 use crate::scenario::tls::{Handshake as Wanted, StartTls};
@@ -31,8 +32,14 @@ pub(super) async fn attempt(
 ) -> Result<Seen, Unset> {
     let place = wanted.address.place;
     let text = wanted.address.fill(scope)?;
-    let options = options(Some(&wanted.tls), scope, session)?;
     let mut seen = Seen::default();
+    let options = match options(Some(&wanted.tls), &Network::default(), scope, session)? {
+        Ok(options) => options,
+        Err(cause) => {
+            seen.breaches.push(Breach::lost(cause, place));
+            return Ok(seen);
+        }
+    };
     let Ok(to) = text.parse::<Authority>() else {
         let title = format!("`{text}` is not `host:port`");
         seen.breaches.push(Breach::new(Reason::Policy, place, title, "the address"));
