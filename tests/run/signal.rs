@@ -42,9 +42,9 @@ fn stopped(drill: Drill, signal: &str, came: &Receiver<()>, count: usize) -> End
 
 /// Where the stand-ins of a run listened.
 fn services(ended: &Ended) -> Vec<SocketAddr> {
-    let ready = ended.events.iter().filter_map(|event| match event {
-        Event::ServiceReady { address, .. } => Some(address.parse().unwrap()),
-        _ => None,
+    let ready = ended.events.iter().filter_map(|event| {
+        let Event::ServiceReady { address, .. } = event else { return None };
+        Some(address.parse().unwrap())
     });
     ready.collect()
 }
