@@ -95,9 +95,4 @@ impl Rehearsed {
         });
         outcomes.collect()
     }
-
-    /// Everything, as a saved run would hold it.
-    pub(crate) fn saved(&self) -> String {
-        serde_json::to_string(&self.0).unwrap()
-    }
 }
