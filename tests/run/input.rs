@@ -128,7 +128,8 @@ const VARS: &str = "scenario: big\nsteps: [{ wait: 1s }]\nvars:\n";
 const NESTED: &str = "scenario: big\nsteps: [{ http: { get: http://127.0.0.1:1/, json: ";
 
 #[rstest]
-#[case::sound(0, long(10 << 20, STEPS, |n| step(n, "http: { get: 'http://127.0.0.1:1/' }")))]
+#[case::sound(0, long(10 << 20, STEPS, |n| step(n, &format!("http: {{ post: 'http://127.0.0.1:1/', body: '{}' }}", "long ".repeat(200)))))]
+#[case::many_steps(0, long(1 << 20, STEPS, |n| step(n, "http: { get: 'http://127.0.0.1:1/' }, expect: { status: 200 }")))]
 #[case::of_one_line(2, long(1 << 20, "scenario: big\nabout: \"", |_| "x".repeat(99)))]
 #[case::empty_requests(2, long(1 << 20, STEPS, |n| step(n, "http: {}")))]
 #[case::unknown_keys(2, long(1 << 20, STEPS, |n| step(n, "htpt: {}")))]
