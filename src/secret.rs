@@ -193,8 +193,11 @@ fn any_spelling(sign: char) -> String {
     if sign.is_ascii_alphanumeric() {
         return plain;
     }
-    let percent: String = sign.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let json: String = sign.encode_utf16(&mut [0; 2]).iter().map(|unit| format!(r"\\+u{unit:04x}")).collect();
+    let bytes = sign.to_string().into_bytes();
+    let percent = bytes.iter().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
+    let units =
+        sign.encode_utf16(&mut [0; 2]).iter().map(|unit| format!(r"\\+u{unit:04x}")).collect::<Vec<_>>();
+    let json = units.concat();
     let code = u32::from(sign);
     let named = match sign {
         ' ' => r"|\+",

@@ -73,7 +73,11 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
         let stop = CancellationToken::new();
-        let signals = tokio::spawn(stop_on_signal(stop.clone()));
+        let (signalled, stopped) = (signalled(), stop.clone());
+        let signals = tokio::spawn(async move {
+            signalled.await;
+            stopped.cancel();
+        });
         let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
         let printing = tokio::spawn(report::fan_out(events, reports));
         let conclusion = run::run(&plan, Arc::new(reading.sources), &options, &sender, &stop).await;
@@ -138,22 +142,17 @@ fn unicode() -> bool {
     said.is_none_or(|locale| locale.to_uppercase().contains("UTF"))
 }
 
-/// Cancels `stop` at the first signal that asks for an end.
-async fn stop_on_signal(stop: CancellationToken) {
-    signalled().await;
-    stop.cancel();
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-pub(super) async fn signalled() {
+/// Notices Ctrl-C and SIGTERM from the moment it is called, and waits for the first of them.
+pub(super) fn signalled() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let noticed = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = noticed else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }

@@ -40,6 +40,8 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         }
     };
     runtime()?.block_on(async {
+        // Before anybody can read that it listens, and stop it.
+        let signalled = super::run::signalled();
         let seed = arguments.seed.unwrap_or_else(rand::random);
         let stand_in = match simulate::start(&profile, arguments.listen, seed).await {
             Ok(stand_in) => stand_in,
@@ -49,7 +51,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
             }
         };
         writeln!(std::io::stdout(), "{} listens on http://{}", profile.name, stand_in.address())?;
-        super::run::signalled().await;
+        signalled.await;
         stand_in.stop().await;
         Ok(Exit::Pass)
     })

@@ -221,7 +221,7 @@ impl Rehearsal<'_> {
                 }
             }
         }
-        if outcomes.iter().all(|outcome| *outcome == Outcome::Skipped) {
+        if !self.stop.is_cancelled() && outcomes.iter().all(|outcome| *outcome == Outcome::Skipped) {
             conclusion = conclusion.max(self.not_measured("every step was skipped".to_owned()));
         }
         let steps = outcomes.into_iter().map(Conclusion::from).max().unwrap_or_default();

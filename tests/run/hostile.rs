@@ -65,9 +65,9 @@ fn assert_clean(ended: &Ended) {
 }
 
 fn evidence(ended: &Ended) -> &Evidence {
-    let seen = ended.events.iter().find_map(|event| match event {
-        Event::Attempted { step, evidence, .. } if step.name == "probe" => Some(evidence),
-        _ => None,
+    let seen = ended.events.iter().find_map(|event| {
+        let Event::Attempted { step, evidence, .. } = event else { return None };
+        (step.name == "probe").then_some(evidence)
     });
     seen.expect("an attempt of `probe`")
 }

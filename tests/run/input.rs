@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use firedrill::finding::{Code, Severity};
 use rstest::rstest;
 
-use crate::support::Drill;
+use crate::support::{Drill, PATIENCE};
 
 /// A target that nobody may come to.
 pub(crate) struct Untouched(TcpListener);
@@ -105,4 +105,44 @@ fn a_folder_whose_links_lead_in_circles_is_searched_once() {
     let ended = drill.go();
     assert_eq!(ended.exits(2).stdout(), "2 errors in 1 scenario file\n", "{}", ended.stderr());
     assert!(ended.stderr().contains("inner/self.yaml") && ended.stderr().contains("inner/up.yaml"));
+}
+
+/// `head`, and then lines until there are so many bytes.
+fn long(bytes: usize, head: &str, line: impl Fn(usize) -> String) -> String {
+    let mut text = head.to_owned();
+    for number in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        text += &line(number);
+    }
+    text
+}
+
+fn step(number: usize, rest: &str) -> String {
+    format!("  - {{ name: s{number}, {rest} }}\n")
+}
+
+const STEPS: &str = "scenario: big\nsteps:\n";
+const VARS: &str = "scenario: big\nsteps: [{ wait: 1s }]\nvars:\n";
+const NESTED: &str = "scenario: big\nsteps: [{ http: { get: http://127.0.0.1:1/, json: ";
+
+#[rstest]
+#[case::sound(0, long(10 << 20, STEPS, |n| step(n, "http: { get: 'http://127.0.0.1:1/' }")))]
+#[case::of_one_line(2, long(1 << 20, "scenario: big\nabout: \"", |_| "x".repeat(99)))]
+#[case::empty_requests(2, long(1 << 20, STEPS, |n| step(n, "http: {}")))]
+#[case::unknown_keys(2, long(1 << 20, STEPS, |n| step(n, "htpt: {}")))]
+#[case::wrong_types(2, long(1 << 20, STEPS, |n| step(n, "http: 3")))]
+#[case::same_names(2, long(1 << 20, STEPS, |_| step(0, "wait: 1s")))]
+#[case::same_keys(2, long(1 << 20, "scenario: big\n", |_| "about: x\n".to_owned()))]
+#[case::unknown_variables(2, long(1 << 20, STEPS, |n| step(n, &format!("http: {{ get: '${{x{n}}}/' }}"))))]
+#[case::a_chain_of_variables(0, long(1 << 20, VARS, |n| format!("  v{n}: \"${{v{}:-x}}\"\n", n + 1)))]
+#[case::a_circle_of_variables(2, long(1 << 20, &format!("{VARS}  first: \"${{v0}}\"\n  v0: \"${{first}}\"\n"), |n| format!("  v{}: \"${{v{n}}}\"\n", n + 1)))]
+#[case::anchors_in_anchors(2, long(1 << 20, &format!("{NESTED}{}", "[&a ".repeat(50)), |_| "1,".to_owned()) + &"]".repeat(50) + " } }]\n")]
+#[case::never_closed(2, long(1 << 20, NESTED, |_| "[1,".to_owned()))]
+fn a_large_file_is_checked_in_bounded_time_and_memory(#[case] exit: i32, #[case] text: String) {
+    let drill = Drill::of(["check", "large.yaml"]).file("large.yaml", text);
+    let ended = drill.within(4 * PATIENCE).with_memory(3 << 30).go();
+    assert_eq!(ended.exit(), exit, "{}", &ended.stderr()[..ended.stderr().len().min(2000)]);
+    assert!(ended.stderr.len() < 1 << 20, "{} bytes are said", ended.stderr.len());
 }

@@ -62,21 +62,21 @@ fn at(share: f64, length: usize) -> usize {
 }
 
 fn apply(text: &str, change: &Change) -> String {
-    let mut signs: Vec<char> = text.chars().collect();
+    let signs = text.chars().count();
+    let byte = |sign: usize| text.char_indices().nth(sign).map_or(text.len(), |(at, _)| at);
+    // The text with what stands between two signs replaced.
+    let splice =
+        |from: usize, to: usize, piece: &str| format!("{}{piece}{}", &text[..byte(from)], &text[byte(to)..]);
     let mut lines: Vec<String> = text.split_inclusive('\n').map(ToOwned::to_owned).collect();
-    let (length, count) = (signs.len(), lines.len());
+    let count = lines.len();
     match change {
-        Change::Insert(share, piece) => {
-            drop(signs.splice(at(*share, length)..at(*share, length), piece.chars()))
+        _ if count == 0 => {}
+        Change::Insert(share, piece) => return splice(at(*share, signs), at(*share, signs), piece),
+        Change::Remove(share, many) => return splice(at(*share, signs), at(*share, signs) + many, ""),
+        Change::Replace(share, sign) => {
+            return splice(at(*share, signs), at(*share, signs) + 1, &sign.to_string());
         }
-        Change::Remove(share, many) => {
-            drop(signs.drain(at(*share, length)..(at(*share, length) + many).min(length)))
-        }
-        Change::Replace(share, sign) if length > 0 => signs[at(*share, length)] = *sign,
-        Change::Cut(share) => signs.truncate(at(*share, length)),
-        Change::Replace(..) => {}
-        Change::DropLine(_) | Change::RepeatLine(..) | Change::MoveLine(..) | Change::Indent(..)
-            if count == 0 => {}
+        Change::Cut(share) => lines = vec![text[..byte(at(*share, signs))].to_owned()],
         Change::DropLine(share) => drop(lines.remove(at(*share, count))),
         Change::RepeatLine(share, times) => {
             let line = lines[at(*share, count)].repeat(*times);
@@ -91,14 +91,7 @@ fn apply(text: &str, change: &Change) -> String {
             *line = " ".repeat(*spaces) + line.trim_start_matches(' ');
         }
     }
-    match change {
-        Change::Insert(..) | Change::Remove(..) | Change::Replace(..) | Change::Cut(_) => {
-            signs.iter().collect()
-        }
-        Change::DropLine(_) | Change::RepeatLine(..) | Change::MoveLine(..) | Change::Indent(..) => {
-            lines.concat()
-        }
-    }
+    lines.concat()
 }
 
 /// A sound file with a few changes.

@@ -145,8 +145,9 @@ fn a_secret_is_hidden_wherever_it_is_sent(#[case] does: &str) {
 
 #[test]
 fn a_captured_secret_is_hidden_from_its_first_moment_on() {
-    let target = http(|heard| match heard.line.as_str() {
-        "POST /login" if heard.body == serde_json::json!({ "password": PASSWORD }).to_string() => {
+    let body = serde_json::json!({ "password": PASSWORD }).to_string();
+    let target = http(move |heard| match heard.line.as_str() {
+        "POST /login" if heard.body == body => {
             json(&serde_json::json!({ "token": TOKEN, "pin": 84_756_301 }).to_string())
         }
         "GET /items" => answer(500, "", format!("you are {}", heard.header("authorization"))),

@@ -42,9 +42,9 @@ fn stopped(drill: Drill, signal: &str, came: &Receiver<()>, count: usize) -> End
 
 /// Where the stand-ins of a run listened.
 fn services(ended: &Ended) -> Vec<SocketAddr> {
-    let ready = ended.events.iter().filter_map(|event| match event {
-        Event::ServiceReady { address, .. } => Some(address.parse().unwrap()),
-        _ => None,
+    let ready = ended.events.iter().filter_map(|event| {
+        let Event::ServiceReady { address, .. } = event else { return None };
+        Some(address.parse().unwrap())
     });
     ready.collect()
 }
@@ -104,9 +104,12 @@ fn nothing_outlives_a_signal(#[case] does: &str) {
         does.replace("HELD", &held.to_string()).replace("GONE", &crate::peer::closed_port().to_string());
     let drill = Drill::run(format!(
         "scenario: held\nbackground:\n  - name: behind\n    {does}\nsteps:\n  - name: first\n    \
-         http: {{ get: 'http://{target}/' }}\n  - name: held\n    {does}\n"
+         http: {{ get: 'http://{target}/' }}\n  - name: second\n    http: {{ get: 'http://{target}/' }}\n  \
+         - name: held\n    {does}\n"
     ));
-    let ended = stopped(drill, "TERM", &came, 1);
+    // With the second request the first step has passed.
+    let ended = stopped(drill, "TERM", &came, 2);
+    assert_eq!(ended.outcome("first"), (Outcome::Passed, 1));
     assert!(ended.conclusion().1, "{}", ended.stdout());
     assert!(matches!(ended.exit(), 1 | 3), "{}", ended.stdout());
 }

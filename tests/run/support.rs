@@ -53,6 +53,7 @@ pub(crate) struct Drill {
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
     bound: Duration,
+    memory: Option<u64>,
 }
 
 impl Drill {
@@ -63,6 +64,7 @@ impl Drill {
             arguments: arguments.into_iter().map(Into::into).collect(),
             environment: Vec::new(),
             bound: PATIENCE,
+            memory: None,
         }
     }
 
@@ -94,8 +96,23 @@ impl Drill {
         self
     }
 
+    /// The address space it may have, in bytes; it dies of wanting more.
+    pub(crate) fn with_memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        let program = env!("CARGO_BIN_EXE_firedrill");
+        let mut command = match self.memory {
+            None => Command::new(program),
+            Some(bytes) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit -v {}; exec \"$0\" \"$@\"", bytes >> 10);
+                shell.args(["-c", &limited, program]);
+                shell
+            }
+        };
         command.args(&self.arguments).current_dir(&self.folder.0);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env_remove("NO_COLOR").env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
@@ -240,28 +257,26 @@ impl Ended {
     /// How a step ended, after how many attempts.
     #[track_caller]
     pub(crate) fn outcome(&self, name: &str) -> (Outcome, u32) {
-        let ended = self.events.iter().find_map(|event| match event {
-            Event::StepEnded { step, outcome, attempts, .. } if step.name == name => {
-                Some((*outcome, *attempts))
-            }
-            _ => None,
+        let ended = self.events.iter().find_map(|event| {
+            let Event::StepEnded { step, outcome, attempts, .. } = event else { return None };
+            (step.name == name).then_some((*outcome, *attempts))
         });
         ended.unwrap_or_else(|| panic!("`{name}` did not end:\n{}\n{}", self.stdout(), self.stderr()))
     }
 
     /// Why a step was skipped, or cannot be relied on.
     pub(crate) fn why(&self, name: &str) -> Option<&str> {
-        self.events.iter().find_map(|event| match event {
-            Event::StepEnded { step, why, .. } if step.name == name => why.as_deref(),
-            _ => None,
+        self.events.iter().find_map(|event| {
+            let Event::StepEnded { step, why, .. } = event else { return None };
+            if step.name == name { why.as_deref() } else { None }
         })
     }
 
     /// What was wrong with each attempt of a step.
     pub(crate) fn attempts(&self, name: &str) -> Vec<&[Failure]> {
-        let of_step = self.events.iter().filter_map(|event| match event {
-            Event::Attempted { step, failures, .. } if step.name == name => Some(failures.as_slice()),
-            _ => None,
+        let of_step = self.events.iter().filter_map(|event| {
+            let Event::Attempted { step, failures, .. } = event else { return None };
+            (step.name == name).then_some(failures.as_slice())
         });
         of_step.collect()
     }
@@ -277,11 +292,9 @@ impl Ended {
     /// What a load counted, and the failures it kept.
     #[track_caller]
     pub(crate) fn load(&self, name: &str) -> (&Tally, &[Failure]) {
-        let loaded = self.events.iter().find_map(|event| match event {
-            Event::Loaded { step, tally, failures } if step.name == name => {
-                Some((tally, failures.as_slice()))
-            }
-            _ => None,
+        let loaded = self.events.iter().find_map(|event| {
+            let Event::Loaded { step, tally, failures } = event else { return None };
+            (step.name == name).then_some((tally, failures.as_slice()))
         });
         loaded.unwrap_or_else(|| panic!("`{name}` was no load that ended:\n{}", self.stdout()))
     }
@@ -289,9 +302,9 @@ impl Ended {
     /// How the only objective of an SLO was judged.
     #[track_caller]
     pub(crate) fn judgement(&self, name: &str) -> &Judgement {
-        let judged = self.events.iter().find_map(|event| match event {
-            Event::Judged { slo, judgement, .. } if slo == name => Some(judgement),
-            _ => None,
+        let judged = self.events.iter().find_map(|event| {
+            let Event::Judged { slo, judgement, .. } = event else { return None };
+            (slo == name).then_some(judgement)
         });
         judged.unwrap_or_else(|| panic!("`{name}` was not judged:\n{}\n{}", self.stdout(), self.stderr()))
     }

@@ -108,7 +108,7 @@ fn of_several_scenarios_the_worst_counts(#[case] names: &[&str], #[case] exit: i
         let rest = match *name {
             "bad" => step("ask", target, 503),
             "few" => format!("slos: [slo.yaml]\nsteps:\n{}", step("ask", target, 200)),
-            "none" => format!("slos: [slo.yaml]\nsteps:\n  - wait: 1ms\n"),
+            "none" => "slos: [slo.yaml]\nsteps:\n  - wait: 1ms\n".to_owned(),
             _ => format!("steps:\n  - http: {{ get: 'http://{target}/200' }}\n"),
         };
         let rest = if rest.starts_with("  -") { format!("steps:\n{rest}") } else { rest };
