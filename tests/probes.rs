@@ -110,6 +110,10 @@ fn a_program_stands_beside_its_scenario() {
     "liveness: { exec: { command: [no-such-program] }, periodSeconds: 1 }, for: 1s",
     &["the liveness probe gave no result in 1s", "there is no such program"]
 )]
+#[case::not_to_be_probed(
+    "liveness: { httpGet: { port: 80, host: 169.254.169.254 }, periodSeconds: 1 }, for: 1s",
+    &["the liveness probe gave no result in 1s", "169.254.169.254"]
+)]
 #[case::watched_too_shortly(
     "liveness: { tcpSocket: { port: 1 }, initialDelaySeconds: 30 }, for: 1s",
     &["the liveness probe gave no result in 1s", "its first probe comes later: watch for longer"]
@@ -122,6 +126,52 @@ fn a_pod_that_fares_ill_says_how(#[case] kubelet: &str, #[case] parts: &[&str]) 
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in {text}");
     }
+}
+
+#[rstest]
+#[case::nothing_to_run("exec: {}", "there is nothing to run")]
+#[case::no_words("exec: { command: [] }", "a command names a program")]
+#[case::two_things("exec: { command: [ls], shell: ls | wc -l }", "`command` and `shell` exclude each other")]
+#[case::odd_variable(
+    "exec: { command: [ls], env: { 'A=B': c } }",
+    "`A=B` cannot be an environment variable's name"
+)]
+#[case::no_probe("kubelet: { for: 10s }", "there is no probe to make")]
+#[case::two_in_one(
+    "kubelet: { liveness: { exec: { command: [ls] }, tcpSocket: { port: 80 } }, for: 10s }",
+    "a probe is one of `httpGet`, `tcpSocket` and `exec`"
+)]
+#[case::two_sources(
+    "kubelet: { pod: POD, container: shop, liveness: { exec: { command: [ls] } }, for: 10s }",
+    "probes are written here or read from `pod`, not both"
+)]
+#[case::no_pod(
+    "kubelet: { liveness: { exec: { command: [ls] } }, container: shop, for: 10s }",
+    "`container` says which one of `pod`, and there is no `pod`"
+)]
+#[case::no_file("kubelet: { pod: nowhere.yaml, for: 10s }", "nowhere.yaml` cannot be read")]
+#[case::several(
+    "kubelet: { pod: POD, for: 10s }",
+    "say which: `container: shop` or `container: log-shipper`"
+)]
+#[case::no_such_container("kubelet: { pod: POD, container: shopp, for: 10s }", "did you mean `shop`?")]
+#[case::without_probes(
+    "kubelet: { pod: POD, container: log-shipper, for: 10s }",
+    "container `log-shipper` has no probes"
+)]
+#[case::timeout(
+    "{ kubelet: { pod: POD, container: shop, for: 10s }, timeout: 5s }",
+    "a `kubelet` step has no `timeout`"
+)]
+#[case::within(
+    "{ kubelet: { pod: POD, container: shop, for: 10s }, within: 5s }",
+    "a `kubelet` step is not tried again"
+)]
+fn a_step_that_cannot_be_is_refused(#[case] step: &str, #[case] said: &str) {
+    let pod = std::path::absolute("fixtures/probes/deployment.yaml").unwrap();
+    let (code, text) = run_steps(&format!("  - {}\n", step.replace("POD", &pod.to_string_lossy())));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains(said), "{text}");
 }
 
 #[test]

@@ -161,7 +161,7 @@ pub async fn attempt(
             talk::websocket(wanted, &step.captures, scope, session, &deadline).await?
         }
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
-        Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope).await?,
+        Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope, session).await?,
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, &deadline).await?,
         Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
         Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::Made;
 use super::pod::Verdict;
-use crate::probe::connect::{Deadline, Options, TlsOptions};
+use crate::probe::connect::{Deadline, Options};
 use crate::probe::http::{self as client, Request};
 use crate::sample::{Cause, Reason};
 use crate::units::Size;
@@ -22,14 +22,18 @@ const BODY_READ: Size = Size(10 << 10);
 const MOST_REDIRECTS: usize = 10;
 
 /// GETs a page and judges it by its status.
-pub(super) async fn get(url: Url, headers: &[(HeaderName, HeaderValue)], deadline: &Deadline) -> Made {
-    let tls = TlsOptions { skip_verify: true, ..TlsOptions::default() };
+pub(super) async fn get(
+    url: &Url,
+    headers: &[(HeaderName, HeaderValue)],
+    options: &Options,
+    deadline: &Deadline,
+) -> Made {
     let mut request = Request {
         headers: complete(headers),
         bare: true,
         limit: BODY_READ,
         decompress: false,
-        options: Options { tls, ..Options::default() },
+        options: options.clone(),
         ..Request::new(Method::GET, url.clone())
     };
     for _ in 0..MOST_REDIRECTS {
@@ -40,7 +44,7 @@ pub(super) async fn get(url: Url, headers: &[(HeaderName, HeaderValue)], deadlin
             (Err(cause), Some(status)) if cause.reason == Reason::Limit => return judge(status),
             // The head came and the body did not: a kubelet takes that for a fault of its own.
             (Err(cause), Some(_)) => return Made::new(Verdict::Void, format!("its body broke off: {cause}")),
-            (Err(cause), None) => return Made::new(Verdict::Failure, cause.message),
+            (Err(cause), None) => return Made::lost(cause),
         };
         match redirected(&request.url, response.status, &response.headers) {
             Err(cause) => return Made::new(Verdict::Failure, cause.message),

@@ -18,14 +18,16 @@ use url::Url;
 
 use self::pod::{Change, Pod, Verdict};
 use super::answer::any_of;
-use super::attempt::{Breach, Seen};
+use super::attempt::{Breach, Seen, Session};
 use super::connect::{self, Authority, Deadline, Options};
 use super::exchange::Excerpt;
-use super::process;
+use super::{process, request};
 use crate::event::Line;
 use crate::sample::{Cause, Reason};
 use crate::scenario::expect::Expect;
+use crate::scenario::http::Tls;
 use crate::scenario::kubelet::{Action, Kubelet, Probe, Role, Scheme};
+use crate::scenario::network::Network;
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Unset};
 use crate::units::Span;
@@ -49,11 +51,23 @@ impl Made {
     fn new(verdict: Verdict, said: impl Into<String>) -> Self {
         Self { verdict, said: said.into(), warning: false }
     }
+
+    /// Nothing came of it. What we may not connect to ourselves says nothing of the pod.
+    fn lost(cause: Cause) -> Self {
+        let verdict = if cause.reason == Reason::Policy { Verdict::Void } else { Verdict::Failure };
+        Self::new(verdict, cause.message)
+    }
 }
 
 /// Watches a pod for as long as its step says, or until it would be restarted, and judges what came of it.
-pub(super) async fn attempt(wanted: &Kubelet, expect: &Expect, scope: &Scope) -> Result<Seen, Unset> {
-    let targets = wanted.probes.iter().map(|(role, probe)| Ok((*role, probe, fill(wanted, probe, scope)?)));
+pub(super) async fn attempt(
+    wanted: &Kubelet,
+    expect: &Expect,
+    scope: &Scope,
+    session: &Session,
+) -> Result<Seen, Unset> {
+    let targets =
+        wanted.probes.iter().map(|(role, probe)| Ok((*role, probe, fill(wanted, probe, scope, session)?)));
     let targets = targets.collect::<Result<Vec<_>, Unset>>()?;
     let watch = Watch::new(wanted);
     let [first, second, third] = [0, 1, 2].map(|number| targets.get(number));
@@ -70,13 +84,13 @@ pub(super) async fn attempt(wanted: &Kubelet, expect: &Expect, scope: &Scope) ->
 
 /// What is asked by a probe, every variable filled in; or why it cannot be.
 enum Target {
-    Get { url: Url, headers: Vec<(HeaderName, HeaderValue)> },
-    Connect(Authority),
+    Get { url: Url, headers: Vec<(HeaderName, HeaderValue)>, options: Options },
+    Connect(Authority, Options),
     Run(process::Request),
     Nowhere(Cause),
 }
 
-fn fill(kubelet: &Kubelet, probe: &Probe, scope: &Scope) -> Result<Target, Unset> {
+fn fill(kubelet: &Kubelet, probe: &Probe, scope: &Scope, session: &Session) -> Result<Target, Unset> {
     let address = |port: &str, host: Option<String>| -> Result<String, Unset> {
         // A host of its own is not the pod, whose ports are reached elsewhere.
         let (Some(to), None) = (kubelet.place_of_port(port), &host) else {
@@ -88,6 +102,8 @@ fn fill(kubelet: &Kubelet, probe: &Probe, scope: &Scope) -> Result<Target, Unset
         };
         to.fill(scope)
     };
+    // As a kubelet has it: no proxy, no resolver but the system's.
+    let network = Network::default();
     let filled = match &probe.action {
         Action::HttpGet(get) => {
             let host = get.host.as_ref().map(|at| at.fill(scope)).transpose()?;
@@ -95,19 +111,31 @@ fn fill(kubelet: &Kubelet, probe: &Probe, scope: &Scope) -> Result<Target, Unset
             let path = get.path.as_ref().map(|at| at.fill(scope)).transpose()?.unwrap_or_default();
             let headers = get.headers.iter().map(|(name, value)| Ok((name.clone(), value.fill(scope)?)));
             let headers = headers.collect::<Result<Vec<_>, Unset>>()?;
-            page(get.scheme, &to, &path, headers)
+            let tls = Tls { skip_verify: true, ..Tls::default() };
+            let options = request::options(Some(&tls), &network, scope, session)?;
+            options.map_err(|cause| cause.message).and_then(|options| {
+                let (url, headers) = page(get.scheme, &to, &path, headers)?;
+                Ok(Target::Get { url, headers, options })
+            })
         }
         Action::TcpSocket { port, host } => {
             let host = host.as_ref().map(|at| at.fill(scope)).transpose()?;
             let to = address(&port.fill(scope)?, host)?;
-            to.parse().map(Target::Connect).map_err(|why: connect::NotAnAuthority| why.to_string())
+            let options = request::options(None, &network, scope, session)?;
+            options.map_err(|cause| cause.message).and_then(|options| {
+                let to = to.parse().map_err(|why: connect::NotAnAuthority| why.to_string())?;
+                Ok(Target::Connect(to, options))
+            })
         }
         Action::Exec(exec) => Ok(Target::Run(super::exec::fill(exec, scope)?)),
     };
     Ok(filled.unwrap_or_else(|why| Target::Nowhere(Cause::new(Reason::Policy, why))))
 }
 
-fn page(scheme: Scheme, to: &str, path: &str, headers: Vec<(HeaderName, String)>) -> Result<Target, String> {
+/// A page's address, and the headers it is asked with.
+type Page = (Url, Vec<(HeaderName, HeaderValue)>);
+
+fn page(scheme: Scheme, to: &str, path: &str, headers: Vec<(HeaderName, String)>) -> Result<Page, String> {
     let scheme = match scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",
@@ -120,7 +148,7 @@ fn page(scheme: Scheme, to: &str, path: &str, headers: Vec<(HeaderName, String)>
         let value = HeaderValue::from_str(&value).map_err(|_| unfit())?;
         Ok((name, value))
     });
-    Ok(Target::Get { url, headers: headers.collect::<Result<_, String>>()? })
+    Ok((url, headers.collect::<Result<_, String>>()?))
 }
 
 /// A pod under watch.
@@ -209,10 +237,10 @@ async fn make(target: &Target, timeout: Duration) -> Made {
     for _ in 0..TRIES {
         let deadline = Deadline::after(timeout);
         made = match target {
-            Target::Get { url, headers } => get::get(url.clone(), headers, &deadline).await,
-            Target::Connect(to) => match connect::open(to, false, &Options::default(), &deadline).await {
+            Target::Get { url, headers, options } => get::get(url, headers, options, &deadline).await,
+            Target::Connect(to, options) => match connect::open(to, false, options, &deadline).await {
                 Ok(_) => Made::new(Verdict::Success, "connected"),
-                Err(failure) => Made::new(Verdict::Failure, failure.cause.message),
+                Err(failure) => Made::lost(failure.cause),
             },
             Target::Run(request) => run(request, &deadline).await,
             Target::Nowhere(cause) => Made::new(Verdict::Void, cause.message.clone()),

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::get::get;
 use super::pod::{Change, Pod, Verdict};
-use crate::probe::connect::Deadline;
+use crate::probe::connect::{Deadline, Options};
 use crate::scenario::kubelet::{Role, Rule};
 
 /// A rule as a Pod's spec says it: initial delay, period, successes, failures.
@@ -161,7 +161,8 @@ fn answer(path: &str, head: &str, port: u16) -> String {
 
 async fn ask(path: &str, limit: Duration) -> super::Made {
     let port = serve().await;
-    get(format!("http://127.0.0.1:{port}{path}").parse().unwrap(), &[], &Deadline::after(limit)).await
+    let url = format!("http://127.0.0.1:{port}{path}").parse().unwrap();
+    get(&url, &[], &Options::default(), &Deadline::after(limit)).await
 }
 
 #[rstest]
@@ -231,7 +232,8 @@ async fn head(headers: &[(&'static str, &'static str)]) -> String {
         String::from_utf8(head).unwrap().to_lowercase()
     };
     let deadline = Deadline::after(Duration::from_secs(30));
-    tokio::join!(get(url, &headers, &deadline), heard).1
+    let options = Options::default();
+    tokio::join!(get(&url, &headers, &options, &deadline), heard).1
 }
 
 #[rstest]
