@@ -174,7 +174,7 @@ mod tests {
                 any::<u32>().prop_map(f64::from).boxed()
             }
         };
-        let at = proptest::option::of(-377_705_116_800_000i64..253_402_207_200_000)
+        let at = proptest::option::of(-377_705_023_201_000i64..253_402_207_200_000)
             .prop_map(|at| at.map(|millis| Timestamp::from_millisecond(millis).unwrap()));
         let labels = btree_map(prop_oneof!["[a-z]{1,3}", "\\PC{1,4}"], any::<String>(), 0..3);
         let name = name.to_owned();
