@@ -5,16 +5,12 @@
 
 use std::io::{self, Write};
 
-use crate::event::Stamped;
 use crate::finding::{Drawing, Severity};
 use crate::report::problem::{self, Problem, Spot};
 use crate::report::record::Run;
 use crate::report::style::Style;
 use crate::report::text::{cut, on_one_line};
-use crate::report::{Report, verdict};
-
-/// As in a file: nothing coloured.
-const STYLE: Style = Style { colour: false, width: 120, unicode: true };
+use crate::report::verdict;
 
 /// Columns of a line of an annotation.
 const LONGEST_LINE: usize = 1000;
@@ -22,39 +18,13 @@ const LONGEST_LINE: usize = 1000;
 /// Lines of an annotation.
 const MOST_LINES: usize = 8;
 
-/// Collects a run, and writes its annotations when it is closed.
-pub struct Github {
-    name: String,
-    out: Box<dyn Write + Send>,
-    run: Run,
-}
-
-impl Github {
-    /// Writes to `out`, which is called `name` in messages.
-    #[must_use]
-    pub fn new(name: String, out: Box<dyn Write + Send>) -> Self {
-        Self { name, out, run: Run::default() }
+/// Writes a run that is over.
+pub(crate) fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    for problem in problem::of_run(run) {
+        writeln!(out, "{}", of_problem(&problem))?;
     }
-}
-
-impl Report for Github {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
-        self.run.take(stamped);
-        Ok(())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        for problem in problem::of_run(&self.run) {
-            writeln!(self.out, "{}", of_problem(&problem))?;
-        }
-        let verdict = [verdict::of_run(&self.run, STYLE)];
-        writeln!(self.out, "{}", command("notice", None, "firedrill", &verdict))?;
-        self.out.flush()
-    }
+    let verdict = [verdict::of_run(run, Style::FILE)];
+    writeln!(out, "{}", command("notice", None, "firedrill", &verdict))
 }
 
 fn of_problem(problem: &Problem) -> String {
@@ -103,11 +73,13 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Stamped;
     use crate::report::fixture::{HOSTILE, drawing, events, hostile_events, written};
     use crate::report::text::steers;
+    use crate::report::whole::Whole;
 
     fn commands(events: &[Stamped]) -> String {
-        written(|out| Github::new("annotations.txt".into(), out), events)
+        written(|out| Whole::new("annotations.txt".into(), out, write), events)
     }
 
     #[test]

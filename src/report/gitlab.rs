@@ -5,9 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::event::Stamped;
 use crate::finding::Severity;
-use crate::report::Report;
 use crate::report::problem::{self, Problem};
 use crate::report::record::Run;
 use crate::report::text::cut;
@@ -15,39 +13,13 @@ use crate::report::text::cut;
 /// Columns of a description.
 const LONGEST: usize = 1000;
 
-/// Collects a run, and writes its problems when it is closed.
-pub struct Gitlab {
-    name: String,
-    out: Box<dyn Write + Send>,
-    run: Run,
-}
-
-impl Gitlab {
-    /// Writes to `out`, which is called `name` in messages.
-    #[must_use]
-    pub fn new(name: String, out: Box<dyn Write + Send>) -> Self {
-        Self { name, out, run: Run::default() }
-    }
-}
-
-impl Report for Gitlab {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
-        self.run.take(stamped);
-        Ok(())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        let mut seen = BTreeMap::new();
-        let problems = problem::of_run(&self.run);
-        let entries: Vec<_> = problems.iter().map(|problem| Entry::of(problem, &mut seen)).collect();
-        serde_json::to_writer_pretty(&mut self.out, &entries)?;
-        self.out.write_all(b"\n")?;
-        self.out.flush()
-    }
+/// Writes a run that is over.
+pub(crate) fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let mut seen = BTreeMap::new();
+    let problems = problem::of_run(run);
+    let entries: Vec<_> = problems.iter().map(|problem| Entry::of(problem, &mut seen)).collect();
+    serde_json::to_writer_pretty(&mut *out, &entries)?;
+    out.write_all(b"\n")
 }
 
 /// One entry of the report, by GitLab's names.
@@ -105,12 +77,13 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Event, Stamped};
     use crate::report::fixture::{events, hostile_events, written};
     use crate::report::text::steers;
+    use crate::report::whole::Whole;
 
     fn report(events: &[Stamped]) -> String {
-        written(|out| Gitlab::new("quality.json".into(), out), events)
+        written(|out| Whole::new("quality.json".into(), out, write), events)
     }
 
     fn fingerprints(text: &str) -> Vec<String> {

@@ -6,46 +6,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use quick_junit::{NonSuccessKind, Property, Report as Xml, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
-use crate::event::{Conclusion, Failure, Outcome, Stamped};
+use crate::event::{Conclusion, Failure, Outcome};
 use crate::gate::Verdict;
 use crate::report::record::{Attempt, Run, Scenario, Slo, Step};
 use crate::report::style::Style;
 use crate::report::text::{on_one_line, printable};
-use crate::report::{Report, detail, row, verdict};
+use crate::report::{detail, row, verdict};
 
-/// As in a file: nothing coloured, and lines as long as they come in an editor.
-const STYLE: Style = Style { colour: false, width: 120, unicode: true };
-
-/// Collects a run, and writes it when it is closed.
-pub struct Junit {
-    name: String,
-    out: Box<dyn Write + Send>,
-    run: Run,
-}
-
-impl Junit {
-    /// Writes to `out`, which is called `name` in messages.
-    #[must_use]
-    pub fn new(name: String, out: Box<dyn Write + Send>) -> Self {
-        Self { name, out, run: Run::default() }
-    }
-}
-
-impl Report for Junit {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
-        self.run.take(stamped);
-        Ok(())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        let text = document(&self.run).to_string().map_err(io::Error::other)?;
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
-    }
+/// Writes a run that is over.
+pub(crate) fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let text = document(run).to_string().map_err(io::Error::other)?;
+    out.write_all(text.as_bytes())
 }
 
 fn document(run: &Run) -> Xml {
@@ -58,7 +29,7 @@ fn document(run: &Run) -> Xml {
     let interrupted = run.end.is_none_or(|end| end.interrupted);
     if interrupted || xml.tests == 0 {
         let mut status = error(if interrupted { "interrupted" } else { "not_measured" });
-        status.set_message(verdict::of_run(run, STYLE));
+        status.set_message(verdict::of_run(run, Style::FILE));
         let mut suite = TestSuite::new("firedrill");
         suite.add_test_case(TestCase::new("run", status));
         xml.add_test_suite(suite);
@@ -108,7 +79,7 @@ fn of_conclusion(scenario: &Scenario, suite: &TestSuite) -> Option<TestCase> {
             return None;
         }
     };
-    status.set_message(verdict::of_scenario(scenario, STYLE));
+    status.set_message(verdict::of_scenario(scenario, Style::FILE));
     Some(case("conclusion", &suite.name, status))
 }
 
@@ -153,7 +124,8 @@ fn of_step(step: &Step, class: &str) -> TestCase {
         Outcome::Failed => {
             let mut status = failure(&reason(step.failures()));
             status.set_message(verdict::why_failed(step));
-            status.set_description(detail::drawings(step, STYLE) + &detail::received(step, STYLE));
+            status
+                .set_description(detail::drawings(step, Style::FILE) + &detail::received(step, Style::FILE));
             status
         }
         Outcome::Unreliable => {
@@ -175,7 +147,7 @@ fn of_step(step: &Step, class: &str) -> TestCase {
     case.set_time(end.took);
     case.add_property(Property::new("kind", on_one_line(&step.id.kind)));
     if let Some(tally) = &step.tally {
-        case.set_system_out(row::load(tally, end.took, STYLE).join("\n"));
+        case.set_system_out(row::load(tally, end.took, Style::FILE).join("\n"));
     }
     case
 }
@@ -184,7 +156,7 @@ fn of_step(step: &Step, class: &str) -> TestCase {
 fn rerun(attempt: &Attempt) -> TestRerun {
     let mut rerun = TestRerun::new(NonSuccessKind::Failure);
     let drawings: String =
-        attempt.failures.iter().map(|failure| detail::drawn(&failure.drawing, STYLE)).collect();
+        attempt.failures.iter().map(|failure| detail::drawn(&failure.drawing, Style::FILE)).collect();
     rerun.set_time(attempt.took).set_type(reason(&attempt.failures)).set_description(drawings);
     if let Some(first) = attempt.failures.first() {
         rerun.set_message(verdict::of_failure(first));
@@ -204,7 +176,7 @@ fn of_slo(slo: &Slo, scenario: &str) -> TestCase {
         Verdict::Inconclusive { .. } => error("inconclusive"),
         Verdict::NoData => error("no_data"),
     };
-    status.set_message(&sentence).set_description(detail::drawn(&slo.drawing, STYLE));
+    status.set_message(&sentence).set_description(detail::drawn(&slo.drawing, Style::FILE));
     let name = format!("{}: {}", slo.name, slo.objective);
     let mut case = case(&name, &format!("{scenario}.slo"), status);
     if slo.judgement.verdict == Verdict::Pass {
@@ -216,12 +188,13 @@ fn of_slo(slo: &Slo, scenario: &str) -> TestCase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Event, Stamped};
     use crate::report::fixture::{events, hostile_events, written};
     use crate::report::text::steers;
+    use crate::report::whole::Whole;
 
     fn xml(events: &[Stamped]) -> String {
-        written(|out| Junit::new("junit.xml".into(), out), events)
+        written(|out| Whole::new("junit.xml".into(), out, write), events)
     }
 
     /// Every case as `suite / name: how it went`, read back from what was written.

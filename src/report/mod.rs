@@ -11,23 +11,25 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout};
 
 use crate::event::Stamped;
+use crate::report::whole::Whole;
 
 mod detail;
 pub mod github;
-pub mod gitlab;
+mod gitlab;
 pub mod json;
-pub mod junit;
+mod junit;
 pub mod live;
 mod problem;
 mod record;
 mod row;
 pub mod sarif;
 mod style;
-pub mod summary;
-pub mod tap;
+mod summary;
+mod tap;
 pub mod terminal;
 mod text;
 mod verdict;
+mod whole;
 
 #[cfg(test)]
 mod fixture;
@@ -101,14 +103,15 @@ impl Format {
 
     /// A report in this format, written to `out`, which is called `name` in messages.
     fn report(self, name: String, out: Box<dyn Write + Send>) -> Box<dyn Report> {
-        match self {
-            Self::Json => Box::new(json::Json::new(name, out)),
-            Self::Junit => Box::new(junit::Junit::new(name, out)),
-            Self::Tap => Box::new(tap::Tap::new(name, out)),
-            Self::Github => Box::new(github::Github::new(name, out)),
-            Self::GithubSummary => Box::new(summary::Summary::new(name, out)),
-            Self::Gitlab => Box::new(gitlab::Gitlab::new(name, out)),
-        }
+        let write = match self {
+            Self::Json => return Box::new(json::Json::new(name, out)),
+            Self::Junit => junit::write,
+            Self::Tap => tap::write,
+            Self::Github => github::write,
+            Self::GithubSummary => summary::write,
+            Self::Gitlab => gitlab::write,
+        };
+        Box::new(Whole::new(name, out, write))
     }
 }
 

@@ -45,6 +45,9 @@ pub(crate) enum Mark {
 }
 
 impl Style {
+    /// As in a file: nothing coloured, and lines as long as they come in an editor.
+    pub(crate) const FILE: Self = Self { colour: false, width: 120, unicode: true };
+
     /// Columns a mark takes.
     pub(crate) fn mark_width(self) -> usize {
         if self.unicode { 1 } else { 5 }

@@ -3,14 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use crate::event::{Outcome, Stamped};
+use crate::event::Outcome;
 use crate::report::record::{Run, Scenario, Slo, Step};
 use crate::report::style::{Mark, Style};
 use crate::report::text::{cut, on_one_line};
-use crate::report::{Report, detail, row, verdict};
-
-/// As in a file: nothing coloured, and lines as long as they come in an editor.
-const STYLE: Style = Style { colour: false, width: 120, unicode: true };
+use crate::report::{detail, row, verdict};
 
 /// GitHub shows nothing of a summary over 1 MiB, and others may write to the same file.
 const LONGEST: usize = 512 << 10;
@@ -18,41 +15,15 @@ const LONGEST: usize = 512 << 10;
 /// Columns of a cell, before what has a meaning in Markdown is escaped.
 const LONGEST_CELL: usize = 300;
 
-/// Collects a run, and writes its summary when it is closed.
-pub struct Summary {
-    name: String,
-    out: Box<dyn Write + Send>,
-    run: Run,
-}
-
-impl Summary {
-    /// Writes to `out`, which is called `name` in messages.
-    #[must_use]
-    pub fn new(name: String, out: Box<dyn Write + Send>) -> Self {
-        Self { name, out, run: Run::default() }
-    }
-}
-
-impl Report for Summary {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
-        self.run.take(stamped);
-        Ok(())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        self.out.write_all(document(&self.run).as_bytes())?;
-        self.out.flush()
-    }
+/// Writes a run that is over.
+pub(crate) fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(document(run).as_bytes())
 }
 
 fn document(run: &Run) -> String {
     let mut page = Page::default();
     // What another tool wrote before need not end with an empty line.
-    page.put(&format!("\n## {}\n", markdown(&verdict::of_run(run, STYLE))));
+    page.put(&format!("\n## {}\n", markdown(&verdict::of_run(run, Style::FILE))));
     for scenario in &run.scenarios {
         of_scenario(scenario, &mut page);
     }
@@ -63,7 +34,7 @@ fn of_scenario(scenario: &Scenario, page: &mut Page) {
     page.put(&format!(
         "\n### {}\n\n{}\n",
         markdown(&scenario.name),
-        cell(&verdict::of_scenario(scenario, STYLE))
+        cell(&verdict::of_scenario(scenario, Style::FILE))
     ));
     let rows: String = scenario.steps.values().map(of_step).collect();
     if !rows.is_empty() {
@@ -74,13 +45,13 @@ fn of_scenario(scenario: &Scenario, page: &mut Page) {
         page.put(&format!("\n| | SLO | objective | |\n| --- | --- | --- | --- |\n{rows}"));
     }
     for why in &scenario.not_measured {
-        page.put(&format!("\n{} not measured: {}\n", STYLE.mark(Mark::Unknown), markdown(why)));
+        page.put(&format!("\n{} not measured: {}\n", Style::FILE.mark(Mark::Unknown), markdown(why)));
     }
     for step in scenario.steps_that(Outcome::Failed) {
-        page.put(&folded(&step.id.name, &detail::of_step(step, STYLE)));
+        page.put(&folded(&step.id.name, &detail::of_step(step, Style::FILE)));
     }
     for slo in scenario.slos_not_met() {
-        page.put(&folded(&slo.name, &detail::of_slo(slo, STYLE)));
+        page.put(&folded(&slo.name, &detail::of_slo(slo, Style::FILE)));
     }
 }
 
@@ -88,19 +59,19 @@ fn of_scenario(scenario: &Scenario, page: &mut Page) {
 fn of_step(step: &Step) -> String {
     let (mark, took, said) = match &step.end {
         Some(end) => {
-            let took = (end.outcome != Outcome::Skipped).then(|| STYLE.time(end.took));
-            (end.outcome.into(), took.unwrap_or_default(), row::said_of(step, end, STYLE))
+            let took = (end.outcome != Outcome::Skipped).then(|| Style::FILE.time(end.took));
+            (end.outcome.into(), took.unwrap_or_default(), row::said_of(step, end, Style::FILE))
         }
         None => (Mark::Unknown, String::new(), vec!["stopped before it ended".to_owned()]),
     };
     let said: Vec<_> = said.iter().filter(|piece| !piece.is_empty()).map(|piece| cell(piece)).collect();
     let (name, kind) = (cell(&step.id.name), cell(&step.id.kind));
-    format!("| {} | {name} | {kind} | {took} | {} |\n", STYLE.mark(mark), said.join("<br>"))
+    format!("| {} | {name} | {kind} | {took} | {} |\n", Style::FILE.mark(mark), said.join("<br>"))
 }
 
 /// A row of the table of objectives.
 fn of_slo(slo: &Slo) -> String {
-    let mark = STYLE.mark(slo.judgement.verdict.into());
+    let mark = Style::FILE.mark(slo.judgement.verdict.into());
     let (name, objective) = (cell(&slo.name), cell(&slo.objective));
     format!("| {mark} | {name} | {objective} | {} |\n", cell(&slo.judgement.to_string()))
 }
@@ -177,11 +148,13 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::event::Stamped;
     use crate::report::fixture::{events, hostile_events, written};
     use crate::report::text::steers;
+    use crate::report::whole::Whole;
 
     fn summary(events: &[Stamped]) -> String {
-        written(|out| Summary::new("summary.md".into(), out), events)
+        written(|out| Whole::new("summary.md".into(), out, write), events)
     }
 
     #[test]

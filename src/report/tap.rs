@@ -4,46 +4,17 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::event::{Conclusion, Failure, Outcome, Stamped};
+use crate::event::{Conclusion, Failure, Outcome};
 use crate::gate::Verdict;
 use crate::report::problem::Spot;
 use crate::report::record::{Run, Scenario, Slo, Step};
 use crate::report::style::Style;
 use crate::report::text::{on_one_line, printable};
-use crate::report::{Report, detail, row, verdict};
+use crate::report::{detail, row, verdict};
 
-/// As in a file: nothing coloured, and lines as long as they come in an editor.
-const STYLE: Style = Style { colour: false, width: 120, unicode: true };
-
-/// Collects a run, and writes it when it is closed.
-pub struct Tap {
-    name: String,
-    out: Box<dyn Write + Send>,
-    run: Run,
-}
-
-impl Tap {
-    /// Writes to `out`, which is called `name` in messages.
-    #[must_use]
-    pub fn new(name: String, out: Box<dyn Write + Send>) -> Self {
-        Self { name, out, run: Run::default() }
-    }
-}
-
-impl Report for Tap {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
-        self.run.take(stamped);
-        Ok(())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        self.out.write_all(document(&self.run).as_bytes())?;
-        self.out.flush()
-    }
+/// Writes a run that is over.
+pub(crate) fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(document(run).as_bytes())
 }
 
 fn document(run: &Run) -> String {
@@ -54,14 +25,14 @@ fn document(run: &Run) -> String {
         points.text += &indented(&format!("{}1..{}", inner.text, inner.count), 4);
         points.text.push('\n');
         let mut facts = Facts::default();
-        facts.add("message", &verdict::of_scenario(scenario, STYLE));
+        facts.add("message", &verdict::of_scenario(scenario, Style::FILE));
         facts.took(scenario.end.map(|(_, took)| took));
         points.add(scenario.conclusion() == Conclusion::Pass, &scenario.name, None, &facts);
     }
     let interrupted = run.end.is_none_or(|end| end.interrupted);
     if interrupted || run.scenarios.is_empty() {
         // No reader may take a run that was stopped, or one of nothing, for a good one.
-        let _ = writeln!(points.text, "Bail out! {}", escaped(&verdict::of_run(run, STYLE)));
+        let _ = writeln!(points.text, "Bail out! {}", escaped(&verdict::of_run(run, Style::FILE)));
     } else {
         let _ = writeln!(points.text, "1..{}", points.count);
     }
@@ -87,7 +58,7 @@ fn of_scenario(scenario: &Scenario) -> Points {
     }
     if scenario.conclusion() != Conclusion::Pass && points.passed == points.count {
         let mut facts = Facts::default();
-        facts.add("message", &verdict::of_scenario(scenario, STYLE));
+        facts.add("message", &verdict::of_scenario(scenario, Style::FILE));
         points.add(false, "conclusion", None, &facts);
     }
     points
@@ -121,10 +92,10 @@ fn of_step(step: &Step, points: &mut Points) {
     facts.add("kind", &on_one_line(&step.id.kind));
     facts.took(Some(end.took));
     if let Some(tally) = &step.tally {
-        facts.block("load", &row::load(tally, end.took, STYLE).join("\n"));
+        facts.block("load", &row::load(tally, end.took, Style::FILE).join("\n"));
     }
     if end.outcome == Outcome::Failed {
-        facts.block("details", &(detail::drawings(step, STYLE) + &detail::received(step, STYLE)));
+        facts.block("details", &(detail::drawings(step, Style::FILE) + &detail::received(step, Style::FILE)));
     }
     points.add(matches!(end.outcome, Outcome::Passed | Outcome::Flaky), &step.id.name, None, &facts);
 }
@@ -140,7 +111,7 @@ fn of_slo(slo: &Slo, points: &mut Points) {
     let met = slo.judgement.verdict == Verdict::Pass;
     if !met {
         facts.at(Spot::of(&slo.drawing));
-        facts.block("details", &detail::drawn(&slo.drawing, STYLE));
+        facts.block("details", &detail::drawn(&slo.drawing, Style::FILE));
     }
     points.add(met, &format!("{}: {}", slo.name, slo.objective), None, &facts);
 }
@@ -219,13 +190,15 @@ fn indented(lines: &str, by: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Stamped;
     use crate::report::fixture::{HOSTILE, events, hostile_events, written};
     use crate::report::text::steers;
+    use crate::report::whole::Whole;
     use crate::source::Sources;
     use crate::yaml;
 
     fn tap(events: &[Stamped]) -> String {
-        written(|out| Tap::new("run.tap".into(), out), events)
+        written(|out| Whole::new("run.tap".into(), out, write), events)
     }
 
     /// Every YAML block of a report, read back.
