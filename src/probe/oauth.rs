@@ -1,4 +1,4 @@
-//! Tokens by OAuth2 client credentials, RFC 6749, section 4.4: asked for once, kept until they expire.
+//! Tokens by OAuth 2.0 client credentials, RFC 6749, section 4.4: asked for once, kept until they expire.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -67,7 +67,9 @@ impl Volley {
         let took = began.elapsed().saturating_sub(done.prepared);
         let mut breaches = self.breaches(done.exchange, took);
         if let Some(trace) = done.trace {
-            breaches.iter_mut().for_each(|breach| breach.note(&format!("trace {}", trace.id())));
+            for breach in &mut breaches {
+                breach.note(&format!("trace {}", trace.id()));
+            }
         }
         breaches
     }

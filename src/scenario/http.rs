@@ -55,7 +55,7 @@ pub struct HttpWritten {
     basic: Option<At<Login>>,
     /// A user and a password, digested with what the target sends first (RFC 7616: MD5 and SHA-256).
     digest: Option<At<Login>>,
-    /// A token by OAuth2 client credentials.
+    /// A token by OAuth 2.0 client credentials.
     oauth2: Option<At<OAuth2>>,
     /// Whether each attempt begins a trace of its own: a W3C `traceparent` is sent, and its id is in the report.
     #[serde(default)]

@@ -1,5 +1,7 @@
 //! Digest authentication, RFC 7616: a password that is proven and not sent.
 
+use std::fmt::Write as _;
+
 use http::Method;
 use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use md5::{Digest as _, Md5};
@@ -89,7 +91,10 @@ impl Hash {
             Self::Md5 => Md5::digest(text).to_vec(),
             Self::Sha256 => Sha256::digest(text).to_vec(),
         };
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
@@ -152,15 +157,15 @@ impl Challenge {
             escaped(uri)
         );
         if let Some(algorithm) = &self.algorithm {
-            proof += &format!(", algorithm={algorithm}");
+            let _ = write!(proof, ", algorithm={algorithm}");
         }
         if let Some(opaque) = &self.opaque {
-            proof += &format!(", opaque=\"{}\"", escaped(opaque));
+            let _ = write!(proof, ", opaque=\"{}\"", escaped(opaque));
         }
         if self.qop {
-            proof += &format!(", qop=auth, nc=00000001, cnonce=\"{ours}\"");
+            let _ = write!(proof, ", qop=auth, nc=00000001, cnonce=\"{ours}\"");
         } else if self.session {
-            proof += &format!(", cnonce=\"{ours}\"");
+            let _ = write!(proof, ", cnonce=\"{ours}\"");
         }
         if self.userhash {
             proof += ", userhash=true";

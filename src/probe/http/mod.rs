@@ -231,7 +231,8 @@ impl Client {
     /// Sends `request` and follows its redirects, all before `deadline`.
     pub async fn send(&mut self, request: &Request, deadline: &Deadline) -> Exchange {
         let mut hops = Vec::new();
-        let result = self.travel(request.clone(), deadline, &mut hops).await;
+        // On the heap: it holds a connection in the making, and everything above would hold it too.
+        let result = Box::pin(self.travel(request.clone(), deadline, &mut hops)).await;
         Exchange { hops, result }
     }
 
