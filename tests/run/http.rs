@@ -21,9 +21,9 @@ type Noted = Arc<Mutex<Vec<Heard>>>;
 /// A target that notes what is asked.
 fn noting(reply: impl Fn(&Heard) -> Vec<u8> + Send + Sync + 'static) -> (SocketAddr, Noted) {
     let noted = Noted::default();
-    let notes = Arc::clone(&noted);
+    let book = Arc::clone(&noted);
     let target = http(move |heard| {
-        notes.lock().unwrap().push(heard.clone());
+        book.lock().unwrap().push(heard.clone());
         reply(heard)
     });
     (target, noted)

@@ -184,12 +184,11 @@ fn two_reports_of_one_place_are_refused(#[case] reports: [&str; 2]) {
 
 /// Forty variables, each twice the one before.
 fn doubling(shape: &str) -> String {
-    let mut vars = "vars:\n  v0: 0123456789\n".to_owned();
-    for number in 1..40 {
+    let doubled = |number: u32| {
         let last = format!("${{v{}}}", number - 1);
-        vars += &format!("  v{number}: {}\n", shape.replace("LAST", &last));
-    }
-    vars
+        format!("  v{number}: {}\n", shape.replace("LAST", &last))
+    };
+    "vars:\n  v0: 0123456789\n".to_owned() + &(1..40).map(doubled).collect::<String>()
 }
 
 #[rstest]
