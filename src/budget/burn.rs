@@ -107,14 +107,14 @@ impl Tiers {
     /// those of four weeks, scaled, to whole minutes.
     #[must_use]
     pub fn by_window(period: Duration) -> Self {
-        const FOUR_WEEKS: f64 = (28 * DAY) as f64;
+        const FOUR_WEEKS: Duration = Duration::from_secs(28 * DAY);
         const FACTORS: [(Severity, u64, u64, f64, u64); 4] = [
             (Severity::Page, HOUR, 5 * MINUTE, 14.0, 2 * MINUTE),
             (Severity::Page, 6 * HOUR, 30 * MINUTE, 7.0, 15 * MINUTE),
             (Severity::Ticket, DAY, 2 * HOUR, 2.0, HOUR),
             (Severity::Ticket, 4 * DAY, 6 * HOUR, 1.0, 3 * HOUR),
         ];
-        let scale = period.as_secs_f64() / FOUR_WEEKS;
+        let scale = period.as_secs_f64() / FOUR_WEEKS.as_secs_f64();
         let scaled = |time: u64| {
             let minutes = Duration::from_secs(time).as_secs_f64() * scale / 60.0;
             seconds(minutes.round().max(1.0) * 60.0)
