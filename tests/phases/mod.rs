@@ -93,8 +93,11 @@ fn by_curl(url: &str, nginx: &Nginx) -> Phases {
     curl.args(["-4", "--http1.1", "--silent", "--fail", "--output", "/dev/null", "-w", figures, "--cacert"]);
     let out = run(curl.arg(nginx.certificate()).arg(url));
     let at: Vec<_> = out.split(' ').map(|text| Duration::from_secs_f64(text.parse().unwrap())).collect();
-    let spans = [at[0], at[1] - at[0], at[2] - at[1], at[3] - at[2], at[4] - at[3], at[4]];
-    NAMES.into_iter().zip(spans).collect()
+    let began = std::iter::once(&Duration::ZERO).chain(&at);
+    let spans = at.iter().zip(began).map(|(end, began)| end.checked_sub(*began).unwrap());
+    let mut phases: Phases = NAMES.into_iter().zip(spans).collect();
+    phases.insert("total", at[4]);
+    phases
 }
 
 /// Ours; what curl counts as waiting begins with the sending.

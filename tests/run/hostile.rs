@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
 use std::time::Duration;
 
 use firedrill::event::{Event, Evidence};
@@ -28,14 +27,14 @@ fn probe(step: &str) -> Ended {
 }
 
 /// A step named `probe`, and one that is asked for while the process still lives; see [`probe_for`].
-fn with_usher(timeout: &str, step: &str) -> String {
+pub(crate) fn with_usher(timeout: &str, step: &str) -> String {
     format!(
         "scenario: hostile\nsteps:\n  - name: probe\n    timeout: {timeout}\n    {step}\n  - name: usher\n    \
          http: {{ get: 'http://${{env.USHER}}/' }}\n    timeout: 30s\n"
     )
 }
 
-fn probe_for(timeout: Duration, drill: Drill) -> Ended {
+pub(crate) fn probe_for(timeout: Duration, drill: Drill) -> Ended {
     let (process, told) = mpsc::channel();
     let (told, peak) = (Mutex::new(told), Arc::new(Mutex::new(None)));
     let measured = Arc::clone(&peak);
@@ -251,101 +250,6 @@ fn a_few_bytes_a_second_end_at_the_deadline(#[case] kind: &str, #[case] reason: 
         drip(stream, b'x');
     });
     assert_eq!(probe(&step(kind, target, "")).exits(1).reasons("probe"), [reason]);
-}
-
-/// A step whose target is slow at one thing, a byte at a time.
-fn slow_at(phase: &str) -> String {
-    let get = |target: SocketAddr, more: &str| format!("http: {{ get: 'http://{target}/'{more} }}");
-    match phase {
-        "resolving" => {
-            // A name server that begins an answer of 16 KiB.
-            let server = serve(|mut stream, _| {
-                let _ = stream.read(&mut [0; 512]);
-                let _ = stream.write_all(&[0x40, 0]);
-                drip(stream, 0);
-            });
-            format!(
-                "http: {{ get: 'http://shop.test/', network: {{ resolver: 'tcp://{server}', family: ipv4 }} }}"
-            )
-        }
-        "proxying" => {
-            let proxy = serve(|mut stream, _| {
-                let _ = hear(&mut stream);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nx-slow: ");
-                drip(stream, b'x');
-            });
-            format!("http: {{ get: 'https://shop.test/', network: {{ proxy: 'http://{proxy}' }} }}")
-        }
-        "shaking hands" => {
-            let target = serve(|mut stream, _| {
-                let _ = stream.read(&mut [0; 4096]);
-                // A record of 16 KiB with a server's part of the handshake in it.
-                let _ = stream.write_all(&[22, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc]);
-                drip(stream, 3);
-            });
-            format!("http: {{ get: 'https://{target}/', tls: {{ skip_verify: true }} }}")
-        }
-        "hearing" => {
-            let target = serve(|mut stream, _| {
-                let mut byte = [0];
-                while stream.read(&mut byte).is_ok_and(|count| count > 0) {
-                    thread::sleep(Duration::from_millis(100));
-                }
-            });
-            format!("http: {{ post: 'http://{target}/', file: large.bin }}")
-        }
-        "beginning" => get(
-            serve(|mut stream, _| {
-                let _ = hear(&mut stream);
-                let _ = stream.write_all(b"HTTP/1.1 200 O");
-                drip(stream, b'K');
-            }),
-            "",
-        ),
-        "answering" => get(
-            serve(|mut stream, _| {
-                let _ = hear(&mut stream);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n");
-                drip(stream, b'x');
-            }),
-            "",
-        ),
-        "cutting" => get(
-            serve(|mut stream, _| {
-                let _ = hear(&mut stream);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;");
-                drip(stream, b'x');
-            }),
-            "",
-        ),
-        "giving a token" => {
-            let giver = serve(|mut stream, _| {
-                let _ = hear(&mut stream);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n");
-                drip(stream, b'{');
-            });
-            let auth = format!(
-                "oauth2: {{ token_url: 'http://{giver}/', client_id: shop, client_secret: s3cret-word }}"
-            );
-            get(closed_port(), &format!(", {auth}"))
-        }
-        other => panic!("nothing is called `{other}`"),
-    }
-}
-
-#[rstest]
-#[case::resolving("resolving", Phase::Resolve)]
-#[case::proxying("proxying", Phase::Connect)]
-#[case::shaking_hands("shaking hands", Phase::Tls)]
-#[case::hearing("hearing", Phase::Send)]
-#[case::beginning("beginning", Phase::Transfer)]
-#[case::answering("answering", Phase::Transfer)]
-#[case::cutting("cutting", Phase::Transfer)]
-#[case::giving_a_token("giving a token", Phase::Transfer)]
-fn whatever_is_slow_ends_at_the_deadline(#[case] what: &str, #[case] phase: Phase) {
-    let drill = Drill::run(with_usher("1s", &slow_at(what))).file("large.bin", vec![b'x'; 16 << 20]);
-    let ended = probe_for(Duration::from_secs(1), drill);
-    assert_eq!(ended.exits(1).reasons("probe"), [Reason::Timeout(phase)]);
 }
 
 const BROTLI_BOMB: &[u8] = &[
