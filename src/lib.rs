@@ -41,6 +41,8 @@ pub mod load;
 
 pub mod simulate;
 
+pub mod stack;
+
 pub mod run;
 
 pub mod exit;
