@@ -27,6 +27,8 @@ pub mod plan;
 
 pub mod sli;
 
+pub mod budget;
+
 pub mod statistics;
 
 pub mod gate;
