@@ -45,6 +45,8 @@ pub mod simulate;
 
 pub mod run;
 
+pub mod store;
+
 pub mod exit;
 
 pub mod cli;

@@ -1,0 +1,39 @@
+//! Where runs are saved: their events in a file each, what they measured and concluded in the store.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::report::{Format, Report, Target};
+use crate::store::{FILE, FOLDER, Recorder};
+
+/// Says that nothing is to be saved.
+const NO_SAVE: &str = "FIREDRILL_NO_SAVE";
+
+/// Keeps the folder out of everybody's repository.
+const IGNORE: &str = "# Made by firedrill: saved runs and their history.\n*\n";
+
+/// Whether the environment says that nothing is to be saved.
+pub(super) fn forbidden() -> bool {
+    std::env::var_os(NO_SAVE).is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// The store of the folder we are in.
+pub(super) fn store() -> PathBuf {
+    Path::new(FOLDER).join(FILE)
+}
+
+/// What saves the run of this name.
+pub(super) fn reports(id: &str, now: Timestamp) -> Result<[Box<dyn Report>; 2], String> {
+    let folder = Path::new(FOLDER);
+    let path = folder.join("runs").join(format!("{id}.jsonl"));
+    let events =
+        Target { format: Format::Json, path: path.clone() }.open().map_err(|error| error.to_string())?;
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, IGNORE)
+            .map_err(|error| format!("cannot create `{}`: {error}", ignore.display()))?;
+    }
+    let recorder = Recorder::new(&store(), Some(path.display().to_string()), now);
+    Ok([events, Box::new(recorder.map_err(|error| error.to_string())?)])
+}
