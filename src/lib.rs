@@ -43,6 +43,10 @@ pub mod load;
 
 pub mod simulate;
 
+pub mod fault;
+
+pub mod stack;
+
 pub mod run;
 
 pub mod store;

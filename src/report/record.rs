@@ -140,6 +140,7 @@ impl Run {
                 (entry.labels, entry.planned) = (labels.clone(), steps.clone());
                 (entry.began, entry.end) = (at, None);
             }
+            Event::ServiceStarting { .. } | Event::Sampled { .. } => {}
             Event::ServiceReady { scenario, service, address, took } => {
                 let (name, address, took) = (service.clone(), address.clone(), Duration::from(*took));
                 self.scenario(scenario, at).services.push(Service { name, address, took });
@@ -177,7 +178,6 @@ impl Run {
                 };
                 self.scenario(scenario, at).slos.push(slo);
             }
-            Event::Sampled { .. } => {}
             Event::ScenarioEnded { scenario, conclusion, took } => {
                 self.scenario(scenario, at).end = Some((*conclusion, (*took).into()));
             }

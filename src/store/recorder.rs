@@ -54,6 +54,7 @@ impl Report for Recorder {
                 ended.and_then(|()| self.store.thin(self.now, Retention::default()))
             }
             Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
             | Event::NotMeasured { .. }
             | Event::StepStarted { .. }
