@@ -10,9 +10,10 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::finding::Drawing;
-use crate::gate::{Judgement, Verdict};
+use crate::gate::{Decision, Judgement, Verdict};
 use crate::sample::{Phases, Reason};
 use crate::secret::Mask;
+use crate::sli::Folded;
 
 /// An event and when it happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +50,13 @@ pub enum Event {
         /// The steps it is going to take, in order.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         steps: Vec<StepId>,
+    },
+    /// A service of the stack is being started.
+    ServiceStarting {
+        /// For which scenario.
+        scenario: String,
+        /// The service.
+        service: String,
     },
     /// A service of the stack can be used.
     ServiceReady {
@@ -122,6 +130,17 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         why: Option<String>,
     },
+    /// What fed an SLI in one minute.
+    Sampled {
+        /// For which scenario.
+        scenario: String,
+        /// The SLI.
+        sli: String,
+        /// When the minute began, in seconds since 1970, UTC.
+        minute: i64,
+        /// The attempts of that minute.
+        samples: Folded,
+    },
     /// An objective was judged.
     Judged {
         /// For which scenario.
@@ -134,6 +153,9 @@ pub enum Event {
         judgement: Judgement,
         /// Where the objective was written, drawn with the verdict.
         drawing: Drawing,
+        /// What a gate made of it, whose verdict then counts.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        decision: Option<Box<Decision>>,
     },
     /// A scenario ended.
     ScenarioEnded {
@@ -214,7 +236,7 @@ impl From<Outcome> for Conclusion {
 impl From<Verdict> for Conclusion {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Pass => Self::Pass,
+            Verdict::Pass | Verdict::Warn => Self::Pass,
             Verdict::Fail => Self::Fail,
             Verdict::Inconclusive { .. } => Self::Inconclusive,
             Verdict::NoData => Self::NotMeasured,
@@ -255,6 +277,23 @@ pub struct Evidence {
     /// The last day of the certificate that was shown, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub certificate_until: Option<String>,
+    /// The id of the trace that the attempt began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<String>,
+    /// How each address of the name did, where each was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub addresses: Vec<Address>,
+}
+
+/// How one of a name's addresses did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Address {
+    /// The address and the port.
+    pub address: String,
+    /// How long it took.
+    pub took: Nanos,
+    /// What was wrong; empty when it passed.
+    pub failures: Vec<String>,
 }
 
 /// One request and its answer.

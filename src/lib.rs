@@ -33,6 +33,8 @@ pub mod plan;
 
 pub mod sli;
 
+pub mod budget;
+
 pub mod statistics;
 
 pub mod gate;
@@ -47,7 +49,13 @@ pub mod load;
 
 pub mod simulate;
 
+pub mod fault;
+
+pub mod stack;
+
 pub mod run;
+
+pub mod store;
 
 pub mod exit;
 

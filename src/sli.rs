@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::sample::Reason;
 use crate::units::Ratio;
 
+mod folded;
+
+pub use self::folded::{Bucket, Folded, Within};
+
 /// How many events were good and how many were bad; both together are the valid ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +168,14 @@ impl Sli {
     #[must_use]
     pub fn slower_than(&self, limit: Duration) -> Option<Counts> {
         self.faster_or_equal(limit).map(Counts::swapped)
+    }
+
+    /// How many latencies are longer than `limit`, to three digits of it: to compare with what another SLI has.
+    #[must_use]
+    pub fn slower_about(&self, limit: Duration) -> u64 {
+        let Some(latency) = &self.latency else { return 0 };
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        latency.len().saturating_sub(latency.count_between(0, nanos))
     }
 
     /// The latency that a share `quantile` of attempts kept, to three digits and at most an hour: for display,

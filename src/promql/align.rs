@@ -75,22 +75,25 @@ impl<'t> Walk<'t> {
                 self.bracket("[", "]")?;
                 self.shifts();
             }
-            Expr::NumberLiteral(_) => {
-                while self.skip("-") || self.skip("+") {}
-                self.at += 1;
-                // `1e-3` is three tokens.
-                if self.previous().is_some_and(|token| token.text.ends_with(['e', 'E']))
-                    && (self.skip("-") || self.skip("+"))
-                {
-                    self.at += 1;
-                }
-            }
+            Expr::NumberLiteral(_) => self.number(),
             Expr::StringLiteral(_) => self.at += 1,
             Expr::Extension(_) => return None,
         }
         let end = self.previous()?.at.end;
         self.found.insert(way.clone(), begin..end);
         Some(())
+    }
+
+    /// A number with its signs.
+    fn number(&mut self) {
+        while self.skip("-") || self.skip("+") {}
+        self.at += 1;
+        // `1e-3` is three tokens.
+        if self.previous().is_some_and(|token| token.text.ends_with(['e', 'E']))
+            && (self.skip("-") || self.skip("+"))
+        {
+            self.at += 1;
+        }
     }
 
     fn child(&mut self, expr: &Expr, number: usize, way: &mut Way) -> Option<()> {

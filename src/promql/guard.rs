@@ -39,8 +39,9 @@ pub(super) fn parse(text: &str) -> Result<Expr, Malformed> {
 
 /// Refuses what the parser takes for something else, or never comes back from.
 fn refuse(tokens: &[Token<'_>]) -> Result<(), Malformed> {
-    let signs = tokens.iter().filter(|token| !token.text.starts_with(|sign: char| sign.is_alphanumeric()));
-    if let Some(token) = signs.skip(MOST).next() {
+    let mut signs =
+        tokens.iter().filter(|token| !token.text.starts_with(|sign: char| sign.is_alphanumeric()));
+    if let Some(token) = signs.nth(MOST) {
         return Err(Malformed {
             why: format!("the expression has more than {MOST} signs"),
             range: token.at.clone(),

@@ -40,6 +40,7 @@ impl Report for Json {
             Event::ScenarioEnded { .. } | Event::RunEnded { .. } => self.out.flush(),
             Event::RunStarted { .. }
             | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
             | Event::NotMeasured { .. }
             | Event::StepStarted { .. }
@@ -47,6 +48,7 @@ impl Report for Json {
             | Event::Loading { .. }
             | Event::Loaded { .. }
             | Event::StepEnded { .. }
+            | Event::Sampled { .. }
             | Event::Judged { .. } => Ok(()),
         }
     }

@@ -64,10 +64,12 @@ impl Live {
             Event::ScenarioEnded { scenario, .. } => self.steps.retain(|step, _| step.scenario != *scenario),
             Event::RunStarted { .. }
             | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
+            | Event::Sampled { .. }
             | Event::Judged { .. }
             | Event::RunEnded { .. } => {}
         }

@@ -230,11 +230,9 @@ fn no_such<'n>(
     names: impl Iterator<Item = &'n str> + Clone,
 ) -> Finding {
     let finding = Finding::new(code, name.place, format!("no {what} is called `{name}`"));
-    match nearest(&name.value, names.clone()) {
-        Some(near) => finding.label(format!("did you mean `{near}`?")),
-        None => {
-            let all: Vec<_> = names.map(|name| format!("`{name}`")).collect();
-            if all.is_empty() { finding } else { finding.help(format!("there are {}", all.join(", "))) }
-        }
+    if let Some(near) = nearest(&name.value, names.clone()) {
+        return finding.label(format!("did you mean `{near}`?"));
     }
+    let all: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    if all.is_empty() { finding } else { finding.help(format!("there are {}", all.join(", "))) }
 }

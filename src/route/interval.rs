@@ -66,11 +66,14 @@ fn has_day((begin, end): (i32, i32), date: Date) -> bool {
     begin <= last && (begin.max(-last)..=end.min(last)).contains(&i32::from(date.day()))
 }
 
+/// Reads the two ends of a range, or says why it is none.
+type ReadRange = dyn Fn(&str) -> Result<(i32, i32), String>;
+
 impl TimesWritten {
     /// Checks what was written.
     pub(super) fn check(self, findings: &mut Findings) -> Times {
         let Self { times, weekdays, days_of_month, months, years, location } = self;
-        let mut all = |list: Option<Vec<At<String>>>, read: &dyn Fn(&str) -> Result<(i32, i32), String>| {
+        let mut all = |list: Option<Vec<At<String>>>, read: &ReadRange| {
             list.map(|list| {
                 let ranges = list.iter().filter_map(|one| {
                     let range = read(&one.value.to_lowercase());

@@ -1,10 +1,13 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
+pub mod auth;
+pub mod body;
 pub mod certificate;
 pub mod dns;
 pub mod exchange;
 pub mod exec;
 pub mod expect;
+pub mod fault;
 pub mod health;
 pub mod http;
 pub mod icmp;
@@ -16,6 +19,7 @@ pub mod network;
 pub mod predicate;
 pub mod probe;
 pub mod profile;
+pub mod schema;
 pub mod stack;
 pub mod step;
 pub mod subject;

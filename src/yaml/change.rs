@@ -10,6 +10,7 @@ impl Node {
     }
 
     /// The same map with each value given to `change`, with its key. Anything but a map stays as it is.
+    #[must_use]
     pub fn map_values(&self, mut change: impl FnMut(&str, &Self) -> Self) -> Self {
         match &self.kind {
             Kind::Map(entries) => {
@@ -24,6 +25,7 @@ impl Node {
     }
 
     /// The same list with each element given to `change`. Anything but a list stays as it is.
+    #[must_use]
     pub fn map_items(&self, change: impl FnMut(&Self) -> Self) -> Self {
         match &self.kind {
             Kind::List(items) => {

@@ -19,9 +19,8 @@ fn split(text: &str) -> Vec<&str> {
             ',' if !quoted => {
                 pieces.push(&text[begin..at]);
                 begin = at + 1;
-                continue;
             }
-            // As Alertmanager: neither a comma nor a quote within quotes ends an escape.
+            // As in Alertmanager, a comma within quotes does not end an escape.
             ',' => {}
             '"' if escaped => escaped = false,
             '"' => quoted = !quoted,
