@@ -39,6 +39,8 @@ pub mod load;
 
 pub mod simulate;
 
+pub mod sink;
+
 pub mod run;
 
 pub mod exit;

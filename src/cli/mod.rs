@@ -5,6 +5,7 @@ mod plan;
 mod run;
 mod schema;
 mod simulate;
+mod sink;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -48,6 +49,8 @@ enum Verb {
     Schema(schema::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
+    /// Be every receiver of an Alertmanager, and print what is delivered
+    Sink(sink::Arguments),
 }
 
 /// When to use colour.
@@ -97,6 +100,7 @@ impl Cli {
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
+            Verb::Sink(arguments) => sink::execute(&arguments, self.color),
         }
     }
 }
