@@ -17,6 +17,8 @@ pub mod yaml;
 
 pub mod secret;
 
+pub mod prometheus;
+
 pub mod slo;
 
 pub mod scenario;
@@ -24,6 +26,8 @@ pub mod scenario;
 pub mod plan;
 
 pub mod sli;
+
+pub mod budget;
 
 pub mod statistics;
 
@@ -38,6 +42,8 @@ pub mod probe;
 pub mod load;
 
 pub mod simulate;
+
+pub mod fault;
 
 pub mod sink;
 
