@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use firedrill::finding::{Code, Finding};
 use firedrill::plan::{Surroundings, read};
+use firedrill::secret::Mask;
 use firedrill::sink::{Ends, readdress};
 use firedrill::source::Sources;
 use firedrill::yaml;
@@ -39,7 +40,7 @@ fn readdressed(path: &Path) -> (Sources, Vec<Finding>) {
     let text = sources.file(id).text.clone();
     let mut config = yaml::as_elder(yaml::parse(id, &text).unwrap().remove(0), &text);
     let ends = Ends { http: "127.0.0.1:9099".to_owned(), smtp: "127.0.0.1:9025".to_owned() };
-    let findings = readdress(&mut config, &ends, &|_| false);
+    let findings = readdress(&mut config, &ends, &|_| false, &Mask::default());
     (sources, findings)
 }
 

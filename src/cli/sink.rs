@@ -10,9 +10,10 @@ use super::{Colour, runtime};
 use crate::exit::Exit;
 use crate::finding::{Code, Finding, Severity};
 use crate::report::printable;
+use crate::secret::Mask;
 use crate::sink::{self, Delivery, Ends, Listen, Sink, Status};
 use crate::source::Sources;
-use crate::yaml;
+use crate::yaml::{self, Node};
 
 /// Arguments of `sink`.
 #[derive(Debug, Args)]
@@ -94,49 +95,30 @@ fn describe(delivery: &Delivery) -> String {
     let whose = delivery.receiver.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
     let to = delivery.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
     let (at, kind, index, title) = (&delivery.at, delivery.kind, delivery.index, &delivery.title);
-    let mut text = format!("{at:.3} {status:<8} {kind}[{index}]{whose}{to}: {title}");
-    for line in delivery.text.lines().filter(|line| !line.trim().is_empty()) {
-        text.push_str(&format!("\n    {line}"));
-    }
-    for problem in &delivery.problems {
-        text.push_str(&format!("\n  problem: {problem}"));
-    }
-    printable(&text).into_owned()
+    let mut lines = vec![format!("{at:.3} {status:<8} {kind}[{index}]{whose}{to}: {title}")];
+    let text = delivery.text.lines().filter(|line| !line.trim().is_empty());
+    lines.extend(text.map(|line| format!("    {line}")));
+    lines.extend(delivery.problems.iter().map(|problem| format!("  problem: {problem}")));
+    printable(&lines.join("\n")).into_owned()
 }
 
 /// Prints a configuration with every receiver at the sink.
 fn readdress(path: &Path, arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
     let ends = Ends { http: arguments.listen.to_string(), smtp: arguments.smtp.to_string() };
-    let mut sources = Sources::default();
-    let (config, findings) = match sources.open(path) {
-        Ok((id, broken)) => {
-            let text = sources.file(id).text.clone();
+    let (mut sources, mask) = (Sources::default(), Mask::default());
+    let (config, findings) = match read(path, &mut sources) {
+        Ok(mut config) => {
             let folder = path.parent().unwrap_or(Path::new(""));
-            match (broken, yaml::parse(id, &text)) {
-                (Some(at), _) => {
-                    (None, vec![Finding::new(Code::YamlEncoding, id.place(at, at), "the file is not UTF-8")])
-                }
-                (None, Err(findings)) => (None, findings),
-                (None, Ok(documents)) => match documents.into_iter().next() {
-                    Some(config) => {
-                        let mut config = yaml::as_elder(config, &text);
-                        let exists = |file: &str| folder.join(file).exists();
-                        let findings = sink::readdress(&mut config, &ends, &exists);
-                        (Some(config), findings)
-                    }
-                    None => (None, vec![Finding::new(Code::FileMissingKey, id.place(0, 0), "the file is empty")]),
-                },
-            }
+            let findings = sink::readdress(&mut config, &ends, &|file| folder.join(file).exists(), &mask);
+            (Some(config), findings)
         }
-        Err(error) => {
-            let title = format!("`{}` cannot be read: {error}", path.display());
-            (None, vec![Finding::new(Code::FileUnreadable, sources.add(path, "").place(0, 0), title)])
-        }
+        Err(findings) => (None, findings),
     };
     let mut err = std::io::stderr().lock();
     let colour = colour.wanted(&err);
     for finding in findings.iter().take(super::MOST_DRAWN) {
-        writeln!(err, "{}\n", finding.draw(&sources).render(colour))?;
+        let drawn = finding.draw(&sources).render(colour);
+        writeln!(err, "{}\n", mask.apply(&drawn))?;
     }
     let broken = findings.iter().any(|finding| finding.code.severity() == Severity::Error);
     match config {
@@ -145,5 +127,21 @@ fn readdress(path: &Path, arguments: &Arguments, colour: Colour) -> std::io::Res
             Ok(Exit::Pass)
         }
         Some(_) | None => Ok(Exit::Usage),
+    }
+}
+
+/// A file as Alertmanager reads it.
+fn read(path: &Path, sources: &mut Sources) -> Result<Node, Vec<Finding>> {
+    let (id, broken) = sources.open(path).map_err(|error| {
+        let title = format!("`{}` cannot be read: {error}", path.display());
+        vec![Finding::new(Code::FileUnreadable, sources.add(path, "").place(0, 0), title)]
+    })?;
+    if let Some(at) = broken {
+        return Err(vec![Finding::new(Code::YamlEncoding, id.place(at, at), "the file is not UTF-8")]);
+    }
+    let text = &sources.file(id).text;
+    match yaml::parse(id, text)?.into_iter().next() {
+        Some(config) => Ok(yaml::as_elder(config, text)),
+        None => Err(vec![Finding::new(Code::FileMissingKey, id.place(0, 0), "the file is empty")]),
     }
 }

@@ -52,7 +52,8 @@ impl Book {
         let mut pages = self.0.subscribe();
         let (mut seen, mut found) = (0, None);
         let wait = pages.wait_for(|pages| {
-            let fresh = pages.kept.iter().map(|(_, delivery)| delivery).filter(|delivery| delivery.number > seen);
+            let fresh =
+                pages.kept.iter().map(|(_, delivery)| delivery).filter(|delivery| delivery.number > seen);
             found = fresh.clone().find(|delivery| wanted(delivery)).cloned();
             seen = pages.last;
             found.is_some()

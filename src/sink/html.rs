@@ -52,16 +52,9 @@ fn push(text: &str, out: &mut String) {
         rest = &rest[at..];
         let end = rest.bytes().take(LONGEST_NAME).position(|byte| byte == b';');
         let named = end.and_then(|end| Some((entity(&rest[1..end])?, end)));
-        match named {
-            Some((sign, end)) => {
-                out.push(sign);
-                rest = &rest[end + 1..];
-            }
-            None => {
-                out.push('&');
-                rest = &rest[1..];
-            }
-        }
+        let (sign, length) = named.unwrap_or(('&', 0));
+        out.push(sign);
+        rest = &rest[length + 1..];
     }
     out.extend(rest.chars().map(|sign| if sign == '\n' || sign == '\r' { ' ' } else { sign }));
 }

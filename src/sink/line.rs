@@ -1,5 +1,7 @@
 //! A receiver's line: which integration of which receiver something is addressed to, as a path of the sink's.
 
+use std::fmt::Write as _;
+
 use super::vendor::Kind;
 
 /// One integration of one receiver.
@@ -53,7 +55,8 @@ pub(super) fn spell(name: &str) -> String {
     for byte in name.bytes() {
         match byte {
             b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => spelled.push(char::from(byte)),
-            _ => spelled.push_str(&format!("~{byte:02X}")),
+            // A string takes all that is written to it.
+            _ => drop(write!(spelled, "~{byte:02X}")),
         }
     }
     spelled
@@ -64,7 +67,8 @@ pub(super) fn unspell(spelled: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(spelled.len());
     let mut rest = spelled.bytes();
     while let Some(byte) = rest.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let digit =
+            |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         bytes.push(if byte == b'~' { digit(rest.next())? * 16 + digit(rest.next())? } else { byte });
     }
     String::from_utf8(bytes).ok()

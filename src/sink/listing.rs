@@ -45,7 +45,8 @@ pub(super) fn read(text: &str) -> Vec<Alert> {
 fn section(line: &str) -> Option<Status> {
     // `[2] Firing` in mail.
     let counted = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
-    let counted = counted.filter(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit())).map(|(_, word)| word);
+    let counted =
+        counted.filter(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit())).map(|(_, word)| word);
     match counted.unwrap_or(line) {
         "Alerts Firing:" | "Firing" => Some(Status::Firing),
         "Alerts Resolved:" | "Resolved" => Some(Status::Resolved),
@@ -88,15 +89,21 @@ mod tests {
                     - description = first line\nsecond line\n - empty = \nSource: http://prometheus/graph\n\n\
                     # Alerts Resolved:\n\nLabels:\n  - alertname = Down\n\nAnnotations:\n\nSource: \n\nAlertmanagerUrl:\nx = y\n";
         let pairs = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>()
         };
         let firing = Alert {
             status: Status::Firing,
             labels: pairs(&[("alertname", "Errors"), ("path", "/a = b")]),
             annotations: pairs(&[("description", "first line\nsecond line"), ("empty", "")]),
         };
-        let resolved =
-            Alert { status: Status::Resolved, labels: pairs(&[("alertname", "Down")]), annotations: BTreeMap::new() };
+        let resolved = Alert {
+            status: Status::Resolved,
+            labels: pairs(&[("alertname", "Down")]),
+            annotations: BTreeMap::new(),
+        };
         assert_eq!(read(text), [firing, resolved]);
     }
 

@@ -1,8 +1,8 @@
 //! A mail as it is read: its subject, its text, and what belongs to one thread.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::html;
 use super::message::Message;
@@ -29,7 +29,8 @@ pub(super) fn read(mail: &[u8], recipients: &[String]) -> Message {
     let of = |kind: &str| parts.iter().find(|part| part.kind == kind).map(|part| part.text.as_str());
     // What shows nothing is no alternative: Alertmanager sends HTML alone.
     let plain = of("text/plain").filter(|text| !text.trim().is_empty());
-    let text = plain.map_or_else(|| of("text/html").map(html::text).unwrap_or_default(), |text| text.trim().to_owned());
+    let text = plain
+        .map_or_else(|| of("text/html").map(html::text).unwrap_or_default(), |text| text.trim().to_owned());
     let subject: String = value(&head, "subject").unwrap_or_default().chars().take(LONGEST_SUBJECT).collect();
     let title = words(&subject);
     let listed = of("text/html").map(html::text).unwrap_or_default();
@@ -68,7 +69,9 @@ fn split(mail: &str) -> (Vec<(String, String)>, &str) {
                 value.push(' ');
                 value.push_str(line.trim());
             }
-            (_, _, Some((name, value))) => headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned())),
+            (_, _, Some((name, value))) => {
+                headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+            }
             (_, _, None) => {}
         }
     }
@@ -86,12 +89,20 @@ fn collect(head: &[(String, String)], body: &str, depth: usize, parts: &mut Vec<
     if parts.len() >= MOST_PARTS {
         return;
     }
-    let Some(boundary) = parameter(&kind, "boundary").filter(|_| name.starts_with("multipart/") && depth < DEEPEST) else {
-        let text = match value(head, "content-transfer-encoding").unwrap_or_default().to_ascii_lowercase().as_str() {
+    let Some(boundary) =
+        parameter(&kind, "boundary").filter(|_| name.starts_with("multipart/") && depth < DEEPEST)
+    else {
+        let text = match value(head, "content-transfer-encoding")
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "quoted-printable" => quoted_printable(body),
             "base64" => {
                 let digits: String = body.split_ascii_whitespace().collect();
-                LOOSE.decode(digits).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+                LOOSE
+                    .decode(digits)
+                    .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
             }
             _ => body.to_owned(),
         };
@@ -151,23 +162,18 @@ fn hex(byte: Option<u8>) -> Option<u8> {
 fn words(header: &str) -> String {
     let mut out = String::new();
     let mut rest = header;
+    let mut after_word = false;
     while let Some(at) = rest.find("=?") {
-        let (before, after) = rest.split_at(at);
-        match word(&after[2..]) {
-            Some((text, length)) => {
-                // White space between two of them is none.
-                if !(before.trim().is_empty() && out.len() + rest.len() < header.len() && !out.is_empty()) {
-                    out.push_str(before);
-                }
-                out.push_str(&text);
-                rest = &after[2 + length..];
-            }
-            None => {
-                out.push_str(before);
-                out.push_str("=?");
-                rest = &after[2..];
-            }
+        let (before, encoded) = rest.split_at(at);
+        // White space between two of them is none.
+        if !after_word || !before.trim().is_empty() {
+            out.push_str(before);
         }
+        let said = word(&encoded[2..]);
+        after_word = said.is_some();
+        let (text, length) = said.unwrap_or_else(|| ("=?".to_owned(), 0));
+        out.push_str(&text);
+        rest = &encoded[2 + length..];
     }
     out.push_str(rest);
     out
@@ -220,7 +226,11 @@ mod tests {
         assert_eq!((message.title.as_str(), message.text.as_str()), ("[RESOLVED] Down", "Café is up =)"));
         assert_eq!(message.to.as_deref(), Some("a@b.test, c@d.test"));
         assert_eq!((message.status(), message.key()), (Status::Resolved, Key::Vendor("<1@am>".to_owned())));
-        let job = Alert { status: Status::Unsaid, labels: [("job".to_owned(), "x".to_owned())].into(), annotations: [].into() };
+        let job = Alert {
+            status: Status::Unsaid,
+            labels: [("job".to_owned(), "x".to_owned())].into(),
+            annotations: [].into(),
+        };
         assert_eq!(message.alerts, [job]);
     }
 

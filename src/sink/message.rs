@@ -32,7 +32,8 @@ pub(super) struct Message {
 /// What tells firing from resolved in templates.
 static MARK: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test uses it")]
-    Regex::new(r"(?i)\[(?:firing(?::\d+)?|resolved(?::\d+)?)\]|\b(?:alerts?\s+)?(?:firing|resolved)\b:?").unwrap()
+    Regex::new(r"(?i)\[(?:firing(?::\d+)?|resolved(?::\d+)?)\]|\b(?:alerts?\s+)?(?:firing|resolved)\b:?")
+        .unwrap()
 });
 
 impl Message {

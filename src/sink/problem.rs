@@ -84,7 +84,14 @@ fn around(text: &str, at: usize, length: usize) -> String {
     let end = text[at + length..].find('\n').map_or(text.len(), |newline| at + length + newline);
     let before: Vec<char> = text[line..at].chars().rev().take(REACH).collect();
     let after = text[at + length..end].chars().take(REACH);
-    before.into_iter().rev().chain(text[at..at + length].chars()).chain(after).collect::<String>().trim().to_owned()
+    before
+        .into_iter()
+        .rev()
+        .chain(text[at..at + length].chars())
+        .chain(after)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]

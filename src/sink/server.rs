@@ -55,7 +55,9 @@ pub(super) async fn attend(stream: TcpStream, desk: Arc<Desk>) {
     let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(Tunnel { upgrade, line }) = tunnel {
         let Ok(upgraded) = upgrade.await else { return };
-        let Ok(Ok(stream)) = timeout(BODY_PATIENCE, desk.tls.accept(TokioIo::new(upgraded))).await else { return };
+        let Ok(Ok(stream)) = timeout(BODY_PATIENCE, desk.tls.accept(TokioIo::new(upgraded))).await else {
+            return;
+        };
         let nowhere = Mutex::new(None);
         serve(stream, |request| answer(request, &desk, Some(&line), &nowhere)).await;
     }
@@ -133,7 +135,11 @@ fn refuse(trouble: Trouble) -> Reply {
         Trouble::Status(status) => text_reply(status, "in trouble, on purpose\n"),
         Trouble::TooMany(wait) => {
             let seconds = wait.as_secs().max(1).to_string();
-            with(text_reply(StatusCode::TOO_MANY_REQUESTS, "too many, on purpose\n"), header::RETRY_AFTER, &seconds)
+            with(
+                text_reply(StatusCode::TOO_MANY_REQUESTS, "too many, on purpose\n"),
+                header::RETRY_AFTER,
+                &seconds,
+            )
         }
         // These are no answers.
         Trouble::Slow(_) | Trouble::Hang | Trouble::Close => bare_reply(StatusCode::SERVICE_UNAVAILABLE),

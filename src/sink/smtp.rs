@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -150,7 +152,8 @@ impl<'d, S: AsyncRead + AsyncWrite + Unpin> Session<'d, S> {
         let lines = if self.secure {
             ["250-firedrill", &size, "250-8BITMIME", "250 AUTH CRAM-MD5 PLAIN LOGIN"].join("\r\n")
         } else {
-            ["250-firedrill", &size, "250-8BITMIME", "250-STARTTLS", "250 AUTH CRAM-MD5 LOGIN PLAIN"].join("\r\n")
+            ["250-firedrill", &size, "250-8BITMIME", "250-STARTTLS", "250 AUTH CRAM-MD5 LOGIN PLAIN"]
+                .join("\r\n")
         };
         self.say(&lines).await
     }
@@ -184,7 +187,9 @@ impl<'d, S: AsyncRead + AsyncWrite + Unpin> Session<'d, S> {
                 self.recipients.push(address.to_owned());
                 self.say("250 ok").await
             }
-            Some(_) if self.recipients.len() == MOST_RECIPIENTS => self.say("452 4.5.3 too many recipients").await,
+            Some(_) if self.recipients.len() == MOST_RECIPIENTS => {
+                self.say("452 4.5.3 too many recipients").await
+            }
             Some(_) | None => self.say("501 5.1.3 no address").await,
         }
     }

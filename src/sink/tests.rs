@@ -22,11 +22,15 @@ async fn exchange(address: SocketAddr, text: &str) -> String {
 
 fn post(path: &str, body: &str) -> String {
     let length = body.len();
-    format!("POST {path} HTTP/1.1\r\nHost: sink\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: sink\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 fn mail(greeting: &str, log_in: &str, text: &str) -> String {
-    format!("EHLO {greeting}\r\n{log_in}MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n{text}\r\n.\r\nQUIT\r\n")
+    format!(
+        "EHLO {greeting}\r\n{log_in}MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n{text}\r\n.\r\nQUIT\r\n"
+    )
 }
 
 #[tokio::test]
@@ -39,7 +43,10 @@ async fn what_comes_over_http_is_known_by_its_path() {
     let by_hand = exchange(sink.listens().http, &post("/slack/anything", "{\"text\":\"hello\"}")).await;
     assert!(by_hand.starts_with("HTTP/1.1 200 OK"), "{by_hand}");
     let all = sink.close().await;
-    assert_eq!(all.iter().map(|delivery| delivery.receiver.as_deref()).collect::<Vec<_>>(), [Some("on call"), None]);
+    assert_eq!(
+        all.iter().map(|delivery| delivery.receiver.as_deref()).collect::<Vec<_>>(),
+        [Some("on call"), None]
+    );
     let mut first = serde_json::to_value(&*all[0]).unwrap();
     first["at"].take();
     let expected = serde_json::json!({
@@ -83,11 +90,17 @@ async fn a_mail_is_known_by_its_greeting() {
 #[rstest::rstest]
 #[case::plain("AUTH PLAIN AGEAYg==\r\n", "235 2.7.0 welcome\r\n")]
 #[case::plain_asked("AUTH PLAIN\r\nAGEAYg==\r\n", "334 \r\n235 2.7.0 welcome\r\n")]
-#[case::login("AUTH LOGIN\r\nYQ==\r\nYg==\r\n", "334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 2.7.0 welcome\r\n")]
+#[case::login(
+    "AUTH LOGIN\r\nYQ==\r\nYg==\r\n",
+    "334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 2.7.0 welcome\r\n"
+)]
 #[case::cram("AUTH CRAM-MD5\r\nYSBi\r\n", "334 PDEuMUBmaXJlZHJpbGw+\r\n235 2.7.0 welcome\r\n")]
 #[case::cancelled("AUTH LOGIN\r\n*\r\n", "334 VXNlcm5hbWU6\r\n501 5.5.2 authentication cancelled\r\n")]
 #[case::unknown("AUTH NTLM\r\n", "504 5.5.4 no such mechanism\r\n")]
-#[case::order("RCPT TO:<a@b.test>\r\nDATA\r\nVRFY x\r\n", "503 5.5.1 MAIL comes first\r\n503 5.5.1 RCPT comes first\r\n502 5.5.1 not known here\r\n")]
+#[case::order(
+    "RCPT TO:<a@b.test>\r\nDATA\r\nVRFY x\r\n",
+    "503 5.5.1 MAIL comes first\r\n503 5.5.1 RCPT comes first\r\n502 5.5.1 not known here\r\n"
+)]
 #[tokio::test]
 async fn a_client_logs_in_as_it_likes(#[case] lines: &str, #[case] expected: &str) {
     let sink = open(Listen::default()).await.unwrap();
@@ -101,11 +114,18 @@ async fn a_receiver_misbehaves_until_its_guard_is_dropped() {
     let line = |kind| Line { receiver: Some("pager".to_owned()), kind, index: 0 }.path();
     let told = post(&line(Kind::Webhook), "{}");
     let mut answers = Vec::new();
-    for trouble in [Trouble::Status(StatusCode::BAD_GATEWAY), Trouble::TooMany(Duration::from_secs(3)), Trouble::Close] {
+    for trouble in
+        [Trouble::Status(StatusCode::BAD_GATEWAY), Trouble::TooMany(Duration::from_secs(3)), Trouble::Close]
+    {
         let troubled = sink.misbehave("pager", trouble);
         let http = exchange(sink.listens().http, &told).await;
         let smtp = exchange(sink.listens().smtp, &mail(&line(Kind::Email), "", "x")).await;
-        answers.push(http.lines().filter(|line| line.starts_with("HTTP") || line.starts_with("retry")).collect::<Vec<_>>().join(" "));
+        answers.push(
+            http.lines()
+                .filter(|line| line.starts_with("HTTP") || line.starts_with("retry"))
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
         answers.push(smtp.lines().nth(6).unwrap_or("closed").to_owned());
         assert_eq!(troubled.met(), 2);
     }

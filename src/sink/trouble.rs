@@ -48,7 +48,9 @@ impl Drop for Troubled {
     fn drop(&mut self) {
         let number = self.number;
         self.troubles.0.send_modify(|book| {
-            book.entries.entry(self.receiver.clone()).and_modify(|all| all.retain(|entry| entry.number != number));
+            book.entries
+                .entry(self.receiver.clone())
+                .and_modify(|all| all.retain(|entry| entry.number != number));
             book.entries.retain(|_, all| !all.is_empty());
         });
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use firedrill::secret::Mask;
 use firedrill::sink::{self, Delivery, Ends, Key, Kind, Listen, Sink, Status, Trouble};
 use firedrill::source::Sources;
 use firedrill::yaml;
@@ -74,8 +75,12 @@ async fn a_receiver_in_trouble_is_told_once_it_is_well() {
         alertmanager.send(&[down(&instance, true)]).unwrap();
         // Whoever hangs is met once, the others are tried again.
         let tries = if trouble == Trouble::Hang { 1 } else { 2 };
-        assert!(troubled.meets(tries, Instant::now() + PATIENCE).await, "{trouble:?} is not met {tries} times");
-        let told = |delivery: &Delivery| delivery.alerts.iter().any(|alert| alert.labels["instance"] == instance);
+        assert!(
+            troubled.meets(tries, Instant::now() + PATIENCE).await,
+            "{trouble:?} is not met {tries} times"
+        );
+        let told =
+            |delivery: &Delivery| delivery.alerts.iter().any(|alert| alert.labels["instance"] == instance);
         assert!(!sink.deliveries().iter().any(|delivery| told(delivery)), "{trouble:?}");
         drop(troubled);
         let delivery = sink.wait_for(told, Instant::now() + PATIENCE).await;
@@ -109,7 +114,8 @@ receivers:
     assert_eq!(findings, "");
     let alertmanager = Alertmanager::start(&config).unwrap();
     alertmanager.send(&[down("web-1", true), down("web-2", true)]).unwrap();
-    let grouped = sink.wait_for(|delivery| delivery.alerts.len() == 2, Instant::now() + PATIENCE).await.unwrap();
+    let grouped =
+        sink.wait_for(|delivery| delivery.alerts.len() == 2, Instant::now() + PATIENCE).await.unwrap();
     let (mut said, mut pages) = (String::new(), Vec::new());
     for instance in ["web-1", "web-2"] {
         let page = |delivery: &Delivery| {
@@ -119,7 +125,9 @@ receivers:
     }
     assert!(!pages[0].pairs_with(&pages[1]));
     pages.push(grouped);
-    pages.iter().for_each(|delivery| tell(delivery, &mut said));
+    for delivery in &pages {
+        tell(delivery, &mut said);
+    }
     insta::assert_snapshot!(said);
 }
 
@@ -167,7 +175,7 @@ fn readdress(text: &str, sink: &Sink) -> (String, String) {
     let mut config = yaml::as_elder(yaml::parse(id, text).unwrap().remove(0), text);
     let Listen { http, smtp } = sink.listens();
     let ends = Ends { http: http.to_string(), smtp: smtp.to_string() };
-    let findings = sink::readdress(&mut config, &ends, &|_| false);
+    let findings = sink::readdress(&mut config, &ends, &|_| false, &Mask::default());
     let drawn = findings.iter().map(|finding| format!("{}: {}\n", finding.code, finding.title));
     (yaml::print(&config), drawn.collect())
 }
@@ -184,10 +192,12 @@ fn down(instance: &str, firing: bool) -> serde_json::Value {
 }
 
 async fn wait(sink: &Sink, (kind, index): (Kind, usize), status: Status) -> Arc<Delivery> {
-    let wanted = |delivery: &Delivery| (delivery.kind, delivery.index, delivery.status) == (kind, index, status);
+    let wanted =
+        |delivery: &Delivery| (delivery.kind, delivery.index, delivery.status) == (kind, index, status);
     let found = sink.wait_for(wanted, Instant::now() + PATIENCE).await;
     found.unwrap_or_else(|| {
-        let told = sink.deliveries().into_iter().map(|it| format!("{}[{}] {:?}", it.kind, it.index, it.status));
+        let told =
+            sink.deliveries().into_iter().map(|it| format!("{}[{}] {:?}", it.kind, it.index, it.status));
         panic!("{kind}[{index}] is not told of {status:?}; told are {:?}", told.collect::<Vec<_>>())
     })
 }
@@ -199,7 +209,8 @@ fn tell(delivery: &Delivery, told: &mut String) {
         Key::Vendor(key) => format!("key {key}"),
         Key::Said(key) => format!("said {key}"),
     };
-    writeln!(told, "{}[{}] of {receiver}: {:?}, {key}", delivery.kind, delivery.index, delivery.status).unwrap();
+    writeln!(told, "{}[{}] of {receiver}: {:?}, {key}", delivery.kind, delivery.index, delivery.status)
+        .unwrap();
     writeln!(told, "  to {:?}, title {:?}", delivery.to, delivery.title).unwrap();
     for line in delivery.text.lines() {
         writeln!(told, "  | {line}").unwrap();

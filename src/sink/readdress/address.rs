@@ -12,7 +12,9 @@ use crate::yaml::{Kind, Node};
 pub(super) fn forget(global: &mut Node, address: &Address, secrets: &mut Secrets<'_>) {
     let keys = address.global.into_iter().chain(address.by_token.iter().map(|by| by.global_url));
     for key in keys {
-        global.take(key);
+        if let Some(address) = global.take(key).as_ref().and_then(Node::scalar) {
+            secrets.mask_address(address);
+        }
         if let Some(file) = global.take(&in_file(key)) {
             secrets.note_file(&file);
         }
@@ -95,7 +97,7 @@ fn check(node: &Node, secrets: &mut Secrets<'_>) {
         return;
     }
     let title = match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => return,
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => return secrets.mask_address(text),
         Ok(_) => "this is no address of HTTP",
         Err(_) => "this is no address",
     };

@@ -22,7 +22,8 @@ pub(super) fn plain(http: &mut Node, ends: &Ends, secrets: &mut Secrets<'_>) {
         secrets.note_files(&tls, TLS_FILES);
     }
     secrets.hide(http, "bearer_token");
-    for (key, hidden) in [("authorization", &["credentials"][..]), ("basic_auth", &["username", "password"])] {
+    for (key, hidden) in [("authorization", &["credentials"][..]), ("basic_auth", &["username", "password"])]
+    {
         let Some(login) = http.get_mut(key) else { continue };
         for key in hidden {
             // A name is no secret, but a file that is not here cannot be read.
@@ -52,7 +53,9 @@ fn headers(http: &mut Node, secrets: &mut Secrets<'_>) {
         let was_secret = header.take("secrets").is_some() || files.is_some();
         for file in files.iter().flat_map(|files| match &files.kind {
             Kind::List(items) => items.as_slice(),
-            Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::Map(_) => &[],
+            Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::Map(_) => {
+                &[]
+            }
         }) {
             secrets.note_file(file);
         }

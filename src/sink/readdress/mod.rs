@@ -13,6 +13,7 @@ use self::secret::Secrets;
 use super::line::Line;
 use super::vendor::{Kind as Vendor, Way};
 use crate::finding::{Code, Finding, Findings, nearest};
+use crate::secret::Mask;
 use crate::yaml::{Kind, Node};
 
 /// Where the sink is, as Alertmanager sees it.
@@ -27,12 +28,12 @@ pub struct Ends {
 /// Leads every receiver of `config` to the sink, each on its own line, and returns what was wrong with it before.
 ///
 /// `config` is as Alertmanager reads it ([`crate::yaml::as_elder`]). Credentials are replaced, as the sink needs none
-/// and nobody should read them in a report; `exists` says whether a file that one was to be read from is there. With an
-/// error among the findings the result is not to be used.
+/// and nobody should read them in a report: `mask` learns them. `exists` says whether a file that one was to be read from
+/// is there. With an error among the findings the result is not to be used.
 #[must_use]
-pub fn readdress(config: &mut Node, ends: &Ends, exists: &dyn Fn(&str) -> bool) -> Vec<Finding> {
+pub fn readdress(config: &mut Node, ends: &Ends, exists: &dyn Fn(&str) -> bool, mask: &Mask) -> Vec<Finding> {
     let mut findings = Findings::default();
-    let mut secrets = Secrets { exists, findings: &mut findings };
+    let mut secrets = Secrets { exists, mask, findings: &mut findings };
     let global = prepare_global(config, ends, &mut secrets);
     match config.get_mut("receivers") {
         Some(receivers) if matches!(receivers.kind, Kind::List(_)) => {
@@ -149,7 +150,8 @@ fn by_url(
 fn mail(integration: &mut Node, line: &Line, global: &Node, ends: &Ends, secrets: &mut Secrets<'_>) {
     let given = integration.get("smarthost").or_else(|| global.get("smtp_smarthost"));
     let Some(host) = given.and_then(Node::scalar).filter(|host| !host.is_empty()) else {
-        let title = format!("{} has no `smarthost`, and `global` has no `smtp_smarthost`", address::whose(line));
+        let title =
+            format!("{} has no `smarthost`, and `global` has no `smtp_smarthost`", address::whose(line));
         secrets.findings.add(Finding::new(Code::AlertmanagerAddress, integration.place, title));
         return;
     };

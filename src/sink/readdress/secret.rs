@@ -3,12 +3,14 @@
 use super::Line;
 use super::address::{in_file, whose};
 use crate::finding::{Code, Finding, Findings};
+use crate::secret::{Mask, Secret};
 use crate::sink::vendor::{Credential, DUMMY};
 use crate::yaml::{Kind, Node};
 
 /// What is found about secrets on the way.
 pub(super) struct Secrets<'c> {
     pub(super) exists: &'c dyn Fn(&str) -> bool,
+    pub(super) mask: &'c Mask,
     pub(super) findings: &'c mut Findings,
 }
 
@@ -25,11 +27,23 @@ impl Secrets<'_> {
                 self.findings.add(finding.label("one of the two is enough").also(own.place, "given here"));
             }
             (Some(file), None) => self.note_file(file),
-            (None, Some(own)) if own.scalar().is_none_or(|text| text.is_empty() || text.contains("{{")) => return,
+            (None, Some(own)) if own.scalar().is_none_or(|text| text.is_empty() || text.contains("{{")) => {
+                return;
+            }
             (None, Some(_)) => {}
             (None, None) => return,
         }
+        if let Some(own) = node.get(key).and_then(Node::scalar) {
+            self.mask.add(&Secret::new(own));
+        }
         node.set(key, dummy);
+    }
+
+    /// Masks an address that is replaced: it may hold all that is needed to write to somebody.
+    pub(super) fn mask_address(&self, address: &str) {
+        if address.contains("://") {
+            self.mask.add(&Secret::new(address));
+        }
     }
 
     /// Notes that an integration has none of the credentials of which it needs one.
@@ -44,7 +58,8 @@ impl Secrets<'_> {
         if any.iter().any(found) {
             return;
         }
-        let keys = any.iter().map(|credential| format!("`{}`", credential.key)).collect::<Vec<_>>().join(" or ");
+        let keys =
+            any.iter().map(|credential| format!("`{}`", credential.key)).collect::<Vec<_>>().join(" or ");
         let mut title = format!("{} has no {keys}", whose(line));
         if let Some(key) = any.iter().find_map(|credential| credential.global) {
             title = format!("{title}, and `global` has no `{key}`");

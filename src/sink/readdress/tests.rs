@@ -10,7 +10,7 @@ fn turned(text: &str) -> (String, Vec<String>) {
     let id = sources.add("alertmanager.yml", text);
     let mut config = as_elder(parse(id, text).unwrap().remove(0), text);
     let ends = Ends { http: "127.0.0.1:8000".to_owned(), smtp: "127.0.0.1:2500".to_owned() };
-    let findings = readdress(&mut config, &ends, &|path| path.contains("here"));
+    let findings = readdress(&mut config, &ends, &|path| path.contains("here"), &Mask::default());
     let found = findings.iter().map(|finding| format!("{}: {}", finding.code, finding.title)).collect();
     // As one line.
     let printed = print(&config).lines().map(str::trim_start).collect::<Vec<_>>().join(" ");
@@ -19,25 +19,34 @@ fn turned(text: &str) -> (String, Vec<String>) {
 
 /// A receiver with one integration, under a `global` of `global`.
 fn one(global: &str, section: &str, integration: &str) -> (String, Vec<String>) {
-    let (text, found) = turned(&format!("global: {{{global}}}\nreceivers: [{{name: a, {section}: [{integration}]}}]"));
+    let (text, found) =
+        turned(&format!("global: {{{global}}}\nreceivers: [{{name: a, {section}: [{integration}]}}]"));
     (text.replace("{\"global\": {}, \"receivers\": [{\"name\": \"a\", ", ""), found)
 }
 
 #[rstest]
 #[case::webhook(
-    "", "webhook_configs", "{url: 'https://x.test/secret'}",
+    "",
+    "webhook_configs",
+    "{url: 'https://x.test/secret'}",
     r#""webhook_configs": [{"url": "http://127.0.0.1:8000/r/a/0/webhook"}]}]}"#
 )]
 #[case::file(
-    "", "discord_configs", "{webhook_url_file: /here}",
+    "",
+    "discord_configs",
+    "{webhook_url_file: /here}",
     r#""discord_configs": [{"webhook_url": "http://127.0.0.1:8000/r/a/0/discord"}]}]}"#
 )]
 #[case::global(
-    "slack_api_url: 'https://x.test/secret'", "slack_configs", "{channel: b}",
+    "slack_api_url: 'https://x.test/secret'",
+    "slack_configs",
+    "{channel: b}",
     r#""slack_configs": [{"channel": "b", "api_url": "http://127.0.0.1:8000/r/a/0/slack"}]}]}"#
 )]
 #[case::token(
-    "", "slack_configs", "{app_token: secret}",
+    "",
+    "slack_configs",
+    "{app_token: secret}",
     r#""slack_configs": [{"app_token": "firedrill", "app_url": "http://127.0.0.1:8000/r/a/0/slack"}]}]}"#
 )]
 #[case::built_in(
@@ -98,7 +107,11 @@ fn an_integration_ends_at_the_sink(
 #[case::no_smarthost("email_configs", "{to: a}", &["alertmanager/address: `email_configs[0]` of receiver `a` has no `smarthost`, and `global` has no `smtp_smarthost`"])]
 #[case::no_port("email_configs", "{to: a, smarthost: x.test}", &["alertmanager/address: `x.test` is no address of a mail server"])]
 #[case::unknown("slakc_configs", "{}", &["alertmanager/kind: `slakc_configs` is no kind of integration that can be re-addressed"])]
-fn what_would_not_work_is_found_and_not_mended(#[case] section: &str, #[case] integration: &str, #[case] expected: &[&str]) {
+fn what_would_not_work_is_found_and_not_mended(
+    #[case] section: &str,
+    #[case] integration: &str,
+    #[case] expected: &[&str],
+) {
     assert_eq!(one("", section, integration).1, expected);
 }
 
@@ -120,4 +133,19 @@ fn secrets_and_addresses_leave_global_too() {
         r#"{"global": {"opsgenie_api_key": "firedrill", "smtp_auth_password": "firedrill", "smtp_hello": "x", "http_config": {}}, "receivers": [{"name": "a", "opsgenie_configs": [{"api_url": "http://127.0.0.1:8000/r/a/0/opsgenie"}]}]}"#
     );
     assert_eq!(found, ["alertmanager/secret-file: the file `/gone` is not here"]);
+}
+
+#[test]
+fn what_is_replaced_is_masked() {
+    let text = "global: {slack_api_url: 'https://x.test/T0KEN'}\n\
+                receivers: [{name: a, pagerduty_configs: [{routing_key: k3y, url: 'https://y.test/'}]}]";
+    let mut sources = Sources::default();
+    let id = sources.add("alertmanager.yml", text);
+    let mut config = parse(id, text).unwrap().remove(0);
+    let (ends, mask) = (Ends { http: "h:1".to_owned(), smtp: "s:1".to_owned() }, Mask::default());
+    assert_eq!(readdress(&mut config, &ends, &|_| true, &mask), []);
+    assert_eq!(
+        mask.apply(text),
+        "global: {slack_api_url: '***'}\nreceivers: [{name: a, pagerduty_configs: [{routing_key: ***, url: '***'}]}]"
+    );
 }

@@ -11,7 +11,13 @@ use crate::sink::request::{Answer, Request, at, bare_reply, json_reply, lines, m
 pub(super) const VENDOR: Vendor = Vendor {
     name: "discord",
     section: "discord_configs",
-    way: Way::Url(Address { key: "webhook_url", global: None, built_in: false, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "webhook_url",
+        global: None,
+        built_in: false,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[],
     also: nothing,
     receive,

@@ -17,7 +17,10 @@ pub(super) const VENDOR: Vendor = Vendor {
 
 fn receive(request: &Request<'_>) -> Answer {
     let Some(value) = request.json() else {
-        return Answer::aside(json_reply(StatusCode::BAD_REQUEST, json!({ "message": "the body is no JSON" })));
+        return Answer::aside(json_reply(
+            StatusCode::BAD_REQUEST,
+            json!({ "message": "the body is no JSON" }),
+        ));
     };
     let message = webhook::group(&value);
     let body = json!({

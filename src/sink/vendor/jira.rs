@@ -15,7 +15,13 @@ use crate::yaml::Node;
 pub(super) const VENDOR: Vendor = Vendor {
     name: "jira",
     section: "jira_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("jira_api_url"), built_in: false, tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("jira_api_url"),
+        built_in: false,
+        tail,
+        by_token: None,
+    }),
     needs: &[],
     also: nothing,
     receive,
@@ -58,7 +64,10 @@ fn receive(request: &Request<'_>) -> Answer {
         (&Method::POST, Some("issue"), None, _) => open(request, &value),
         (&Method::PUT, Some("issue"), Some(key), None) => change(request, key, &value),
         (&Method::GET, Some("issue"), Some(_), Some("transitions")) => {
-            let all = names.iter().zip(1..).map(|(name, id): (_, u32)| json!({ "id": id.to_string(), "name": name }));
+            let all = names
+                .iter()
+                .zip(1..)
+                .map(|(name, id): (_, u32)| json!({ "id": id.to_string(), "name": name }));
             Answer::aside(json_reply(StatusCode::OK, json!({ "transitions": all.collect::<Vec<_>>() })))
         }
         (&Method::POST, Some("issue"), Some(key), Some("transitions")) => {
@@ -70,7 +79,10 @@ fn receive(request: &Request<'_>) -> Answer {
 
 /// The label in a query: `… labels="ALERT{…}" order by …`.
 fn search(request: &Request<'_>, query: &str) -> Answer {
-    let label = query.split_once("labels=\"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(label, _)| label);
+    let label = query
+        .split_once("labels=\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map_or("", |(label, _)| label);
     let open_only = query.contains("statusCategory != Done");
     let issues = request.memory.issues();
     let found = issues.known.iter().filter(|(_, issue)| issue.label == (place(request), label.to_owned()));
@@ -120,7 +132,8 @@ fn step(request: &Request<'_>, key: &str, done: bool) -> Answer {
 
 fn read(value: &Value, issue: Option<&Issue>, status: Status) -> Message {
     let labels = value.pointer("/fields/labels").and_then(Value::as_array);
-    let label = labels.into_iter().flatten().filter_map(Value::as_str).find(|label| label.starts_with("ALERT{"));
+    let label =
+        labels.into_iter().flatten().filter_map(Value::as_str).find(|label| label.starts_with("ALERT{"));
     let label = label.or_else(|| issue.map(|issue| issue.label.1.as_str())).unwrap_or_default();
     let description = match value.pointer("/fields/description") {
         // Version 3 has a document there.

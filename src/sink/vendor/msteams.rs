@@ -11,7 +11,13 @@ use crate::sink::request::{Answer, Request, at, message, text_reply};
 pub(super) const VENDOR: Vendor = Vendor {
     name: "msteams",
     section: "msteams_configs",
-    way: Way::Url(Address { key: "webhook_url", global: None, built_in: false, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "webhook_url",
+        global: None,
+        built_in: false,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[],
     also: nothing,
     receive,
@@ -19,7 +25,10 @@ pub(super) const VENDOR: Vendor = Vendor {
 
 fn receive(request: &Request<'_>) -> Answer {
     let Some(value) = request.json() else {
-        return Answer::aside(text_reply(StatusCode::BAD_REQUEST, "Bad payload received by generic incoming webhook."));
+        return Answer::aside(text_reply(
+            StatusCode::BAD_REQUEST,
+            "Bad payload received by generic incoming webhook.",
+        ));
     };
     let message = read(&value);
     if message.title.is_empty() && message.text.is_empty() {

@@ -11,7 +11,13 @@ use crate::sink::request::{Answer, Request, at, bare_reply, json_reply, lines, m
 pub(super) const VENDOR: Vendor = Vendor {
     name: "msteamsv2",
     section: "msteamsv2_configs",
-    way: Way::Url(Address { key: "webhook_url", global: None, built_in: false, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "webhook_url",
+        global: None,
+        built_in: false,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[],
     also: nothing,
     receive,
@@ -35,6 +41,7 @@ fn read(value: &Value) -> Message {
         Some(_) | None => None,
     };
     let texts: Vec<_> = blocks.iter().map(|block| at(block, "/text")).collect();
-    let (title, text) = texts.split_first().map_or((String::new(), &[][..]), |(title, text)| (title.clone(), text));
+    let (title, text) =
+        texts.split_first().map_or((String::new(), &[][..]), |(title, text)| (title.clone(), text));
     Message { told: status, title, text: lines(text.iter().map(String::as_str)), ..message(value) }.listed()
 }

@@ -11,7 +11,13 @@ use crate::sink::request::{Answer, Reply, Request, at, json_reply, message, not_
 pub(super) const VENDOR: Vendor = Vendor {
     name: "opsgenie",
     section: "opsgenie_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("opsgenie_api_url"), built_in: true, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("opsgenie_api_url"),
+        built_in: true,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[&[Credential::shared("api_key", "opsgenie_api_key")]],
     also: nothing,
     receive,

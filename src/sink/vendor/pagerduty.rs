@@ -22,14 +22,22 @@ pub(super) const VENDOR: Vendor = Vendor {
 };
 
 fn receive(request: &Request<'_>) -> Answer {
-    let Some(value) = request.json() else { return refuse("Event object is invalid", &["the body is no JSON"]) };
+    let Some(value) = request.json() else {
+        return refuse("Event object is invalid", &["the body is no JSON"]);
+    };
     // Alertmanager sends the fields of both versions, those of the other empty.
     let second = at(&value, "/event_type").is_empty();
-    let (action, key) = if second { ("/event_action", "/dedup_key") } else { ("/event_type", "/incident_key") };
+    let (action, key) =
+        if second { ("/event_action", "/dedup_key") } else { ("/event_type", "/incident_key") };
     let status = match at(&value, action).as_str() {
         "trigger" => Status::Firing,
         "resolve" => Status::Resolved,
-        _ => return refuse("Event object is invalid", &["'event_action' must be one of trigger, acknowledge, resolve"]),
+        _ => {
+            return refuse(
+                "Event object is invalid",
+                &["'event_action' must be one of trigger, acknowledge, resolve"],
+            );
+        }
     };
     let (title, details, account) = if second {
         ("/payload/summary", "/payload/custom_details", "/routing_key")
@@ -49,7 +57,8 @@ fn receive(request: &Request<'_>) -> Answer {
     if second && status == Status::Firing && message.title.is_empty() {
         return refuse("Event object is invalid", &["'payload.summary' is missing or blank"]);
     }
-    let (code, name) = if second { (StatusCode::ACCEPTED, "dedup_key") } else { (StatusCode::OK, "incident_key") };
+    let (code, name) =
+        if second { (StatusCode::ACCEPTED, "dedup_key") } else { (StatusCode::OK, "incident_key") };
     let body = json!({ "status": "success", "message": "Event processed", name: key });
     Answer::delivered(message, json_reply(code, body))
 }

@@ -22,7 +22,8 @@ fn receive(request: &Request<'_>) -> Answer {
     for field in ["token", "user", "message"] {
         if form.value(field).trim().is_empty() {
             let why = format!("{field} cannot be blank");
-            let body = json!({ field: "cannot be blank", "errors": [why], "status": 0, "request": request.id() });
+            let body =
+                json!({ field: "cannot be blank", "errors": [why], "status": 0, "request": request.id() });
             return Answer::aside(json_reply(StatusCode::BAD_REQUEST, body));
         }
     }

@@ -9,7 +9,13 @@ use crate::sink::request::{Answer, Request, json_reply, not_found};
 pub(super) const VENDOR: Vendor = Vendor {
     name: "rocketchat",
     section: "rocketchat_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("rocketchat_api_url"), built_in: true, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("rocketchat_api_url"),
+        built_in: true,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[
         &[Credential::shared("token", "rocketchat_token")],
         &[Credential::shared("token_id", "rocketchat_token_id")],

@@ -11,15 +11,24 @@ use crate::sink::request::{Answer, Request, at, json_reply, lines, message, text
 pub(super) const VENDOR: Vendor = Vendor {
     name: "slack",
     section: "slack_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("slack_api_url"), built_in: false, tail: no_tail, by_token: Some(APP) }),
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("slack_api_url"),
+        built_in: false,
+        tail: no_tail,
+        by_token: Some(APP),
+    }),
     needs: &[],
     also: nothing,
     receive,
 };
 
 /// What newer Alertmanagers take in the place of a secret address.
-const APP: ByToken =
-    ByToken { url: "app_url", global_url: "slack_app_url", token: Credential::shared("app_token", "slack_app_token") };
+const APP: ByToken = ByToken {
+    url: "app_url",
+    global_url: "slack_app_url",
+    token: Credential::shared("app_token", "slack_app_token"),
+};
 
 fn receive(request: &Request<'_>) -> Answer {
     let by_api = request.headers.contains_key(header::AUTHORIZATION) || request.rest.contains("chat.");
@@ -51,9 +60,12 @@ pub(super) fn post(value: &Value) -> Message {
     for attachment in attachments {
         parts.extend(["/pretext", "/text"].map(|pointer| at(attachment, pointer)));
         let fields = attachment.get("fields").and_then(Value::as_array);
-        parts.extend(fields.into_iter().flatten().map(|field| {
-            format!("{}: {}", at(field, "/title"), at(field, "/value"))
-        }));
+        parts.extend(
+            fields
+                .into_iter()
+                .flatten()
+                .map(|field| format!("{}: {}", at(field, "/title"), at(field, "/value"))),
+        );
     }
     let first = attachments.first().unwrap_or(&Value::Null);
     let status = match at(first, "/color").as_str() {

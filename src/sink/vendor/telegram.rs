@@ -11,7 +11,13 @@ use crate::sink::request::{Answer, Request, at, json_reply, message};
 pub(super) const VENDOR: Vendor = Vendor {
     name: "telegram",
     section: "telegram_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("telegram_api_url"), built_in: true, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("telegram_api_url"),
+        built_in: true,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[&[Credential::shared("bot_token", "telegram_bot_token")]],
     also: nothing,
     receive,
@@ -46,6 +52,10 @@ fn receive(request: &Request<'_>) -> Answer {
 }
 
 fn read(value: &Value, text: &str, chat: String) -> Message {
-    let shown = if at(value, "/parse_mode").eq_ignore_ascii_case("HTML") { html::unescape(text) } else { text.to_owned() };
+    let shown = if at(value, "/parse_mode").eq_ignore_ascii_case("HTML") {
+        html::unescape(text)
+    } else {
+        text.to_owned()
+    };
     Message { to: Some(chat), text: shown.trim().to_owned(), ..message(value) }.listed()
 }

@@ -124,15 +124,34 @@ async fn ask(memory: &Memory, kind: Kind, asked: &str, body: &str) -> (String, O
     r#"404 {"error":"`GET /v1/teams` is nothing that opsgenie is asked"}"#
 )]
 #[tokio::test]
-async fn a_vendor_answers_as_it_does(#[case] kind: Kind, #[case] asked: &str, #[case] body: Value, #[case] answer: &str) {
+async fn a_vendor_answers_as_it_does(
+    #[case] kind: Kind,
+    #[case] asked: &str,
+    #[case] body: Value,
+    #[case] answer: &str,
+) {
     assert_eq!(ask(&Memory::default(), kind, asked, &body.to_string()).await.0, answer);
 }
 
 #[tokio::test]
 async fn every_vendor_survives_what_is_no_payload() {
     for kind in Kind::ALL {
-        for body in ["", "[]", "null", "{\"alerts\":3,\"attachments\":[[]],\"embeds\":{}}", "\u{0}=%FF&&=", "{\"text\":"] {
-            for path in ["", "/v2/alerts", "/v2/alerts//close", "/message/send", "/rest/api/2/issue/FIRE-9/transitions", "/bot/sendMessage"] {
+        for body in [
+            "",
+            "[]",
+            "null",
+            "{\"alerts\":3,\"attachments\":[[]],\"embeds\":{}}",
+            "\u{0}=%FF&&=",
+            "{\"text\":",
+        ] {
+            for path in [
+                "",
+                "/v2/alerts",
+                "/v2/alerts//close",
+                "/message/send",
+                "/rest/api/2/issue/FIRE-9/transitions",
+                "/bot/sendMessage",
+            ] {
                 let (said, _) = ask(&Memory::default(), *kind, &format!("POST {path}"), body).await;
                 assert!(said.starts_with(['2', '4']), "{kind} answers {said}");
             }
@@ -169,7 +188,9 @@ async fn an_issue_is_opened_found_changed_and_closed() {
     let issue = json!({"fields": {
         "project": {"key": "P"}, "summary": "[FIRING:1] Down", "description": "d", "labels": ["ALERT{x}"],
     }});
-    let asked = async |method: &str, path: &str, body: &Value| ask(&format!("{method} {base}/{path}"), body.clone()).await;
+    let asked = async |method: &str, path: &str, body: &Value| {
+        ask(&format!("{method} {base}/{path}"), body.clone()).await
+    };
     assert_eq!(asked("POST", "search", &search).await.0, r#"200 {"issues":[]}"#);
     let (_, opened) = asked("POST", "issue", &issue).await;
     let found = r#"200 {"issues":[{"fields":{"status":{"name":"To Do","statusCategory":{"key":"new"}}},"id":"1","key":"FIRE-1"}]}"#;

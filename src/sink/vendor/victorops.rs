@@ -11,7 +11,13 @@ use crate::sink::request::{Answer, Request, at, json_reply, message};
 pub(super) const VENDOR: Vendor = Vendor {
     name: "victorops",
     section: "victorops_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("victorops_api_url"), built_in: true, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("victorops_api_url"),
+        built_in: true,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[&[Credential::shared("api_key", "victorops_api_key")]],
     also: nothing,
     receive,

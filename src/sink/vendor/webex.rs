@@ -10,7 +10,13 @@ use crate::sink::request::{Answer, Request, at, json_reply, message};
 pub(super) const VENDOR: Vendor = Vendor {
     name: "webex",
     section: "webex_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("webex_api_url"), built_in: true, tail: no_tail, by_token: None }),
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("webex_api_url"),
+        built_in: true,
+        tail: no_tail,
+        by_token: None,
+    }),
     needs: &[],
     also: nothing,
     receive,
@@ -21,14 +27,20 @@ fn receive(request: &Request<'_>) -> Answer {
         Answer::aside(json_reply(status, json!({ "message": why, "trackingId": request.id() })))
     };
     if !request.headers.contains_key(header::AUTHORIZATION) {
-        return refuse(StatusCode::UNAUTHORIZED, "The request requires a valid access token set in the Authorization request header.");
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "The request requires a valid access token set in the Authorization request header.",
+        );
     }
     let Some(value) = request.json() else {
         return refuse(StatusCode::BAD_REQUEST, "POST failed: HTTP/1.1 400 Bad Request (invalid JSON)");
     };
     let (text, room) = (at(&value, "/markdown"), at(&value, "/roomId"));
     if text.is_empty() || room.is_empty() {
-        return refuse(StatusCode::BAD_REQUEST, "Unable to post message to room: \"roomId\" and a text are required");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "Unable to post message to room: \"roomId\" and a text are required",
+        );
     }
     let body = json!({ "id": request.id(), "roomId": room, "roomType": "group", "markdown": text });
     let message = Message { to: Some(room), text, ..message(&value) }.listed();

@@ -10,8 +10,17 @@ use crate::sink::request::{Answer, Request, at, json_reply, message, not_found};
 pub(super) const VENDOR: Vendor = Vendor {
     name: "wechat",
     section: "wechat_configs",
-    way: Way::Url(Address { key: "api_url", global: Some("wechat_api_url"), built_in: true, tail: no_tail, by_token: None }),
-    needs: &[&[Credential::shared("api_secret", "wechat_api_secret")], &[Credential::shared("corp_id", "wechat_api_corp_id")]],
+    way: Way::Url(Address {
+        key: "api_url",
+        global: Some("wechat_api_url"),
+        built_in: true,
+        tail: no_tail,
+        by_token: None,
+    }),
+    needs: &[
+        &[Credential::shared("api_secret", "wechat_api_secret")],
+        &[Credential::shared("corp_id", "wechat_api_corp_id")],
+    ],
     also: nothing,
     receive,
 };
@@ -36,7 +45,8 @@ fn receive(request: &Request<'_>) -> Answer {
     if text.trim().is_empty() {
         return Answer::aside(say(44004, "content size out of limit: empty content"));
     }
-    let to = ["touser", "toparty", "totag"].map(|field| value.get(field).and_then(Value::as_str).unwrap_or_default());
+    let to = ["touser", "toparty", "totag"]
+        .map(|field| value.get(field).and_then(Value::as_str).unwrap_or_default());
     let message = Message {
         to: to.into_iter().find(|to| !to.is_empty()).map(str::to_owned),
         // There is no title; the first line of the default template is one.
