@@ -47,6 +47,8 @@ pub mod fault;
 
 pub mod sink;
 
+pub mod stack;
+
 pub mod run;
 
 pub mod exit;

@@ -15,6 +15,7 @@ use support::{Nginx, PATIENCE, Prometheus, Redis};
 
 mod alertmanager;
 mod names;
+mod phases;
 mod support;
 
 #[rstest]

@@ -6,6 +6,7 @@ mod run;
 mod schema;
 mod simulate;
 mod sink;
+mod supervise;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -17,6 +18,7 @@ use crate::exit::Exit;
 use crate::finding::{Code, Finding, Findings};
 use crate::plan::{Reading, Surroundings};
 use crate::source::Sources;
+use crate::stack::Choice;
 use crate::yaml::{self, Entries};
 
 /// Rehearse outages: probe, load, judge against SLOs.
@@ -51,6 +53,9 @@ enum Verb {
     Simulate(simulate::Arguments),
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
+    /// Stand over one process of a stack
+    #[command(hide = true)]
+    Supervise(supervise::Arguments),
 }
 
 /// When to use colour.
@@ -62,6 +67,27 @@ enum Colour {
     Always,
     /// Never
     Never,
+}
+
+/// How a stack's services are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Runtime {
+    /// In containers where an engine answers, else as processes
+    Auto,
+    /// In containers
+    Containers,
+    /// As processes, by programs from `PATH`
+    Processes,
+}
+
+impl From<Runtime> for Choice {
+    fn from(runtime: Runtime) -> Self {
+        match runtime {
+            Runtime::Auto => Self::Auto,
+            Runtime::Containers => Self::Containers,
+            Runtime::Processes => Self::Processes,
+        }
+    }
 }
 
 impl Colour {
@@ -101,6 +127,7 @@ impl Cli {
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
+            Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }
 }
@@ -131,7 +158,7 @@ fn environment() -> BTreeMap<String, String> {
 fn secrets(path: &Path) -> Result<BTreeMap<String, String>, (Sources, Vec<Finding>)> {
     let mut sources = Sources::default();
     let mut findings = Findings::default();
-    let (id, broken) = match sources.open(path) {
+    let (id, broken) = match sources.open_any(path) {
         Ok(opened) => opened,
         Err(error) => {
             let place = sources.add(path, "").place(0, 0);

@@ -3,11 +3,13 @@
 
 mod flow;
 mod hostile;
+mod http;
 mod input;
 mod mutated;
 mod peer;
 mod report;
 mod secret;
 mod signal;
+mod slow;
 mod support;
 mod verdict;
