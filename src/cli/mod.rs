@@ -6,6 +6,7 @@ mod run;
 mod save;
 mod schema;
 mod simulate;
+mod sink;
 mod supervise;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ enum Verb {
     Schema(schema::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
+    /// Be every receiver of an Alertmanager, and print what is delivered
+    Sink(sink::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -124,6 +127,7 @@ impl Cli {
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
+            Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }
