@@ -10,9 +10,12 @@ use tokio::time::Instant;
 
 use super::connect::Deadline;
 use super::http::{Client, Exchange};
+use super::logs::tail::Marks;
 use super::policy::Policy;
 use super::trust::Keyring;
-use super::{answer, certificate, dns, exec, health, icmp, kubelet, metrics, request, talk, tls};
+use super::{
+    answer, certificate, dns, exec, grpc, health, icmp, kubelet, logs, metrics, promql, request, talk, tls,
+};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
@@ -34,6 +37,8 @@ pub struct Session {
     pub policy: Arc<Policy>,
     /// The one address to ask, whatever the name resolves to.
     pub address: Option<SocketAddr>,
+    /// Where the logs ended that are read, when the scenario began.
+    pub marks: Arc<Marks>,
 }
 
 impl Session {
@@ -45,6 +50,7 @@ impl Session {
             keyring: Arc::clone(&self.keyring),
             policy: Arc::clone(&self.policy),
             address: self.address,
+            marks: Arc::clone(&self.marks),
         }
     }
 }
@@ -163,6 +169,13 @@ pub async fn attempt(
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
         Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope, session).await?,
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, &deadline).await?,
+        Probe::Grpc(wanted) => grpc::attempt(wanted, &step.expect, scope, session, &deadline).await?,
+        Probe::Promql(wanted) => {
+            promql::attempt(wanted, &step.expect, &step.captures, scope, session, &deadline).await?
+        }
+        Probe::Logs(wanted) => {
+            logs::attempt(wanted, &step.expect, &step.captures, scope, session, &deadline).await?
+        }
         Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
         Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,
         Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, session, &deadline).await?,
@@ -207,7 +220,7 @@ const HEADERS_KEPT: usize = 32;
 
 impl Seen {
     /// The hops of an exchange, and what is worth keeping of its answer.
-    fn of(exchange: &Exchange, http: &Http) -> Self {
+    pub(super) fn of(exchange: &Exchange, http: &Http) -> Self {
         let hops = exchange.hops.iter().map(|hop| Hop {
             method: hop.method.to_string(),
             url: hop.url.to_string(),
@@ -245,7 +258,7 @@ impl Seen {
     }
 
     /// The answer, or else the breach that there was none.
-    fn response(&mut self, exchange: Exchange, place: Place) -> Option<super::http::Response> {
+    pub(super) fn response(&mut self, exchange: Exchange, place: Place) -> Option<super::http::Response> {
         exchange.result.map_err(|cause| self.breaches.push(Breach::lost(cause, place))).ok()
     }
 }

@@ -15,9 +15,11 @@ use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
 use crate::probe::attempt::Session;
+use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
+use crate::scenario::template::Scope;
 use crate::sli::Sli;
 use crate::source::Sources;
 
@@ -153,6 +155,8 @@ impl Rehearsal<'_> {
     async fn start(&self) -> Result<(Vec<crate::simulate::StandIn>, Walker), String> {
         let Planned { scenario, vars, services, scope, certificates, keys, slos, .. } = self.planned;
         let mut scope = scope.clone();
+        // Before anything is started that may log.
+        let marks = Arc::new(self.marks(scope.clone()));
         let mut stand_ins = Vec::new();
         for (service, profile) in services {
             let began = Instant::now();
@@ -184,12 +188,23 @@ impl Rehearsal<'_> {
             session: Session {
                 keyring: Arc::new(keyring),
                 policy: Arc::clone(&self.options.policy),
+                marks,
                 ..Session::default()
             },
             slis: Slis::new(judge::limits(slos)),
             givers: Arc::new(givers(&scenario.steps)),
         };
         Ok((stand_ins, walker))
+    }
+
+    /// Where the logs end that are read. Variables that need a service have no value yet.
+    fn marks(&self, mut scope: Scope) -> Marks {
+        for (name, shape) in &self.planned.vars {
+            if let Ok(value) = shape.value(&scope) {
+                scope.set(name, value);
+            }
+        }
+        Marks::set(&self.planned.scenario, &scope)
     }
 
     /// Background and steps, then the objectives.

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use super::answer::any_of;
 use super::attempt::{Breach, Seen, Session};
 use super::connect::{self, Authority, Deadline, Options};
 use super::exchange::Excerpt;
-use super::{process, request};
+use super::{grpc, process, request};
 use crate::event::Line;
 use crate::sample::{Cause, Reason};
 use crate::scenario::expect::Expect;
@@ -86,6 +86,7 @@ pub(super) async fn attempt(
 enum Target {
     Get { url: Url, headers: Vec<(HeaderName, HeaderValue)>, options: Options },
     Connect(Authority, Options),
+    Ask(Box<grpc::Question>),
     Run(process::Request),
     Nowhere(Cause),
 }
@@ -127,6 +128,12 @@ fn fill(kubelet: &Kubelet, probe: &Probe, scope: &Scope, session: &Session) -> R
                 Ok(Target::Connect(to, options))
             })
         }
+        Action::Grpc { port, service } => {
+            let to = address(&port.to_string(), None)?;
+            let service = service.as_ref().map(|at| at.fill(scope)).transpose()?.unwrap_or_default();
+            let options = request::options(None, &network, scope, session)?;
+            options.map_err(|cause| cause.message).and_then(|options| ask(&to, service, options))
+        }
         Action::Exec(exec) => Ok(Target::Run(super::exec::fill(exec, scope)?)),
     };
     Ok(filled.unwrap_or_else(|why| Target::Nowhere(Cause::new(Reason::Policy, why))))
@@ -149,6 +156,14 @@ fn page(scheme: Scheme, to: &str, path: &str, headers: Vec<(HeaderName, String)>
         Ok((name, value))
     });
     Ok((url, headers.collect::<Result<_, String>>()?))
+}
+
+/// A question as a kubelet asks it: in the clear, with nothing to prove itself.
+fn ask(to: &str, service: String, options: Options) -> Result<Target, String> {
+    let to = to.parse().map_err(|why: connect::NotAnAuthority| why.to_string())?;
+    let (metadata, agent) = (HeaderMap::new(), get::AGENT);
+    let question = grpc::Question { to, secure: false, options, service, metadata, agent };
+    Ok(Target::Ask(Box::new(question)))
 }
 
 /// A pod under watch.
@@ -241,6 +256,11 @@ async fn make(target: &Target, timeout: Duration) -> Made {
             Target::Connect(to, options) => match connect::open(to, false, options, &deadline).await {
                 Ok(_) => Made::new(Verdict::Success, "connected"),
                 Err(failure) => Made::lost(failure.cause),
+            },
+            Target::Ask(question) => match grpc::call(question, &deadline).await.result {
+                Ok(answer) if answer.is_serving() => Made::new(Verdict::Success, "SERVING"),
+                Ok(answer) => Made::new(Verdict::Failure, format!("the service is {answer}")),
+                Err(cause) => Made::lost(cause),
             },
             Target::Run(request) => run(request, &deadline).await,
             Target::Nowhere(cause) => Made::new(Verdict::Void, cause.message.clone()),
