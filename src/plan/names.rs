@@ -79,6 +79,10 @@ impl Names<'_> {
             let finding =
                 Finding::new(Code::ScenarioUnknownVariable, place, format!("`{name}` has no value here"));
             self.findings.add(match nearest(name, self.known.iter().map(String::as_str)) {
+                // The service next to it is no help where it is the log that is missing.
+                _ if name.starts_with("service.") && name.ends_with(".log") => finding.help(
+                    "the stack runs no service of this name whose log could be read; a stand-in writes none",
+                ),
                 Some(meant) => finding.label(format!("did you mean `{meant}`?")),
                 None if name.starts_with("service.") => finding
                     .help("a stack's services are `${service.NAME.http}`; name the stack with `stack:`"),

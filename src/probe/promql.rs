@@ -9,10 +9,11 @@ use crate::exposition::Labels;
 use crate::prometheus::answer::{Answer, Data, NoAnswer, Point, Sample, Value, describe, read_query};
 use crate::sample::Reason;
 use crate::scenario::expect::{Capture, Expect};
+use crate::scenario::predicate::Predicate;
 use crate::scenario::promql::{Promql, Series as Wanted};
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Unset};
-use crate::source::Place;
+use crate::source::{At, Place};
 
 /// How many series are kept as evidence.
 const SERIES_KEPT: usize = 16;
@@ -129,19 +130,23 @@ impl Heard<'_> {
             });
             breaches.extend(several(unmet));
         }
-        if let Some(value) = &wanted.any_value
-            && !self.series.is_empty()
-        {
-            let points = self.series.iter().filter_map(|sample| plain(sample).ok());
-            let points: Vec<_> = points.map(|point| Subject::Number(point.value)).collect();
-            let breach = any_of(value, &points, scope, Reason::Body, "the first value");
-            let others = self.series.len() - 1;
-            breaches.extend(breach.map(|breach| match others {
-                0 => breach,
-                others => breach.help(format!("nor is that of any of {others} others")),
-            }));
-        }
+        breaches.extend(wanted.any_value.as_ref().and_then(|value| self.any_value(value, scope)));
         breaches
+    }
+
+    fn any_value(&self, value: &At<Predicate>, scope: &Scope) -> Option<Breach> {
+        let first = self.series.first()?;
+        let points: Vec<_> = self.series.iter().filter_map(|sample| plain(sample).ok()).collect();
+        let numbers: Vec<_> = points.iter().map(|point| Subject::Number(point.value)).collect();
+        if let (Err(why), true) = (plain(first), numbers.is_empty()) {
+            let title = format!("no series has a number: `{}` {why}", describe(&first.labels));
+            return Some(Breach::new(Reason::Body, value.place, title, "no value"));
+        }
+        let breach = any_of(value, &numbers, scope, Reason::Body, "the first value")?;
+        Some(match numbers.len() {
+            1 => breach,
+            several => breach.help(format!("nor is any other of {several}")),
+        })
     }
 
     fn labels(&self, wanted: &Wanted, scope: &Scope) -> Vec<Breach> {

@@ -16,7 +16,7 @@ use super::http::{HttpWritten, Tls};
 use super::icmp::IcmpWritten;
 use super::kubelet::{Kubelet, KubeletWritten};
 use super::load::{Load, LoadWritten};
-use super::logs::LogsWritten;
+use super::logs::{Logs, LogsWritten};
 use super::metrics::MetricsWritten;
 use super::network::Network;
 use super::predicate::{Domain, Predicate};
@@ -280,6 +280,14 @@ impl Does {
         let Self::Probe(probe) = self else { return None };
         let Probe::Kubelet(kubelet) = &mut **probe else { return None };
         kubelet.manifest.is_some().then_some(kubelet)
+    }
+
+    /// The log it reads.
+    #[must_use]
+    pub fn log(&self) -> Option<&Logs> {
+        let Self::Probe(probe) = self else { return None };
+        let Probe::Logs(logs) = &**probe else { return None };
+        Some(logs)
     }
 
     /// The way to the target, where something is connected to.

@@ -133,18 +133,18 @@ mod tests {
     }
 
     #[rstest]
-    #[case::unknown(b"\0\0\0\0\0", "UNKNOWN")]
+    #[case::unknown(b"\0\0\0\0\0".as_slice(), "UNKNOWN")]
     #[case::serving(b"\0\0\0\0\x02\x08\x01", "SERVING")]
     #[case::not_serving(b"\0\0\0\0\x02\x08\x02", "NOT_SERVING")]
     #[case::no_word(b"\0\0\0\0\x02\x08\x07", "status 7")]
     #[case::the_last_counts(b"\0\0\0\0\x04\x08\x01\x08\x02", "NOT_SERVING")]
-    #[case::other_fields(b"\0\0\0\0\x12\x12\x01a\x19aaaaaaaa\x25aaaa\x08\x01", "SERVING")]
+    #[case::other_fields(b"\0\0\0\0\x13\x12\x01a\x19aaaaaaaa\x25aaaa\x08\x01", "SERVING")]
     fn an_answer_is_read(#[case] body: &[u8], #[case] said: &str) {
         assert_eq!(answer(body).unwrap().to_string(), said);
     }
 
     #[rstest]
-    #[case::nothing(b"", "there is no message in it")]
+    #[case::nothing(b"".as_slice(), "there is no message in it")]
     #[case::half_a_prefix(b"\0\0\0", "its message is cut off")]
     #[case::half_a_message(b"\0\0\0\0\x02\x08", "its message is cut off")]
     #[case::endless(b"\0\xff\xff\xff\xff\x08\x01", "its message is cut off")]

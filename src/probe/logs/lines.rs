@@ -108,17 +108,18 @@ mod tests {
 
     #[rstest]
     #[case::nothing(&[], &[])]
-    #[case::lines(&[b"a\nb\n"], &["a", "b"])]
-    #[case::in_pieces(&[b"a", b"b\nc", b"\n"], &["ab", "c"])]
-    #[case::windows(&[b"a\r\nb\r", b"\n"], &["a", "b"])]
-    #[case::blank(&[b"\n \n\ra\n"], &["\ra"])]
-    #[case::open(&[b"a\nb"], &["a", "b?"])]
-    #[case::too_long(&[b"abcde\nf\n"], &["abcd…", "f"])]
-    #[case::too_long_in_pieces(&[b"abc", b"def", b"gh\n"], &["abcd…"])]
-    #[case::just_short_enough(&[b"abcd\n"], &["abcd"])]
-    #[case::too_long_and_open(&[b"abcdef"], &["abcd…"])]
-    fn bytes_are_cut_into_lines(#[case] chunks: &[&[u8]], #[case] lines: &[&str]) {
-        assert_eq!(cut(4, chunks), lines);
+    #[case::lines(&["a\nb\n"], &["a", "b"])]
+    #[case::in_pieces(&["a", "b\nc", "\n"], &["ab", "c"])]
+    #[case::windows(&["a\r\nb\r", "\n"], &["a", "b"])]
+    #[case::blank(&["\n \n\ra\n"], &["\ra"])]
+    #[case::open(&["a\nb"], &["a", "b?"])]
+    #[case::too_long(&["abcde\nf\n"], &["abcd…", "f"])]
+    #[case::too_long_in_pieces(&["abc", "def", "gh\n"], &["abcd…"])]
+    #[case::just_short_enough(&["abcd\n"], &["abcd"])]
+    #[case::too_long_and_open(&["abcdef"], &["abcd…"])]
+    fn bytes_are_cut_into_lines(#[case] chunks: &[&str], #[case] lines: &[&str]) {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| chunk.as_bytes()).collect();
+        assert_eq!(cut(4, &chunks), lines);
     }
 
     #[test]

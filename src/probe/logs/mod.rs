@@ -49,13 +49,12 @@ pub(super) async fn attempt(
         status: None,
         phases,
     });
-    match read {
-        Err(cause) => seen.breaches.push(Breach::lost(cause, wanted.file.place)),
-        Ok(()) => {
-            seen.breaches = tally.breaches();
-            if seen.breaches.is_empty() {
-                capture_from_message(captures, tally.chosen(), &mut seen);
-            }
+    if let Err(cause) = read {
+        seen.breaches.push(Breach::lost(cause, wanted.file.place));
+    } else {
+        seen.breaches = tally.breaches();
+        if seen.breaches.is_empty() {
+            capture_from_message(captures, tally.chosen(), &mut seen);
         }
     }
     seen.evidence.state = Some(tally.state());
@@ -110,10 +109,8 @@ async fn apart<T: Send + 'static>(
 ) -> Result<T, Cause> {
     let done = spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
     done.map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            _ => error.to_string(),
-        };
+        let absent = error.kind() == io::ErrorKind::NotFound;
+        let why = if absent { "there is no such file".to_owned() } else { error.to_string() };
         Cause::new(Reason::Connect, format!("`{}` cannot be read: {why}", path.display()))
     })
 }

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::scenario::Scenario;
-use crate::scenario::probe::Probe;
-use crate::scenario::step::Does;
 use crate::scenario::template::Scope;
 
 /// How many bytes before a mark tell whether what stands there is still the same.
@@ -44,13 +42,7 @@ impl Marks {
     #[must_use]
     pub fn set(scenario: &Scenario, scope: &Scope) -> Self {
         let steps = scenario.background.iter().chain(&scenario.steps);
-        let logs = steps.filter_map(|step| match &step.does {
-            Does::Probe(probe) => match &**probe {
-                Probe::Logs(logs) if !logs.whole => Some(logs),
-                _ => None,
-            },
-            Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
-        });
+        let logs = steps.filter_map(|step| step.does.log()).filter(|log| !log.whole);
         let marked = logs.filter_map(|logs| {
             let path = logs.beside.join(logs.file.fill(scope).ok()?);
             let mark = Mark::set(&path).ok()?;
