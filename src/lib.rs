@@ -27,6 +27,8 @@ pub mod plan;
 
 pub mod sli;
 
+pub mod budget;
+
 pub mod statistics;
 
 pub mod gate;
@@ -40,6 +42,8 @@ pub mod probe;
 pub mod load;
 
 pub mod simulate;
+
+pub mod fault;
 
 pub mod run;
 

@@ -146,7 +146,10 @@ fn a_pod_that_fares_ill_says_how(#[case] kubelet: &str, #[case] parts: &[&str]) 
     "kubelet: { liveness: { grpc: { port: 70000 } }, for: 10s }",
     "70000 is not a port: 1 to 65535"
 )]
-#[case::a_port_by_name("kubelet: { liveness: { grpc: { port: http } }, for: 10s }", "expected a whole number, found text")]
+#[case::a_port_by_name(
+    "kubelet: { liveness: { grpc: { port: http } }, for: 10s }",
+    "expected a whole number, found text"
+)]
 #[case::two_sources(
     "kubelet: { pod: POD, container: shop, liveness: { exec: { command: [ls] } }, for: 10s }",
     "probes are written here or read from `pod`, not both"

@@ -5,6 +5,7 @@ pub mod dns;
 pub mod exchange;
 pub mod exec;
 pub mod expect;
+pub mod fault;
 pub mod grpc;
 pub mod health;
 pub mod http;
