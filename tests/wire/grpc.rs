@@ -169,7 +169,7 @@ async fn a_call_asks_as_the_protocol_has_it() {
     "protocol: the call ended with OK, and there is more than one message in it"
 )]
 #[case::flood(
-    Answer { body: Bytes::from_static(&[0; 60_000]), ..Answer::ok(b"") }, "",
+    Answer { body: vec![0; 60_000].into(), ..Answer::ok(b"") }, "",
     "limit: the answer is longer than 16KiB"
 )]
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn an_answer_is_read_up_to_a_limit() {
 
 #[tokio::test]
 async fn a_query_goes_where_the_api_is() {
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let address = serve(move |mut stream| {
         let told = told.clone();
         async move {
@@ -120,7 +120,7 @@ async fn a_query_goes_where_the_api_is() {
     );
     let run = Folder::new("promql_path").run(&steps, &[("T", "s3cret")]).await;
     assert_eq!(run.failures(), Vec::<String>::new());
-    let head = heard.recv().await.unwrap().to_lowercase();
+    let head = asked.recv().await.unwrap().to_lowercase();
     assert!(
         head.starts_with("get /prom/api/v1/query?query=sum%28up%7bjob%3d%22web%22%7d%29+%2b+1 http/1.1\r\n"),
         "{head}"
