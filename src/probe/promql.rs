@@ -1,16 +1,17 @@
 //! What a query to Prometheus gave, and what of it is not as expected.
 
-use super::answer::any_of;
+use super::answer::{self, any_of};
 use super::attempt::{Breach, Seen, Session, beginning};
 use super::connect::Deadline;
-use super::http::{Exchange, Response};
-use super::{answer, request};
+use super::errand::{Done, Errand};
+use super::http::Response;
 use crate::exposition::Labels;
 use crate::prometheus::answer::{Answer, Data, NoAnswer, Point, Sample, Value, describe, read_query};
 use crate::sample::Reason;
-use crate::scenario::expect::{Capture, Expect};
+use crate::scenario::expect::Expect;
 use crate::scenario::predicate::Predicate;
 use crate::scenario::promql::{Promql, Series as Wanted};
+use crate::scenario::step::Step;
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::{At, Place};
@@ -24,25 +25,19 @@ const INFO: &str = "PromQL info:";
 /// Sends the query, and judges its answer.
 pub(super) async fn attempt(
     wanted: &Promql,
-    expect: &Expect,
-    captures: &[Capture],
+    step: &Step,
     scope: &Scope,
     session: &mut Session,
     deadline: &Deadline,
 ) -> Result<Seen, Unset> {
-    let exchange = match request::fill(&wanted.request, scope, session)? {
-        Err(cause) => Exchange { hops: Vec::new(), result: Err(cause) },
-        Ok(mut request) => {
-            if let Ok(mut path) = request.url.path_segments_mut() {
-                path.pop_if_empty().extend(["api", "v1", "query"]);
-            }
-            session.client.send(&request, deadline).await
-        }
+    let Done { exchange, prepared, .. } = match Errand::fill(&wanted.request, scope, session)? {
+        Ok(errand) => errand.beneath(&["api", "v1", "query"]).run(&mut session.client, deadline).await,
+        Err(cause) => Done::lost(cause),
     };
-    let mut seen = Seen::of(&exchange, &wanted.request);
+    let mut seen = Seen { prepared, ..Seen::of(&exchange, &wanted.request) };
     if let Some(response) = seen.response(exchange, wanted.request.url.place) {
-        seen.breaches = judge(wanted, expect, &response, scope, &mut seen);
-        answer::capture(captures, &response, &mut seen);
+        seen.breaches = judge(wanted, &step.expect, &response, scope, &mut seen);
+        answer::capture(&step.captures, &response, &mut seen);
     }
     Ok(seen)
 }

@@ -1,5 +1,7 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
+pub mod auth;
+pub mod body;
 pub mod certificate;
 pub mod dns;
 pub mod exchange;
@@ -20,6 +22,7 @@ pub mod predicate;
 pub mod probe;
 pub mod profile;
 pub mod promql;
+pub mod schema;
 pub mod stack;
 pub mod step;
 pub mod subject;

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::auth::{AuthWritten, Login, OAuth2};
 use super::expect::Answer;
-use super::http::{Auth, Http, Tls, check_headers, check_url};
+use super::http::{Http, Tls, check_headers, check_url};
 use super::network::Network;
 use super::predicate::Predicate;
 use super::probe::{Holes, Kind, Target};
@@ -31,6 +32,10 @@ pub struct PromqlWritten {
     headers: Entries<At<Template>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
+    /// A user and a password.
+    basic: Option<At<Login>>,
+    /// A token that is asked for, by OAuth2 client credentials.
+    oauth2: Option<At<OAuth2>>,
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
@@ -85,10 +90,11 @@ impl PromqlWritten {
         findings.take(check_url(&self.url, &["http", "https"]));
         self.tls.check(findings);
         self.network.check(findings);
+        let auth = AuthWritten { bearer: self.bearer, basic: self.basic, digest: None, oauth2: self.oauth2 };
         let request = Http {
             query: vec![("query".to_owned(), self.query.clone())],
             headers: check_headers(self.headers, findings),
-            auth: self.bearer.map(Auth::Bearer),
+            auth: auth.check(findings),
             tls: self.tls,
             network: self.network,
             compression: true,
