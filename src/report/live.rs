@@ -66,6 +66,7 @@ impl Live {
             | Event::ScenarioStarted { .. }
             | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
+            | Event::StackNoted { .. }
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
