@@ -23,6 +23,9 @@ use crate::source::{self, At, Place, Sources};
 /// Fragments may use fragments, this deep.
 const DEEPEST_USE: usize = 32;
 
+/// The most steps that a scenario gets by its fragments: those that use others twice are many before they are deep.
+const MOST_USED_STEPS: usize = 10_000;
+
 /// What the world around the files gives: environment variables and secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -122,7 +125,8 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
             documents.entry(folder).or_default().extend(library.documents(&path));
         }
         let scenario = library.take_scenario(&path);
-        let mut planner = Planner { library: &mut library, findings: &mut findings, surroundings };
+        let mut planner =
+            Planner { library: &mut library, findings: &mut findings, surroundings, used_steps: 0 };
         scenarios.extend(scenario.map(|scenario| planner.plan(&path, scenario, &mask)));
         if kind == Kind::Stack {
             stacks.extend(planner.resolve(&path, &mask));
@@ -161,6 +165,8 @@ struct Planner<'a> {
     library: &'a mut Library,
     findings: &'a mut Findings,
     surroundings: &'a Surroundings,
+    /// Steps that came by fragments so far.
+    used_steps: usize,
 }
 
 impl Planner<'_> {
@@ -196,6 +202,16 @@ impl Planner<'_> {
             let prefix = step.name.clone();
             let when = step.when.clone();
             inlined.push(step);
+            let before = self.used_steps;
+            self.used_steps += fragment.steps.len();
+            if self.used_steps > MOST_USED_STEPS {
+                if before <= MOST_USED_STEPS {
+                    let title =
+                        format!("the scenario comes to more than {MOST_USED_STEPS} steps by its fragments");
+                    self.findings.add(Finding::new(Code::UseCycle, uses.file.place, title));
+                }
+                return inlined;
+            }
             within.push(file.clone());
             for mut inner in self.inline(&file, fragment.steps, within) {
                 inner.name = format!("{prefix} / {}", inner.name);
