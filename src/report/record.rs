@@ -46,6 +46,8 @@ pub(crate) struct Scenario {
     pub(crate) planned: Vec<StepId>,
     /// Services that came up.
     pub(crate) services: Vec<Service>,
+    /// What is worth knowing of its stack.
+    pub(crate) notes: Vec<String>,
     /// Steps begun or skipped, background steps first.
     pub(crate) steps: BTreeMap<usize, Step>,
     /// Numbers of steps in the order they ended.
@@ -122,6 +124,7 @@ impl Run {
                 (entry.began, entry.end) = (at, None);
             }
             Event::ServiceStarting { .. } => {}
+            Event::StackNoted { scenario, note } => self.scenario(scenario, at).notes.push(note.clone()),
             Event::ServiceReady { scenario, service, address, took } => {
                 let (name, address, took) = (service.clone(), address.clone(), Duration::from(*took));
                 self.scenario(scenario, at).services.push(Service { name, address, took });

@@ -107,9 +107,8 @@ fn flags(given: &Given<'_>, dir: &str, version: Option<(u32, u32)>) -> Vec<Strin
 /// The name that it has on this machine.
 fn installed() -> &'static str {
     let there = |name: &&str| {
-        std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-        })
+        std::env::var_os("PATH")
+            .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
     };
     PROGRAMS.iter().copied().find(|name| there(name)).unwrap_or(PROGRAMS[0])
 }

@@ -45,7 +45,11 @@ async fn ask(tool: &str, words: &[&str], files: &[PathBuf]) -> Result<(), Error>
     let said = [exchange.stderr.text(), exchange.stdout.text()].join("\n");
     match exchange.result {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(Error::Files(format!("`{tool} {}` refuses what is written:\n{}", words.join(" "), said.trim()))),
+        Ok(_) => Err(Error::Files(format!(
+            "`{tool} {}` refuses what is written:\n{}",
+            words.join(" "),
+            said.trim()
+        ))),
         Err(cause) => Err(Error::Files(format!("`{tool} {}`: {}", words.join(" "), cause.message))),
     }
 }

@@ -82,8 +82,12 @@ struct Coming<'a> {
 
 impl Coming<'_> {
     async fn up(&self, sink: Option<&Sink>) -> Result<BTreeMap<String, Service>, Error> {
+        let began = Instant::now();
         let services = self.start(self.launches(sink)?).await?;
         self.settle(&services).await?;
+        if let Some(prometheus) = services.get(PROMETHEUS) {
+            self.notices.ready(prometheus, began.elapsed());
+        }
         Ok(services)
     }
 
@@ -127,7 +131,10 @@ impl Coming<'_> {
                 None => return Ok(started),
                 Some((Err(error), _)) => return Err(error),
                 Some((Ok(service), took)) => {
-                    self.notices.ready(&service, took);
+                    // Prometheus is ready when it watches.
+                    if service.name != PROMETHEUS {
+                        self.notices.ready(&service, took);
+                    }
                     started.insert(service.name.clone(), service);
                 }
             }

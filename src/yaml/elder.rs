@@ -19,7 +19,8 @@ pub fn as_elder(node: Node, text: &str) -> Node {
             entries
                 .into_iter()
                 .map(|(key, value)| {
-                    let merges = key.name == "<<" && text.get(key.place.start as usize..).is_some_and(|t| t.starts_with("<<"));
+                    let merges = key.name == "<<"
+                        && text.get(key.place.start as usize..).is_some_and(|t| t.starts_with("<<"));
                     (key, as_elder(value, text), merges)
                 })
                 .collect(),
@@ -38,7 +39,9 @@ fn resolve(word: String) -> Kind {
     let digits: String = word.chars().filter(|sign| *sign != '_').collect();
     let number = match digits.strip_prefix("0b") {
         Some(binary) => i64::from_str_radix(binary, 2).ok(),
-        None if digits.len() < word.len() && word.starts_with(|sign: char| sign.is_ascii_digit()) => digits.parse().ok(),
+        None if digits.len() < word.len() && word.starts_with(|sign: char| sign.is_ascii_digit()) => {
+            digits.parse().ok()
+        }
         None => None,
     };
     match number {
@@ -56,9 +59,12 @@ fn merge(entries: Vec<(Key, Node, bool)>) -> Vec<(Key, Node)> {
             (true, Kind::Map(entries)) => merged.extend(entries),
             (true, Kind::List(maps)) => merged.extend(maps.into_iter().flat_map(|map| match map.kind {
                 Kind::Map(entries) => entries,
-                Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::List(_) => {
-                    Vec::new()
-                }
+                Kind::Null
+                | Kind::Bool(..)
+                | Kind::Int(..)
+                | Kind::Float(..)
+                | Kind::Text(_)
+                | Kind::List(_) => Vec::new(),
             })),
             (_, kind) => own.push((key, Node { place: value.place, kind })),
         }

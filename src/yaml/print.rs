@@ -57,7 +57,9 @@ fn quote(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             // What YAML does not take as it is, or takes for the end of a line.
-            _ if sign.is_control() || matches!(sign, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
+            _ if sign.is_control()
+                || matches!(sign, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
+            {
                 // A string takes all that is written to it.
                 let _ = write!(out, "\\u{:04x}", u32::from(sign));
             }
@@ -81,7 +83,9 @@ mod tests {
 
     #[test]
     fn a_tree_is_printed_as_json_with_its_numbers_as_written() {
-        let node = read("a: [1.10, 0x1F, yes, ~, true]\n'b c': {}\nd: []\n? e\n: |\n  two\n  \"lines\"\nf: \"\\u0085\\x7f\"\n");
+        let node = read(
+            "a: [1.10, 0x1F, yes, ~, true]\n'b c': {}\nd: []\n? e\n: |\n  two\n  \"lines\"\nf: \"\\u0085\\x7f\"\n",
+        );
         assert_eq!(
             print(&node),
             "{\n  \"a\": [\n    1.10,\n    0x1F,\n    \"yes\",\n    null,\n    true\n  ],\n  \"b c\": {},\n  \

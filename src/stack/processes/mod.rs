@@ -19,8 +19,8 @@ use self::process::{Process, Program};
 use super::launch::{Launch, Way};
 use super::stand_in::Playing;
 use super::{Error, Handle, Options, Service};
-use crate::plan::PlannedStack;
 use crate::fault::relay::Relay;
+use crate::plan::PlannedStack;
 use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS};
 use crate::scenario::template::Scope;
 
@@ -196,10 +196,7 @@ fn free_ports(planned: &PlannedStack) -> Result<Addresses, Error> {
 }
 
 /// A relay before each address.
-async fn relays(
-    before: &Addresses,
-    seed: u64,
-) -> Result<BTreeMap<String, BTreeMap<String, Relay>>, Error> {
+async fn relays(before: &Addresses, seed: u64) -> Result<BTreeMap<String, BTreeMap<String, Relay>>, Error> {
     let mut all: BTreeMap<String, BTreeMap<String, Relay>> = BTreeMap::new();
     for (service, ports) in before {
         let of_service = all.entry(service.clone()).or_default();

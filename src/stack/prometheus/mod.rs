@@ -146,10 +146,9 @@ fn tell(
             "alerts are told to nobody: {} has an Alertmanager, and the stack has none",
             own.file.display()
         )),
-        (Some(_), false) => notes.push(format!(
-            "alerts are told to nobody: {} names no Alertmanager",
-            own.file.display()
-        )),
+        (Some(_), false) => {
+            notes.push(format!("alerts are told to nobody: {} names no Alertmanager", own.file.display()))
+        }
         (Some(_), true) | (None, false) => {}
     }
     let place = tree.place;

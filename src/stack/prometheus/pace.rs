@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::stack::Error;
-use crate::units::Span;
 use crate::yaml::{Kind, Node};
 
 /// Production's values where a configuration does not say.

@@ -44,8 +44,8 @@ impl<'a> Ways<'a> {
         let mut discoveries = Vec::new();
         if let Some(entries) = job.entries_mut() {
             entries.retain(|(key, _)| {
-                let leaves = key.name.ends_with("_sd_configs")
-                    || (declared.is_some() && key.name == "static_configs");
+                let leaves =
+                    key.name.ends_with("_sd_configs") || (declared.is_some() && key.name == "static_configs");
                 if leaves && key.name != "static_configs" {
                     discoveries.push(key.name.clone());
                 }
@@ -144,11 +144,14 @@ impl<'a> Ways<'a> {
     fn rules(&self, scheme: &str, place: Place) -> Vec<Node> {
         let mut rules = Vec::new();
         let instance = |regex: &str, replacement: String| {
-            map(place, [
-                ("regex", regex.to_owned()),
-                ("target_label", "instance".to_owned()),
-                ("replacement", replacement),
-            ])
+            map(
+                place,
+                [
+                    ("regex", regex.to_owned()),
+                    ("target_label", "instance".to_owned()),
+                    ("replacement", replacement),
+                ],
+            )
         };
         let by = |mut rule: Node, labels: &[&str]| {
             let labels = labels.iter().map(|label| text(place, (*label).to_owned())).collect();
@@ -164,11 +167,10 @@ impl<'a> Ways<'a> {
         for (known, real) in self.addresses() {
             let known = regex::escape(&known);
             let to = |from: &str, regex: String, target: &str, replacement: String| {
-                let rule = map(place, [
-                    ("regex", regex),
-                    ("target_label", target.to_owned()),
-                    ("replacement", replacement),
-                ]);
+                let rule = map(
+                    place,
+                    [("regex", regex), ("target_label", target.to_owned()), ("replacement", replacement)],
+                );
                 by(rule, &[from])
             };
             rules.push(to("__address__", known.clone(), TO, real.to_string()));
@@ -194,7 +196,9 @@ fn targets(job: &Node) -> Vec<&str> {
 pub(super) fn listed(node: Option<&Node>) -> &[Node] {
     match node.map(|node| &node.kind) {
         Some(Kind::List(items)) => items,
-        Some(Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::Map(_))
+        Some(
+            Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::Map(_),
+        )
         | None => &[],
     }
 }
@@ -204,8 +208,7 @@ fn text(place: Place, text: String) -> Node {
 }
 
 fn map<'k>(place: Place, entries: impl IntoIterator<Item = (&'k str, String)>) -> Node {
-    let entries = entries.into_iter().map(|(key, value)| {
-        (Key { name: key.to_owned(), place }, text(place, value))
-    });
+    let entries =
+        entries.into_iter().map(|(key, value)| (Key { name: key.to_owned(), place }, text(place, value)));
     Node { place, kind: Kind::Map(entries.collect()) }
 }

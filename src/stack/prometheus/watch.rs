@@ -10,8 +10,8 @@ use super::pace::{SCRAPE_INTERVAL, Speed, duration};
 use super::scrape::listed;
 use crate::plan::Configuration;
 use crate::prometheus::{Access, Client};
-use crate::yaml::Node;
 use crate::stack::Error;
+use crate::yaml::Node;
 
 /// Targets are discovered within five seconds, and scraped within an interval after.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,7 +53,8 @@ pub(in crate::stack) async fn settle(
     alertmanager: bool,
 ) -> Result<(), Error> {
     let failed = |why: String| Error::Unwatched { why };
-    let client = Client::new(&Access::to(format!("http://{address}"))).map_err(|why| failed(why.to_string()))?;
+    let client =
+        Client::new(&Access::to(format!("http://{address}"))).map_err(|why| failed(why.to_string()))?;
     let deadline = Instant::now() + PATIENCE + watched.interval;
     let told = alertmanager && watched.told;
     let mut last = String::new();
