@@ -4,6 +4,7 @@ mod check;
 mod clean;
 mod plan;
 mod run;
+mod save;
 mod schema;
 mod simulate;
 mod supervise;

@@ -80,6 +80,7 @@ impl Live {
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
+            | Event::Sampled { .. }
             | Event::Judged { .. }
             | Event::RunEnded { .. } => {}
         }
