@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 mod check;
+mod clean;
 mod plan;
 mod run;
 mod save;
@@ -8,6 +9,7 @@ mod schema;
 mod simulate;
 mod sink;
 mod supervise;
+mod up;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -54,6 +56,10 @@ enum Verb {
     Simulate(simulate::Arguments),
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
+    /// Start a stack and hold it until stopped
+    Up(up::Arguments),
+    /// Remove what killed runs have left
+    Clean,
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -128,6 +134,8 @@ impl Cli {
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
+            Verb::Up(arguments) => up::execute(&arguments, self.color),
+            Verb::Clean => clean::execute(),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }
