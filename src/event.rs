@@ -50,6 +50,13 @@ pub enum Event {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         steps: Vec<StepId>,
     },
+    /// A service of the stack is being started.
+    ServiceStarting {
+        /// For which scenario.
+        scenario: String,
+        /// The service.
+        service: String,
+    },
     /// A service of the stack can be used.
     ServiceReady {
         /// For which scenario.

@@ -14,6 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::{Etcd, Nginx, PATIENCE, Prometheus, Redis};
 
 mod names;
+mod phases;
 mod support;
 
 #[rstest]

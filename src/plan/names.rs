@@ -43,6 +43,19 @@ pub(super) fn check(
     names.scope
 }
 
+/// Checks the holes of a stack's file, and gathers what the surroundings give to them.
+pub(super) fn check_stack<'a>(
+    holes: impl Iterator<Item = (&'a Hole, Place)>,
+    known: BTreeSet<String>,
+    surroundings: &Surroundings,
+    mask: &Mask,
+    findings: &mut Findings,
+) -> Scope {
+    let mut names = Names { known, surroundings, scope: Scope::new(mask.clone()), findings };
+    holes.for_each(|(hole, place)| names.need(hole, place));
+    names.scope
+}
+
 /// What is known so far.
 struct Names<'a> {
     known: BTreeSet<String>,
@@ -79,22 +92,13 @@ impl Names<'_> {
             let finding =
                 Finding::new(Code::ScenarioUnknownVariable, place, format!("`{name}` has no value here"));
             self.findings.add(match nearest(name, self.known.iter().map(String::as_str)) {
-                // The service next to it is no help where it is the log that is missing.
-                _ if is_log(name) => finding.help(
-                    "the stack runs no service of this name whose log could be read; a stand-in writes none",
-                ),
                 Some(meant) => finding.label(format!("did you mean `{meant}`?")),
                 None if name.starts_with("service.") => finding
-                    .help("a stack's services are `${service.NAME.http}`; name the stack with `stack:`"),
+                    .help("a stack's services are `${service.NAME.PORT}`; name the stack with `stack:`"),
                 None => finding.help("a variable, a capture of an earlier step, `env.NAME` or `secret.NAME`"),
             });
         }
     }
-}
-
-/// Whether it names what a service logs to.
-fn is_log(name: &str) -> bool {
-    name.strip_prefix("service.").and_then(|rest| rest.split_once('.')).is_some_and(|(_, what)| what == "log")
 }
 
 /// Of a long circle of variables, so many are shown.

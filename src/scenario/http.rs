@@ -266,12 +266,14 @@ impl HttpWritten {
         }
         let headers = check_headers(self.headers, findings);
         check_trace(self.trace, &headers, findings);
+        let auth = auth.check(findings);
+        check_auth(auth.as_ref(), &headers, findings);
         Some(Http {
             method,
             url,
             query: self.query.into_iter().map(|(name, value)| (name.value, value)).collect(),
             headers,
-            auth: auth.check(findings),
+            auth,
             body: body.check(findings)?,
             tls: self.tls,
             network: self.network,
@@ -297,6 +299,15 @@ pub(super) fn check_headers(
         findings.take(parsed).map(|name| (name, value))
     });
     checked.collect()
+}
+
+/// Sees to it that nothing else is said where a token or a digest goes.
+fn check_auth(auth: Option<&Auth>, headers: &[(HeaderName, At<Template>)], findings: &mut Findings) {
+    let own = headers.iter().find(|(name, _)| *name == http::header::AUTHORIZATION);
+    if let (Some(Auth::Digest(_) | Auth::OAuth2(_)), Some((_, value))) = (auth, own) {
+        let title = "`Authorization` is what `digest` or `oauth2` sends";
+        findings.add(Finding::new(Code::ScenarioRequest, value.place, title).label("this is a second"));
+    }
 }
 
 /// Sees to it that a trace is not begun twice.
