@@ -232,21 +232,7 @@ impl HttpWritten {
             (Method::HEAD, self.head),
             (Method::OPTIONS, self.options),
         ];
-        let mut named: Vec<_> =
-            methods.into_iter().filter_map(|(method, url)| Some((method, url?))).collect();
-        let (method, url) = match (named.pop(), named.pop()) {
-            (Some(only), None) => only,
-            (None, _) => {
-                let finding = Finding::new(Code::ScenarioRequest, place, "a request names no address");
-                findings.add(finding.help("write the method and the address: `get: http://…`"));
-                return None;
-            }
-            (Some((_, second)), Some((_, first))) => {
-                let finding = Finding::new(Code::ScenarioRequest, second.place, "a request has one method");
-                findings.add(finding.also(first.place, "and another here"));
-                return None;
-            }
-        };
+        let (method, url) = one_address(methods, place, findings)?;
         findings.take(check_url(&url, &["http", "https"]));
         self.tls.check(findings);
         self.network.check(findings);
@@ -284,6 +270,28 @@ impl HttpWritten {
             version: self.version,
             limit: self.limit.unwrap_or(BODY_LIMIT),
         })
+    }
+}
+
+/// The one method that is written, and its address.
+fn one_address(
+    methods: [(Method, Option<At<Template>>); 7],
+    place: Place,
+    findings: &mut Findings,
+) -> Option<(Method, At<Template>)> {
+    let mut named: Vec<_> = methods.into_iter().filter_map(|(method, url)| Some((method, url?))).collect();
+    match (named.pop(), named.pop()) {
+        (Some(only), None) => Some(only),
+        (None, _) => {
+            let finding = Finding::new(Code::ScenarioRequest, place, "a request names no address");
+            findings.add(finding.help("write the method and the address: `get: http://…`"));
+            None
+        }
+        (Some((_, second)), Some((_, first))) => {
+            let finding = Finding::new(Code::ScenarioRequest, second.place, "a request has one method");
+            findings.add(finding.also(first.place, "and another here"));
+            None
+        }
     }
 }
 
