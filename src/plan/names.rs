@@ -92,10 +92,6 @@ impl Names<'_> {
             let finding =
                 Finding::new(Code::ScenarioUnknownVariable, place, format!("`{name}` has no value here"));
             self.findings.add(match nearest(name, self.known.iter().map(String::as_str)) {
-                // The service next to it is no help where it is the log that is missing.
-                _ if is_log(name) => finding.help(
-                    "the stack runs no service of this name whose log could be read; a stand-in writes none",
-                ),
                 Some(meant) => finding.label(format!("did you mean `{meant}`?")),
                 None if name.starts_with("service.") => finding
                     .help("a stack's services are `${service.NAME.PORT}`; name the stack with `stack:`"),
@@ -103,11 +99,6 @@ impl Names<'_> {
             });
         }
     }
-}
-
-/// Whether it names what a service logs to.
-fn is_log(name: &str) -> bool {
-    name.strip_prefix("service.").and_then(|rest| rest.split_once('.')).is_some_and(|(_, what)| what == "log")
 }
 
 /// Of a long circle of variables, so many are shown.

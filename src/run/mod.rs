@@ -23,7 +23,6 @@ use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
-use crate::scenario::template::Scope;
 use crate::source::Sources;
 use crate::stack::{self, Choice, Notices, Running, Speed};
 
@@ -110,7 +109,7 @@ impl Rehearsal<'_> {
             steps: self.steps(),
         });
         // Before anything is started that may log.
-        let marks = self.marks(self.planned.scope.clone());
+        let marks = Arc::new(self.marks());
         let conclusion = match self.start().await {
             Err(why) => self.not_measured(why),
             Ok(stack) => {
@@ -154,7 +153,7 @@ impl Rehearsal<'_> {
     }
 
     /// Gives every variable its value.
-    fn walker(&self, stack: Option<&Running>, marks: Marks) -> Result<Walker, String> {
+    fn walker(&self, stack: Option<&Running>, marks: Arc<Marks>) -> Result<Walker, String> {
         let Planned { scenario, vars, scope, slos, .. } = self.planned;
         let mut scope = scope.clone();
         for (name, value) in stack.into_iter().flat_map(Running::variables) {
@@ -184,7 +183,8 @@ impl Rehearsal<'_> {
     }
 
     /// Where the logs end that are read. Variables that need a service have no value yet.
-    fn marks(&self, mut scope: Scope) -> Marks {
+    fn marks(&self) -> Marks {
+        let mut scope = self.planned.scope.clone();
         for (name, shape) in &self.planned.vars {
             if let Ok(value) = shape.value(&scope) {
                 scope.set(name, value);

@@ -34,7 +34,7 @@ pub struct PromqlWritten {
     bearer: Option<At<Template>>,
     /// A user and a password.
     basic: Option<At<Login>>,
-    /// A token that is asked for, by `OAuth2` client credentials.
+    /// A token that is asked for with our own credentials.
     oauth2: Option<At<OAuth2>>,
     /// How TLS is spoken.
     #[serde(default)]
