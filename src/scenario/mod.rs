@@ -20,6 +20,7 @@ pub mod predicate;
 pub mod probe;
 pub mod profile;
 pub mod schema;
+pub mod scope;
 pub mod stack;
 pub mod step;
 pub mod subject;
