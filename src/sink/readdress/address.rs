@@ -97,7 +97,9 @@ fn check(node: &Node, secrets: &mut Secrets<'_>) {
         return;
     }
     let title = match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => return secrets.mask_address(text),
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            return secrets.mask_address(text);
+        }
         Ok(_) => "this is no address of HTTP",
         Err(_) => "this is no address",
     };
