@@ -51,6 +51,8 @@ pub mod stack;
 
 pub mod run;
 
+pub mod store;
+
 pub mod exit;
 
 pub mod cli;
