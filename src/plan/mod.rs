@@ -79,7 +79,7 @@ impl Planned {
                 let file = named.fill(scope).map_err(|unset| unset.to_string())?;
                 let path = files::beside(&self.file, &file);
                 let text =
-                    std::fs::read(path).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+                    source::read(&path).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
                 entry.insert(text);
             }
             Ok::<_, String>(())
