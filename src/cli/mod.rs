@@ -55,12 +55,12 @@ enum Verb {
     Schema(schema::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
-    /// Be every receiver of an Alertmanager, and print what is delivered
-    Sink(sink::Arguments),
     /// Start a stack and hold it until stopped
     Up(up::Arguments),
     /// Remove what killed runs have left
     Clean,
+    /// Be every receiver of an Alertmanager, and print what is delivered
+    Sink(sink::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -134,9 +134,9 @@ impl Cli {
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
-            Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),
             Verb::Clean => clean::execute(),
+            Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }
