@@ -111,7 +111,6 @@ async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
             | Event::Sampled { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
-            | Event::Sampled { .. }
             | Event::StepEnded { .. }
             | Event::Judged { .. }
             | Event::ScenarioEnded { .. }

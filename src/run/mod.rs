@@ -174,7 +174,7 @@ impl Rehearsal<'_> {
             session: Session {
                 keyring: Arc::new(keyring),
                 policy: Arc::clone(&self.options.policy),
-                marks: Arc::new(marks),
+                marks,
                 ..Session::default()
             },
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
