@@ -1,4 +1,4 @@
-//! Text with `${name}` in it, and the names it can be filled from.
+//! Text with `${name}` in it.
 
 use std::fmt;
 
