@@ -104,8 +104,7 @@ fn apply(mut bytes: Vec<u8>, change: &Change) -> Vec<u8> {
 
 /// One of `sound`, with a few changes or none.
 pub(crate) fn mutated(sound: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    (select(sound), vec(change(), 0..8))
-        .prop_map(|(sound, changes)| changes.iter().fold(sound, |bytes, change| apply(bytes, change)))
+    (select(sound), vec(change(), 0..8)).prop_map(|(sound, changes)| changes.iter().fold(sound, apply))
 }
 
 /// Texts, likewise; what is no UTF-8 any more is replaced.

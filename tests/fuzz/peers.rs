@@ -134,7 +134,8 @@ impl Asked {
         let _ = std::fs::remove_file(&file);
         let drawn = reading.findings.iter().map(|finding| finding.draw(&reading.sources).render(false));
         let drawn: Vec<_> = drawn.collect();
-        Self { plan: reading.plan.expect(&drawn.join("\n")), sources: Arc::new(reading.sources) }
+        let plan = reading.plan.unwrap_or_else(|| panic!("{}", drawn.join("\n")));
+        Self { plan, sources: Arc::new(reading.sources) }
     }
 
     /// Runs it once: it makes one attempt, in time, and does not tell too much of it. Gives what was wrong.
