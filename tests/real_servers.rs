@@ -1,9 +1,9 @@
 //! firedrill against the servers its users have: nginx, Redis, Prometheus and Alertmanager, as they come from `PATH`.
 #![cfg(test)]
 
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use rstest::rstest;
