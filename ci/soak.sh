@@ -1,9 +1,37 @@
 #!/usr/bin/env bash
-# What takes too long for every change: runs killed at fifty random moments, and nothing of them left.
+# What takes longer than the test command may: `ci/soak.sh JOB …` runs these jobs, `ci/soak.sh` says which there are.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin:/usr/local/sbin:/usr/sbin:/sbin"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/firedrill/target}"
+# Each job is a function of its name; what it is, and what makes it shorter or longer.
+declare -A jobs=(
+  [fuzz]="files and everything a target sends, changed at random; FIREDRILL_FUZZ_CASES=20000"
+  [killed]="runs with a stack of processes, killed at random moments; FIREDRILL_KILLED_RUNS=50"
+)
 
-SOAK="${SOAK:-50}" cargo test --locked --test stacks -- --include-ignored killed
+job_fuzz() {
+  # Not by nextest, which ends a test after two minutes.
+  FIREDRILL_FUZZ_CASES="${FIREDRILL_FUZZ_CASES:-20000}" cargo test --locked --test fuzz
+}
+
+job_killed() {
+  FIREDRILL_KILLED_RUNS="${FIREDRILL_KILLED_RUNS:-50}" cargo test --locked --test stacks -- killed
+}
+
+if (($# == 0)); then
+  printf 'usage: ci/soak.sh JOB …\n'
+  for job in "${!jobs[@]}"; do
+    printf '  %-8s %s\n' "$job" "${jobs[$job]}"
+  done
+  exit 2
+fi
+for job in "$@"; do
+  if [[ -z ${jobs[$job]+known} ]]; then
+    printf 'soak.sh: there is no job `%s`; there is: %s\n' "$job" "${!jobs[*]}" >&2
+    exit 2
+  fi
+done
+for job in "$@"; do
+  printf '\n==> %s\n' "$job"
+  "job_$job"
+done
