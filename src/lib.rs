@@ -55,6 +55,8 @@ pub mod sink;
 
 pub mod stack;
 
+pub mod audit;
+
 pub mod run;
 
 pub mod store;
