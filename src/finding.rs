@@ -160,6 +160,16 @@ codes! {
     SloSuperfluous = "slo/superfluous", Warning;
     /// Something that was left out, and what is taken in its place.
     SloAssumed = "slo/assumed", Warning;
+    /// A burn rate that not even a total outage reaches.
+    SloImpossibleAlert = "slo/impossible-alert", Warning;
+    /// A window longer than its source keeps what it measures.
+    SloRetention = "slo/retention", Warning;
+    /// A quantile that is a guess between two buckets.
+    SloQuantile = "slo/quantile", Warning;
+    /// Downtime in words that is not what the percentage leaves.
+    SloStatedDowntime = "slo/stated-downtime", Warning;
+    /// Terms of a gate that make no sense.
+    GatePolicy = "gate/policy", Error;
     /// An integration of Alertmanager's without an address, or with one that is none.
     AlertmanagerAddress = "alertmanager/address", Error;
     /// An integration of Alertmanager's without a credential that it needs, or with two of one.
