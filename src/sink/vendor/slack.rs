@@ -13,13 +13,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     name: "slack",
     section: "slack_configs",
     way: Way::UrlOrProxy(
-        Address {
-            key: "api_url",
-            global: Some("slack_api_url"),
-            built_in: false,
-            tail,
-            by_token: Some(APP),
-        },
+        Address { key: "api_url", global: Some("slack_api_url"), built_in: false, tail, by_token: Some(APP) },
         changes_messages,
     ),
     needs: &[],
@@ -42,7 +36,8 @@ fn tail(_: &Node, address: Option<&str>) -> String {
 
 /// Alertmanager changes a message that it sent at the API's own address only, and refuses to start with another.
 fn changes_messages(integration: &Node) -> bool {
-    let changes = integration.get("update_message").is_some_and(|node| matches!(node.kind, Kind::Bool(true, _)));
+    let changes =
+        integration.get("update_message").is_some_and(|node| matches!(node.kind, Kind::Bool(true, _)));
     let address = integration.get("api_url").and_then(Node::scalar);
     changes && address == Some("https://slack.com/api/chat.postMessage")
 }
