@@ -1,5 +1,6 @@
 //! `firedrill check`: every problem in files, without running anything.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -67,13 +68,13 @@ struct Report {
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
-    let reading = read(arguments);
+    let (reading, audited) = read(arguments);
     let of = |severity| reading.findings.iter().filter(|finding| finding.code.severity() == severity).count();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     match arguments.format {
         Format::Text => {
             draw(&reading, colour)?;
-            writeln!(std::io::stdout(), "{}", summary(&reading, errors, warnings))?;
+            writeln!(std::io::stdout(), "{}", summary(&reading, &audited, errors, warnings))?;
         }
         Format::Json => {
             print(&Report { errors, warnings, findings: drawings(&reading) })?;
@@ -84,7 +85,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
             for finding in drawings(&reading) {
                 writeln!(out, "{}", github::of_finding(&finding))?;
             }
-            writeln!(out, "{}", summary(&reading, errors, warnings))?;
+            writeln!(out, "{}", summary(&reading, &audited, errors, warnings))?;
         }
     }
     let invalid = reading.findings.iter().any(|finding| finding.code.makes_invalid());
@@ -96,7 +97,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 }
 
 /// Reads firedrill's own files, and audits the rules and routes that are named or that their stacks name.
-fn read(arguments: &Arguments) -> Reading {
+fn read(arguments: &Arguments) -> (Reading, Audited) {
     let input = Input { paths: arguments.paths.clone(), secrets: arguments.secrets.clone() };
     let mut reading = input.read();
     let Arguments { rules, alertmanager, prometheus, .. } = arguments;
@@ -108,14 +109,24 @@ fn read(arguments: &Arguments) -> Reading {
             all.push(files);
         }
     }
+    let mut audited = Audited::default();
     for files in all {
+        audited.rules.extend(files.rules.iter().cloned());
+        audited.others.extend(files.alertmanager.iter().chain(&files.prometheus).cloned());
         let mut findings = Findings::default();
         let (subject, ids) = audit::read(&files, &mut reading.sources, &mut findings);
         audit::audit(&subject, &reading.sources, &mut findings);
         let kept = audit::suppress(findings.in_reading_order(), &ids, &reading.sources);
         reading.findings.extend(kept);
     }
-    reading
+    (reading, audited)
+}
+
+/// Files of others that were audited.
+#[derive(Debug, Default)]
+struct Audited {
+    rules: BTreeSet<PathBuf>,
+    others: BTreeSet<PathBuf>,
 }
 
 /// What a stack's Prometheus and Alertmanager are given, as it is in production.
@@ -139,12 +150,12 @@ fn print(document: &impl Serialize) -> std::io::Result<()> {
 }
 
 /// `ok: 2 scenarios, 1 stack`, or how many problems there are.
-fn summary(reading: &Reading, errors: usize, warnings: usize) -> String {
-    let files: Vec<_> = reading
-        .counts
-        .iter()
-        .map(|(kind, number)| count(*number, &format!("{} file", kind.name())))
-        .collect();
+fn summary(reading: &Reading, audited: &Audited, errors: usize, warnings: usize) -> String {
+    let own = reading.counts.iter().map(|(kind, number)| (*number, format!("{} file", kind.name())));
+    let others = [(audited.rules.len(), "rule file"), (audited.others.len(), "configuration")];
+    let others =
+        others.into_iter().filter(|(number, _)| *number > 0).map(|(number, name)| (number, name.to_owned()));
+    let files: Vec<_> = own.chain(others).map(|(number, name)| count(number, &name)).collect();
     let found = match (errors, warnings) {
         (_, 0) => count(errors, "error"),
         (0, _) => count(warnings, "warning"),
