@@ -116,13 +116,10 @@ fn rate_of_gauge<'e>(expr: &'e Expr, way: &[usize], name: &str) -> Option<&'e st
 fn rates_as_ratios(query: &Query, sources: &Sources) -> Vec<Finding> {
     let mut found = Vec::new();
     for one in falsified(&query.expr).iter().filter(|one| one.why == Why::PerSecond) {
-        let compared =
-            (0..one.way.len()).rev().find_map(|length| match part(&query.expr, &one.way[..length]) {
-                Expr::Binary(binary) if binary.op.is_comparison_operator() => {
-                    Some((binary, &one.way[..length]))
-                }
-                _outside => None,
-            });
+        let compared = (0..one.way.len()).rev().find_map(|length| {
+            let way = &one.way[..length];
+            Some((binary(part(&query.expr, way)).filter(|one| one.op.is_comparison_operator())?, way))
+        });
         let Some((binary, way)) = compared else { continue };
         let Some((number, side)) = threshold(binary).filter(|(number, _)| *number > 0.0 && *number < 1.0)
         else {
@@ -155,10 +152,7 @@ fn threshold(binary: &BinaryExpr) -> Option<(f64, usize)> {
 
 /// Shares of one metric in itself that would have to be greater than the whole.
 fn ratios_above_one(query: &Query, sources: &Sources) -> Vec<Finding> {
-    let comparisons = parts(&query.expr).into_iter().filter_map(|(way, expr)| match expr {
-        Expr::Binary(binary) => Some((way, binary)),
-        _other => None,
-    });
+    let comparisons = parts(&query.expr).into_iter().filter_map(|(way, expr)| Some((way, binary(expr)?)));
     let mut found = Vec::new();
     for (way, binary) in comparisons {
         let Some((number, side)) = threshold(binary).filter(|(number, _)| *number >= 1.0) else { continue };
@@ -180,18 +174,20 @@ fn ratios_above_one(query: &Query, sources: &Sources) -> Vec<Finding> {
 
 /// The way to a division, in or behind parentheses, of some series of a metric by all series of it.
 fn share(expr: &Expr, way: &[usize]) -> Option<Way> {
-    match part(expr, way) {
-        Expr::Paren(_) => share(expr, &down(way, 0)),
-        Expr::Binary(binary) if binary.op.id() == T_DIV => {
-            let (left, right) = (selectors(&binary.lhs), selectors(&binary.rhs));
-            let ([(_, some)], [(_, all)]) = (left.as_slice(), right.as_slice()) else { return None };
-            let within = all.matchers.matchers.iter().all(|matcher| some.matchers.matchers.contains(matcher));
-            let narrower = some.matchers.matchers.len() > all.matchers.matchers.len();
-            (metric(some).is_some() && metric(some) == metric(all) && within && narrower)
-                .then(|| way.to_vec())
-        }
-        _other => None,
+    let expression = part(expr, way);
+    if matches!(expression, Expr::Paren(_)) {
+        return share(expr, &down(way, 0));
     }
+    let division = binary(expression).filter(|binary| binary.op.id() == T_DIV)?;
+    let (left, right) = (selectors(&division.lhs), selectors(&division.rhs));
+    let ([(_, some)], [(_, all)]) = (left.as_slice(), right.as_slice()) else { return None };
+    let within = all.matchers.matchers.iter().all(|matcher| some.matchers.matchers.contains(matcher));
+    let narrower = some.matchers.matchers.len() > all.matchers.matchers.len();
+    (metric(some).is_some() && metric(some) == metric(all) && within && narrower).then(|| way.to_vec())
+}
+
+fn binary(expr: &Expr) -> Option<&BinaryExpr> {
+    if let Expr::Binary(binary) = expr { Some(binary) } else { None }
 }
 
 /// Quantiles asked of metrics whose buckets are asked for elsewhere, and which so are histograms.

@@ -134,6 +134,7 @@ fn quoted(text: &str, quote: char) -> Option<usize> {
 }
 
 /// Something in an action that may not be.
+#[derive(Clone, Copy)]
 enum Word<'t> {
     Function(&'t str),
     Variable(&'t str),

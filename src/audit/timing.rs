@@ -30,11 +30,12 @@ pub(super) fn check(
         Kind::Alert(alert) => alert.holds,
         Kind::Record => None,
     };
-    if let (Some(holds), Some(every)) = (holds, evaluated) {
-        if !holds.value.is_zero() && holds.value < every {
-            let title = format!("`for` is shorter than the {} between two evaluations", PromDuration(every));
-            let finding = Finding::new(Code::AuditFor, holds.place, title);
-            findings.add(finding.label(format!("waits {} all the same", PromDuration(every))));
-        }
+    if let (Some(holds), Some(every)) = (holds, evaluated)
+        && !holds.value.is_zero()
+        && holds.value < every
+    {
+        let title = format!("`for` is shorter than the {} between two evaluations", PromDuration(every));
+        let finding = Finding::new(Code::AuditFor, holds.place, title);
+        findings.add(finding.label(format!("waits {} all the same", PromDuration(every))));
     }
 }

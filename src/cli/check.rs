@@ -11,7 +11,7 @@ use super::{Colour, Input, count, draw};
 use crate::audit::{self, Files};
 use crate::exit::Exit;
 use crate::finding::{Drawing, Findings, Severity};
-use crate::plan::{PlannedStack, Reading};
+use crate::plan::{Plan, PlannedStack, Reading};
 use crate::report::github;
 use crate::report::sarif::Sarif;
 
@@ -104,7 +104,7 @@ fn read(arguments: &Arguments) -> (Reading, Audited) {
     let named =
         Files { rules: rules.clone(), alertmanager: alertmanager.clone(), prometheus: prometheus.clone() };
     let mut all: Vec<Files> = [named].into_iter().filter(|named| *named != Files::default()).collect();
-    for files in reading.plan.iter().flat_map(|plan| plan.all_stacks()).map(files_of) {
+    for files in reading.plan.iter().flat_map(Plan::all_stacks).map(files_of) {
         if files != Files::default() && !all.contains(&files) {
             all.push(files);
         }
