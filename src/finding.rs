@@ -92,6 +92,8 @@ codes! {
     ScenarioExpectation = "scenario/expectation", Error;
     /// A `JSONPath` that does not read.
     ScenarioJsonPath = "scenario/json-path", Error;
+    /// A JSON Schema that is none.
+    ScenarioSchema = "scenario/schema", Error;
     /// A capture that takes from nowhere, or from several places.
     ScenarioCapture = "scenario/capture", Error;
     /// Load that has no shape, or two.
@@ -110,6 +112,16 @@ codes! {
     EnvironmentMissing = "environment/missing", Error;
     /// A secret that neither the environment nor the secrets file has.
     SecretMissing = "secret/missing", Error;
+    /// A service of a stack that nothing starts, or that is two things at once.
+    StackService = "stack/service", Error;
+    /// A service that the stack does not have.
+    StackUnknownService = "stack/unknown-service", Error;
+    /// A port that a service does not have, or that a stand-in has too many of.
+    StackPort = "stack/port", Error;
+    /// Readiness that is shown by several things, or by nothing.
+    StackReady = "stack/ready", Error;
+    /// Services that wait for one another.
+    StackCycle = "stack/cycle", Error;
     /// A route, a WebSocket or a message of a stand-in that does not make sense.
     ProfileRoute = "profile/route", Error;
     /// A path of a stand-in that two things want to answer.

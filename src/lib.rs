@@ -45,6 +45,8 @@ pub mod simulate;
 
 pub mod fault;
 
+pub mod stack;
+
 pub mod run;
 
 pub mod exit;

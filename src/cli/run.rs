@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Colour, Input, draw, runtime};
+use super::{Colour, Input, Runtime, draw, runtime};
 use crate::event::Sender;
 use crate::exit::Exit;
 use crate::probe::policy::{Net, Policy};
@@ -22,6 +22,10 @@ use crate::run::{self, Options};
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
+
+    /// How a stack's services are run
+    #[arg(long, value_enum, default_value_t = Runtime::Auto, help_heading = "Run")]
+    runtime: Runtime,
 
     /// Make what is random in stand-ins repeatable
     #[arg(long, value_name = "NUMBER", help_heading = "Run")]
@@ -65,10 +69,12 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     reports.push(terminal(arguments, colour));
     let now = Timestamp::now();
     let options = Options {
-        id: now.strftime("%Y%m%dT%H%M%S").to_string(),
+        id: new_id(now),
         started: now.to_string(),
         seed: arguments.seed.unwrap_or_else(rand::random),
         policy: Arc::new(Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone())),
+        runtime: arguments.runtime.into(),
+        program: std::env::current_exe()?,
     };
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
@@ -98,8 +104,14 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     exit
 }
 
+/// Tells a run from others: when it began, and a number that another of the same second has not.
+pub(super) fn new_id(now: Timestamp) -> String {
+    format!("{}-{:06x}", now.strftime("%Y%m%dT%H%M%S"), rand::random::<u32>() >> 8)
+}
+
 /// Every report that was asked for; with annotations, also the job summary, where the runner says where it is.
 fn open(targets: &[Target]) -> Result<Vec<Box<dyn Report>>, report::Error> {
+    report::apart(targets)?;
     let wanted = |format| targets.iter().any(|target| target.format == format);
     let mut reports = targets.iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());

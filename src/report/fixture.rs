@@ -76,6 +76,7 @@ pub(super) fn of(stamped: &Stamped) -> Option<&str> {
     match &stamped.event {
         Event::RunStarted { .. } | Event::RunEnded { .. } => None,
         Event::ScenarioStarted { scenario, .. }
+        | Event::ServiceStarting { scenario, .. }
         | Event::ServiceReady { scenario, .. }
         | Event::NotMeasured { scenario, .. }
         | Event::Judged { scenario, .. }

@@ -40,6 +40,7 @@ impl Report for Json {
             Event::ScenarioEnded { .. } | Event::RunEnded { .. } => self.out.flush(),
             Event::RunStarted { .. }
             | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
             | Event::NotMeasured { .. }
             | Event::StepStarted { .. }

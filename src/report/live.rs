@@ -64,6 +64,7 @@ impl Live {
             Event::ScenarioEnded { scenario, .. } => self.steps.retain(|step, _| step.scenario != *scenario),
             Event::RunStarted { .. }
             | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }

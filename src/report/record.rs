@@ -121,6 +121,7 @@ impl Run {
                 (entry.labels, entry.planned) = (labels.clone(), steps.clone());
                 (entry.began, entry.end) = (at, None);
             }
+            Event::ServiceStarting { .. } => {}
             Event::ServiceReady { scenario, service, address, took } => {
                 let (name, address, took) = (service.clone(), address.clone(), Duration::from(*took));
                 self.scenario(scenario, at).services.push(Service { name, address, took });

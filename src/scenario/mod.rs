@@ -1,5 +1,7 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
+pub mod auth;
+pub mod body;
 pub mod certificate;
 pub mod dns;
 pub mod exchange;
@@ -17,6 +19,7 @@ pub mod network;
 pub mod predicate;
 pub mod probe;
 pub mod profile;
+pub mod schema;
 pub mod stack;
 pub mod step;
 pub mod subject;

@@ -57,6 +57,8 @@ impl Folder {
             started: "2026-01-01T00:00:00Z".into(),
             seed: 7,
             policy: Arc::default(),
+            runtime: firedrill::stack::Choice::Processes,
+            program: env!("CARGO_BIN_EXE_firedrill").into(),
         };
         run(&plan, Arc::new(reading.sources), &options, &sender, &CancellationToken::new()).await;
         drop(sender);
