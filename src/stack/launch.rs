@@ -89,7 +89,7 @@ impl Launch {
     /// When a name has no value.
     pub fn of(service: &Service, planned: &PlannedStack, scope: &Scope) -> Result<Self, Error> {
         let filling = Filling { service, planned, scope };
-        filling.launch().map_err(|Unset(name)| Error::Unset { service: service.name.value.clone(), name })
+        filling.launch().map_err(|unset| Error::Unset { service: service.name.value.clone(), unset })
     }
 }
 
@@ -124,7 +124,7 @@ impl Filling<'_> {
             Runs::StandIn(_) => match self.planned.profiles.get(&self.service.name.value) {
                 Some(profile) => Way::StandIn(Box::new(profile.clone())),
                 // A plan with a profile missing is none; nothing is started by it.
-                None => return Err(Unset(format!("service.{}", self.service.name))),
+                None => return Err(Unset::Name(format!("service.{}", self.service.name))),
             },
             Runs::Program(Program { image, command, process }) => Way::Program {
                 image: image.as_ref().map(|image| image.fill(self.scope)).transpose()?,

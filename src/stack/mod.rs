@@ -21,6 +21,7 @@ use self::processes::process::Process;
 use self::stand_in::Playing;
 pub use self::up::up;
 use crate::event::{Event, Sender};
+use crate::scenario::template::Unset;
 use crate::units::Span;
 
 /// How a stack's services are to be run.
@@ -99,12 +100,12 @@ pub enum Error {
         source: io::Error,
     },
     /// A name has no value.
-    #[error("service `{service}`: `{name}` has no value")]
+    #[error("service `{service}`: {unset}")]
     Unset {
         /// Whose.
         service: String,
         /// Which.
-        name: String,
+        unset: Unset,
     },
     /// A service cannot be started at all.
     #[error("service `{service}` does not start: {why}")]
