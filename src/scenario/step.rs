@@ -256,7 +256,7 @@ impl Does {
     fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
-            Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
+            Self::Load(_) | Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
         }
     }
 
@@ -393,7 +393,7 @@ impl Step {
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
         let of_load = match &mut self.does {
             Does::Load(load) => load.expect.schema.as_mut(),
-            Does::Probe(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_) | Does::Fault(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
         };
         of_load.into_iter().chain(&mut self.expect.schema)
     }

@@ -74,7 +74,7 @@ pub enum Pose {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detour {
     /// Their family.
-    pub family: String,
+    pub family: At<String>,
     /// Labels that they have.
     pub labels: Vec<(String, String)>,
     /// Where they go.
@@ -139,7 +139,7 @@ impl MetricsFaultWritten {
             return None;
         };
         let labels = self.labels.into_iter().map(|(name, value)| (name.value, value)).collect();
-        let pose = Pose::Metrics(Detour { family: self.family.value, labels, course });
+        let pose = Pose::Metrics(Detour { family: self.family, labels, course });
         Some((Some(Target { service: self.service, port: None }), Breaks::StandIn(pose)))
     }
 }
