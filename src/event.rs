@@ -10,9 +10,10 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::finding::Drawing;
-use crate::gate::{Judgement, Verdict};
+use crate::gate::{Decision, Judgement, Verdict};
 use crate::sample::{Phases, Reason};
 use crate::secret::Mask;
+use crate::sli::Folded;
 
 /// An event and when it happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -129,6 +130,17 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         why: Option<String>,
     },
+    /// What fed an SLI in one minute.
+    Sampled {
+        /// For which scenario.
+        scenario: String,
+        /// The SLI.
+        sli: String,
+        /// When the minute began, in seconds since 1970, UTC.
+        minute: i64,
+        /// The attempts of that minute.
+        samples: Folded,
+    },
     /// An objective was judged.
     Judged {
         /// For which scenario.
@@ -141,6 +153,9 @@ pub enum Event {
         judgement: Judgement,
         /// Where the objective was written, drawn with the verdict.
         drawing: Drawing,
+        /// What a gate made of it, whose verdict then counts.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        decision: Option<Box<Decision>>,
     },
     /// A scenario ended.
     ScenarioEnded {
@@ -221,7 +236,7 @@ impl From<Outcome> for Conclusion {
 impl From<Verdict> for Conclusion {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Pass => Self::Pass,
+            Verdict::Pass | Verdict::Warn => Self::Pass,
             Verdict::Fail => Self::Fail,
             Verdict::Inconclusive { .. } => Self::Inconclusive,
             Verdict::NoData => Self::NotMeasured,

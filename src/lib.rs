@@ -49,6 +49,8 @@ pub mod stack;
 
 pub mod run;
 
+pub mod store;
+
 pub mod exit;
 
 pub mod cli;

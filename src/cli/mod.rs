@@ -3,6 +3,7 @@
 mod check;
 mod plan;
 mod run;
+mod save;
 mod schema;
 mod simulate;
 mod supervise;

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Colour, Input, Runtime, draw, runtime};
+use super::{Colour, Input, Runtime, draw, runtime, save};
 use crate::event::Sender;
 use crate::exit::Exit;
 use crate::probe::policy::{Net, Policy};
@@ -46,6 +46,11 @@ pub(super) struct Arguments {
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
 
+    /// Keep nothing of this run in `.firedrill`, where runs are saved to be compared with;
+    /// `FIREDRILL_NO_SAVE=1` does the same
+    #[arg(long, help_heading = "Output")]
+    no_save: bool,
+
     /// Show no progress
     #[arg(short, long, help_heading = "Output")]
     quiet: bool,
@@ -68,9 +73,13 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     };
     reports.push(terminal(arguments, colour));
     let now = Timestamp::now();
+    let id = new_id(now);
+    if !arguments.no_save {
+        reports.extend(save::reports(&id, now)?);
+    }
     let options = Options {
-        id: new_id(now),
-        started: now.to_string(),
+        id,
+        started: now,
         seed: arguments.seed.unwrap_or_else(rand::random),
         policy: Arc::new(Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone())),
         runtime: arguments.runtime.into(),

@@ -24,6 +24,9 @@ use crate::source::{self, At, Place, Sources};
 /// Fragments may use fragments, this deep.
 const DEEPEST_USE: usize = 32;
 
+/// The most steps that a scenario gets by its fragments: those that use others twice are many before they are deep.
+const MOST_USED_STEPS: usize = 10_000;
+
 /// What the world around the files gives: environment variables and secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -77,7 +80,7 @@ impl Planned {
                 let file = named.fill(scope).map_err(|unset| unset.to_string())?;
                 let path = files::beside(&self.file, &file);
                 let text =
-                    std::fs::read(path).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+                    source::read(&path).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
                 entry.insert(text);
             }
             Ok::<_, String>(())
@@ -123,7 +126,8 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
             documents.entry(folder).or_default().extend(library.documents(&path));
         }
         let scenario = library.take_scenario(&path);
-        let mut planner = Planner { library: &mut library, findings: &mut findings, surroundings };
+        let mut planner =
+            Planner { library: &mut library, findings: &mut findings, surroundings, used_steps: 0 };
         scenarios.extend(scenario.map(|scenario| planner.plan(&path, scenario, &mask)));
         if kind == Kind::Stack {
             stacks.extend(planner.resolve(&path, &mask));
@@ -162,6 +166,8 @@ struct Planner<'a> {
     library: &'a mut Library,
     findings: &'a mut Findings,
     surroundings: &'a Surroundings,
+    /// Steps that came by fragments so far.
+    used_steps: usize,
 }
 
 impl Planner<'_> {
@@ -209,6 +215,16 @@ impl Planner<'_> {
             let prefix = step.name.clone();
             let when = step.when.clone();
             inlined.push(step);
+            let before = self.used_steps;
+            self.used_steps += fragment.steps.len();
+            if self.used_steps > MOST_USED_STEPS {
+                if before <= MOST_USED_STEPS {
+                    let title =
+                        format!("the scenario comes to more than {MOST_USED_STEPS} steps by its fragments");
+                    self.findings.add(Finding::new(Code::UseCycle, uses.file.place, title));
+                }
+                return inlined;
+            }
             within.push(file.clone());
             for mut inner in self.inline(&file, fragment.steps, within) {
                 inner.name = format!("{prefix} / {}", inner.name);

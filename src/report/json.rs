@@ -48,6 +48,7 @@ impl Report for Json {
             | Event::Loading { .. }
             | Event::Loaded { .. }
             | Event::StepEnded { .. }
+            | Event::Sampled { .. }
             | Event::Judged { .. } => Ok(()),
         }
     }

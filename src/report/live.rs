@@ -69,6 +69,7 @@ impl Live {
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
+            | Event::Sampled { .. }
             | Event::Judged { .. }
             | Event::RunEnded { .. } => {}
         }

@@ -2,16 +2,19 @@
 
 mod fire;
 mod judge;
+mod slis;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::slis::{Clock, Slis};
 use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
@@ -19,7 +22,6 @@ use crate::probe::attempt::Session;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
-use crate::sli::Sli;
 use crate::source::Sources;
 use crate::stack::{self, Choice, Notices, Running};
 
@@ -28,8 +30,8 @@ use crate::stack::{self, Choice, Notices, Running};
 pub struct Options {
     /// Tells this run from others.
     pub id: String,
-    /// When it started, RFC 3339.
-    pub started: String,
+    /// When it started.
+    pub started: Timestamp,
     /// Makes what is random repeatable.
     pub seed: u64,
     /// Which addresses its probes may connect to.
@@ -54,14 +56,15 @@ pub async fn run(
     sender.send(Event::RunStarted {
         run: options.id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: options.started.clone(),
+        started: options.started.to_string(),
     });
     let mut conclusion = Conclusion::Pass;
     for (number, planned) in plan.scenarios.iter().enumerate() {
         if stop.is_cancelled() {
             break;
         }
-        let rehearsal = Rehearsal { planned, number, sources: &sources, sender, stop, options };
+        let clock = Clock { started: options.started.as_second(), began };
+        let rehearsal = Rehearsal { planned, number, sources: &sources, sender, stop, options, clock };
         conclusion = conclusion.max(rehearsal.run().await);
     }
     let interrupted = stop.is_cancelled();
@@ -70,37 +73,6 @@ pub async fn run(
     }
     sender.send(Event::RunEnded { conclusion, took: began.elapsed().into(), interrupted });
     conclusion
-}
-
-/// The SLIs of a scenario, fed by steps that run side by side.
-#[derive(Debug, Clone)]
-struct Slis {
-    /// Times that an objective compares with, by SLI.
-    limits: Arc<BTreeMap<String, Vec<Duration>>>,
-    folded: Arc<Mutex<BTreeMap<String, Sli>>>,
-}
-
-impl Slis {
-    fn new(limits: BTreeMap<String, Vec<Duration>>) -> Self {
-        Self { limits: Arc::new(limits), folded: Arc::default() }
-    }
-
-    /// An empty SLI that counts exactly what the objectives on `name` will ask.
-    fn empty(&self, name: &str) -> Sli {
-        Sli::watching(self.limits.get(name).map_or(&[], Vec::as_slice))
-    }
-
-    /// Adds to the SLI of that name.
-    fn fold(&self, name: &str, samples: &Sli) {
-        let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
-        folded.entry(name.to_owned()).or_insert_with(|| self.empty(name)).merge(samples);
-    }
-
-    /// The SLI of that name, as far as it was fed.
-    fn get(&self, name: &str) -> Sli {
-        let folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
-        folded.get(name).cloned().unwrap_or_else(|| self.empty(name))
-    }
 }
 
 /// The step that captures each name.
@@ -121,6 +93,7 @@ struct Rehearsal<'a> {
     sender: &'a Sender,
     stop: &'a CancellationToken,
     options: &'a Options,
+    clock: Clock,
 }
 
 impl Rehearsal<'_> {
@@ -199,7 +172,7 @@ impl Rehearsal<'_> {
                 policy: Arc::clone(&self.options.policy),
                 ..Session::default()
             },
-            slis: Slis::new(judge::limits(slos)),
+            slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
             givers: Arc::new(givers(&scenario.steps)),
         })
     }
@@ -237,6 +210,7 @@ impl Rehearsal<'_> {
             conclusion = conclusion.max(self.not_measured("every step was skipped".to_owned()));
         }
         let steps = outcomes.into_iter().map(Conclusion::from).max().unwrap_or_default();
+        walker.slis.close();
         let judged = judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender);
         conclusion.max(steps).max(judged)
     }
