@@ -45,6 +45,8 @@ pub mod simulate;
 
 pub mod fault;
 
+pub mod sink;
+
 pub mod stack;
 
 pub mod run;

@@ -1,12 +1,14 @@
 //! The words of the command line.
 
 mod check;
+mod clean;
 mod plan;
 mod run;
 mod save;
 mod schema;
 mod simulate;
 mod supervise;
+mod up;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -51,6 +53,10 @@ enum Verb {
     Schema(schema::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
+    /// Start a stack and hold it until stopped
+    Up(up::Arguments),
+    /// Remove what killed runs have left
+    Clean,
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -124,6 +130,8 @@ impl Cli {
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
+            Verb::Up(arguments) => up::execute(&arguments, self.color),
+            Verb::Clean => clean::execute(),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

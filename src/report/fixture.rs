@@ -78,6 +78,7 @@ pub(super) fn of(stamped: &Stamped) -> Option<&str> {
         Event::ScenarioStarted { scenario, .. }
         | Event::ServiceStarting { scenario, .. }
         | Event::ServiceReady { scenario, .. }
+        | Event::StackNoted { scenario, .. }
         | Event::NotMeasured { scenario, .. }
         | Event::Sampled { scenario, .. }
         | Event::Judged { scenario, .. }

@@ -23,7 +23,7 @@ use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
 use crate::source::Sources;
-use crate::stack::{self, Choice, Notices, Running};
+use crate::stack::{self, Choice, Notices, Running, Speed};
 
 /// What a run needs besides its plan.
 #[derive(Debug, Clone)]
@@ -140,11 +140,12 @@ impl Rehearsal<'_> {
             id: format!("{}-{}", self.options.id, self.number + 1),
             runtime: self.options.runtime,
             seed: self.options.seed,
+            speed: Speed::default(),
             supervisor: self.options.program.clone(),
         };
         let scenario = self.planned.scenario.name.value.clone();
         let notices = Notices { scenario, sender: self.sender.clone() };
-        let up = stack::up(planned, &options, &notices, self.stop).await;
+        let up = stack::up(planned, self.sources, &options, &notices, self.stop).await;
         up.map(Some).map_err(|error| error.to_string())
     }
 
