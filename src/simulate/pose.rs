@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::service::Service;
-use crate::exposition::{Family, Labels, Sample};
+use crate::exposition::{Family, Sample};
 use crate::scenario::fault::stand_in::{Ailment, Course, Detour, Pose};
 
 /// A stand-in pretends for as long as this is kept.
@@ -91,7 +91,7 @@ impl Taken {
             return true;
         }
         let mut samples = before.iter().flat_map(|family| &family.samples);
-        let same = |other: &&Sample| other.name == sample.name && same_labels(&other.labels, &sample.labels);
+        let same = |other: &&Sample| other.name == sample.name && other.labels == sample.labels;
         // A series that is new since then began at nothing.
         let start = samples.find(same).map_or(0.0, |sample| sample.value);
         let since = self.since.elapsed().as_secs_f64();
@@ -107,8 +107,4 @@ impl Taken {
         };
         true
     }
-}
-
-fn same_labels(one: &Labels, other: &Labels) -> bool {
-    one == other
 }
