@@ -6,12 +6,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus dnsmasq dig openssl curl sqlite3)
+programs=(cc nginx redis-server prometheus etcd dnsmasq dig openssl curl sqlite3)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
   [redis-server]="redis-server"
   [prometheus]="prometheus"
+  [etcd]="etcd-server"
   [dnsmasq]="dnsmasq-base"
   [dig]="bind9-dnsutils"
   [openssl]="openssl"
@@ -19,7 +20,7 @@ declare -A packages=(
   [sqlite3]="sqlite3"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus)
+services=(nginx redis-server prometheus etcd)
 
 policy=/usr/sbin/policy-rc.d
 

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use support::{Nginx, PATIENCE, Prometheus, Redis};
+use support::{Etcd, Nginx, PATIENCE, Prometheus, Redis};
 
 mod names;
 mod phases;
@@ -55,6 +55,31 @@ fn a_scenario_probes_servers_nobody_here_wrote() {
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
     assert!(out.lines().last().is_some_and(|line| line.starts_with("PASS")), "{out}");
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn a_scenario_asks_prometheus() {
+    let prometheus = Prometheus::start().unwrap();
+    passes("scenarios/probes/promql.yaml", "PROMETHEUS", prometheus.address);
+}
+
+#[test]
+#[ignore = "needs etcd"]
+fn a_scenario_asks_etcd_how_it_is() {
+    let etcd = Etcd::start().unwrap();
+    passes("scenarios/probes/grpc.yaml", "ETCD", etcd.address);
+}
+
+/// Runs a scenario that finds its server in the environment.
+fn passes(scenario: &str, variable: &str, server: SocketAddr) {
+    let run = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .args(["run", scenario])
+        .env(variable, server.to_string())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
 }
 
 /// `firedrill simulate`, as a user starts it.

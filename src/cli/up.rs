@@ -110,6 +110,7 @@ async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
             | Event::Attempted { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
+            | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::Judged { .. }
             | Event::ScenarioEnded { .. }

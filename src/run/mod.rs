@@ -21,6 +21,7 @@ use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
 use crate::probe::attempt::Session;
+use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
@@ -109,11 +110,13 @@ impl Rehearsal<'_> {
             labels: scenario.labels.clone(),
             steps: self.steps(),
         });
+        // Before anything is started that may log.
+        let marks = Arc::new(self.marks());
         let conclusion = match self.start().await {
             Err(why) => self.not_measured(why),
             Ok(stack) => {
                 let stack = stack.map(Arc::new);
-                let conclusion = match self.walker(stack.as_ref()) {
+                let conclusion = match self.walker(stack.as_ref(), marks) {
                     Err(why) => self.not_measured(why),
                     Ok(walker) => self.walk(walker).await,
                 };
@@ -154,7 +157,7 @@ impl Rehearsal<'_> {
     }
 
     /// Gives every variable its value.
-    fn walker(&self, stack: Option<&Arc<Running>>) -> Result<Walker, String> {
+    fn walker(&self, stack: Option<&Arc<Running>>, marks: Arc<Marks>) -> Result<Walker, String> {
         let Planned { scenario, vars, scope, slos, .. } = self.planned;
         let mut scope = scope.clone();
         for (name, value) in stack.into_iter().flat_map(|stack| stack.variables()) {
@@ -175,6 +178,7 @@ impl Rehearsal<'_> {
             session: Session {
                 keyring: Arc::new(keyring),
                 policy: Arc::clone(&self.options.policy),
+                marks,
                 ..Session::default()
             },
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
@@ -184,6 +188,17 @@ impl Rehearsal<'_> {
             measured: true,
             steady: true,
         })
+    }
+
+    /// Where the logs end that are read. Variables that need a service have no value yet.
+    fn marks(&self) -> Marks {
+        let mut scope = self.planned.scope.clone();
+        for (name, shape) in &self.planned.vars {
+            if let Ok(value) = shape.value(&scope) {
+                scope.set(name, value);
+            }
+        }
+        Marks::set(&self.planned.scenario, &scope)
     }
 
     /// Background and steps, then the objectives.

@@ -24,7 +24,7 @@ enum Part {
 /// A `${name}` or `${name:-default}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hole {
-    /// A variable, a capture, `env.NAME`, `secret.NAME` or `service.NAME.PORT`.
+    /// A variable, a capture, `env.NAME`, `secret.NAME`, `service.NAME.PORT` or `service.NAME.log`.
     pub name: String,
     /// What stands there when the name has no value.
     pub default: Option<String>,

@@ -61,6 +61,7 @@ impl Report for Recorder {
             | Event::Attempted { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
+            | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::ScenarioEnded { .. } => Ok(()),
         };
