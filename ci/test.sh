@@ -7,12 +7,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
 programs=(cc nginx redis-server prometheus etcd dnsmasq dig openssl curl sqlite3)
+programs=(cc nginx redis-server prometheus prometheus-alertmanager dnsmasq dig openssl curl sqlite3)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
   [redis-server]="redis-server"
   [prometheus]="prometheus"
   [etcd]="etcd-server"
+  [prometheus-alertmanager]="prometheus-alertmanager"
   [dnsmasq]="dnsmasq-base"
   [dig]="bind9-dnsutils"
   [openssl]="openssl"
@@ -21,6 +23,7 @@ declare -A packages=(
 )
 # Those of them that Debian would run as a service of the same name.
 services=(nginx redis-server prometheus etcd)
+services=(nginx redis-server prometheus prometheus-alertmanager)
 
 policy=/usr/sbin/policy-rc.d
 

@@ -164,6 +164,14 @@ codes! {
     SloSuperfluous = "slo/superfluous", Warning;
     /// Something that was left out, and what is taken in its place.
     SloAssumed = "slo/assumed", Warning;
+    /// An integration of Alertmanager's without an address, or with one that is none.
+    AlertmanagerAddress = "alertmanager/address", Error;
+    /// An integration of Alertmanager's without a credential that it needs, or with two of one.
+    AlertmanagerCredential = "alertmanager/credential", Error;
+    /// A kind of integration that cannot be re-addressed.
+    AlertmanagerKind = "alertmanager/kind", Error;
+    /// A file that Alertmanager would read a secret or a certificate from, and that is not here.
+    AlertmanagerSecretFile = "alertmanager/secret-file", Warning;
 }
 
 impl fmt::Display for Code {

@@ -3,8 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use firedrill::finding::Code;
+use firedrill::finding::{Code, Finding};
 use firedrill::plan::{Surroundings, read};
+use firedrill::secret::Mask;
+use firedrill::sink::{Ends, readdress};
+use firedrill::source::Sources;
+use firedrill::yaml;
 
 /// Examples in `fixtures/bad` by the code they are named after; what a second file belongs to it has two dots.
 fn examples() -> Vec<(String, PathBuf)> {
@@ -17,10 +21,27 @@ fn examples() -> Vec<(String, PathBuf)> {
 }
 
 fn drawings(path: &Path) -> (Vec<Code>, String) {
-    let reading = read(&[path.to_owned()], &Surroundings::default());
-    let codes = reading.findings.iter().map(|finding| finding.code).collect();
-    let drawn = reading.findings.iter().map(|finding| finding.draw(&reading.sources).render(false));
+    let name = path.file_name().unwrap().to_string_lossy();
+    let (sources, findings) = if name.starts_with("alertmanager-") {
+        readdressed(path)
+    } else {
+        let reading = read(&[path.to_owned()], &Surroundings::default());
+        (reading.sources, reading.findings)
+    };
+    let codes = findings.iter().map(|finding| finding.code).collect();
+    let drawn = findings.iter().map(|finding| finding.draw(&sources).render(false));
     (codes, drawn.collect::<Vec<_>>().join("\n\n"))
+}
+
+/// What is found as an Alertmanager's configuration is re-addressed.
+fn readdressed(path: &Path) -> (Sources, Vec<Finding>) {
+    let mut sources = Sources::default();
+    let (id, _) = sources.open(path).unwrap();
+    let text = sources.file(id).text.clone();
+    let mut config = yaml::as_elder(yaml::parse(id, &text).unwrap().remove(0), &text);
+    let ends = Ends { http: "127.0.0.1:9099".to_owned(), smtp: "127.0.0.1:9025".to_owned() };
+    let findings = readdress(&mut config, &ends, &|_| false, &Mask::default());
+    (sources, findings)
 }
 
 #[test]

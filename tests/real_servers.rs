@@ -1,4 +1,4 @@
-//! firedrill against the servers its users have: nginx, Redis and Prometheus, as they come from `PATH`.
+//! firedrill against the servers its users have: nginx, Redis, Prometheus and Alertmanager, as they come from `PATH`.
 #![cfg(test)]
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use support::{Etcd, Nginx, PATIENCE, Prometheus, Redis};
 
+mod alertmanager;
 mod names;
 mod phases;
 mod support;

@@ -7,6 +7,7 @@ mod run;
 mod save;
 mod schema;
 mod simulate;
+mod sink;
 mod supervise;
 mod up;
 
@@ -57,6 +58,8 @@ enum Verb {
     Up(up::Arguments),
     /// Remove what killed runs have left
     Clean,
+    /// Be every receiver of an Alertmanager, and print what is delivered
+    Sink(sink::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -132,6 +135,7 @@ impl Cli {
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),
             Verb::Clean => clean::execute(),
+            Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

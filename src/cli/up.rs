@@ -108,6 +108,7 @@ async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
             | Event::NotMeasured { .. }
             | Event::StepStarted { .. }
             | Event::Attempted { .. }
+            | Event::Sampled { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
             | Event::Fault { .. }

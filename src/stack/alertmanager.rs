@@ -47,7 +47,8 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
     let dir = said(given.scope, "dir");
     let mut tree = own.tree.clone();
     let folder = own.file.parent().unwrap_or(Path::new(""));
-    let found = readdress(&mut tree, given.ends, &|file| folder.join(file).exists());
+    let exists = |file: &str| folder.join(file).exists();
+    let found = readdress(&mut tree, given.ends, &exists, given.planned.scope.mask());
     let wrong = found.iter().filter(|finding| finding.code.severity() == Severity::Error);
     let drawn: Vec<_> = wrong.map(|finding| finding.draw(given.sources).render(false)).collect();
     if !drawn.is_empty() {

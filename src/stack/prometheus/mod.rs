@@ -147,7 +147,7 @@ fn tell(
             own.file.display()
         )),
         (Some(_), false) => {
-            notes.push(format!("alerts are told to nobody: {} names no Alertmanager", own.file.display()))
+            notes.push(format!("alerts are told to nobody: {} names no Alertmanager", own.file.display()));
         }
         (Some(_), true) | (None, false) => {}
     }
