@@ -1,5 +1,6 @@
 //! A fault, put in, seen to take effect, and lifted again however the steps within it end.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -176,13 +177,20 @@ fn disturb(
 }
 
 /// Runs a program or sends a request that breaks or mends something.
-async fn perform(walker: &mut Walker, step: &Step) -> Result<(), String> {
-    let Does::Probe(probe) = &step.does else { return Ok(()) };
-    let Walker { scope, session, sources, .. } = walker;
-    let made = Box::pin(attempt(step, probe, step.timeout, scope, session)).await;
-    let made = made.map_err(|unset| unset.to_string())?;
-    match made.breaches.first() {
-        None => Ok(()),
-        Some(breach) => Err(format!("{}: {}", step.name, breach.draw(sources).drawing.title)),
-    }
+///
+/// Of a type that is known to be `Send`: within what calls it, the compiler could not find that out.
+fn perform<'a>(
+    walker: &'a mut Walker,
+    step: &'a Step,
+) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+    Box::pin(async move {
+        let Does::Probe(probe) = &step.does else { return Ok(()) };
+        let Walker { scope, session, sources, .. } = walker;
+        let made = attempt(step, probe, step.timeout, scope, session).await;
+        let made = made.map_err(|unset| unset.to_string())?;
+        match made.breaches.first() {
+            None => Ok(()),
+            Some(breach) => Err(format!("{}: {}", step.name, breach.draw(sources).drawing.title)),
+        }
+    })
 }

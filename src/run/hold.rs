@@ -14,7 +14,15 @@ use crate::scenario::step::Step;
 
 impl Walker {
     /// Breaks something and mends it, whatever becomes of the steps within.
-    pub(super) async fn hold(&mut self, id: &StepId, fault: &Fault) -> (Outcome, Option<String>) {
+    pub(super) fn hold<'a>(
+        &'a mut self,
+        id: StepId,
+        fault: &'a Fault,
+    ) -> Pin<Box<dyn Future<Output = (Outcome, Option<String>)> + Send + 'a>> {
+        Box::pin(async move { self.hold_open(&id, fault).await })
+    }
+
+    async fn hold_open(&mut self, id: &StepId, fault: &Fault) -> (Outcome, Option<String>) {
         let stack = self.stack.clone();
         let added = Instant::now();
         let broken = match Broken::add(self, stack.as_deref(), fault).await {
@@ -52,22 +60,16 @@ impl Walker {
     }
 
     /// Takes steps in order, the first of which has this number.
-    fn take_all<'a>(
-        &'a mut self,
-        first: usize,
-        steps: &'a [Step],
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(async move {
-            let mut number = first;
-            for step in steps {
-                if self.stop.is_cancelled() {
-                    return;
-                }
-                let outcome = self.take(number, step, false).await;
-                self.within.extend(outcome);
-                number += step.all().count();
+    async fn take_all(&mut self, first: usize, steps: &[Step]) {
+        let mut number = first;
+        for step in steps {
+            if self.stop.is_cancelled() {
+                return;
             }
-        })
+            let outcome = self.take(number, step, false).await;
+            self.within.extend(outcome);
+            number += step.all().count();
+        }
     }
 
     fn stuck(&mut self, id: &StepId, fault: &Fault, why: String) -> (Outcome, Option<String>) {

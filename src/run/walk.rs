@@ -82,7 +82,7 @@ impl Walker {
                 }
                 Does::Probe(probe) => self.try_step(&id, step, probe).await,
                 Does::Fault(fault) => {
-                    let (outcome, why) = self.hold(&id, fault).await;
+                    let (outcome, why) = self.hold(id.clone(), fault).await;
                     (outcome, 1, why)
                 }
                 Does::Use(_) | Does::Set(_) => (Outcome::Passed, 0, None),
