@@ -113,9 +113,6 @@ impl Prometheus {
     }
 }
 
-/// An etcd of one, with nothing in it.
-pub(crate) struct Etcd {
-    /// Where clients connect.
 /// Alertmanager, on its own.
 pub(crate) struct Alertmanager {
     /// Where its pages and its API are.
@@ -123,21 +120,6 @@ pub(crate) struct Alertmanager {
     _server: Server,
 }
 
-impl Etcd {
-    /// Starts it.
-    pub(crate) fn start() -> io::Result<Self> {
-        let (server, [address, _]) =
-            Server::start("ready to serve client requests", |folder, [clients, peers]| {
-                let (clients, peers) = (format!("http://{clients}"), format!("http://{peers}"));
-                let mut command = Command::new("etcd");
-                command.arg("--data-dir").arg(folder.join("data"));
-                command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
-                command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-                command.args(["--name", "one", "--initial-cluster", &format!("one={peers}")]);
-                Ok(command)
-            })?;
-        Ok(Self { address, _server: server })
-    }
 impl Alertmanager {
     /// Starts it with a configuration; what it says about itself names `http://alertmanager.test`.
     pub(crate) fn start(configuration: &str) -> io::Result<Self> {
@@ -169,6 +151,30 @@ impl Alertmanager {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(io::Error::other(answer)) }
+    }
+}
+
+/// An etcd of one, with nothing in it.
+pub(crate) struct Etcd {
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    _server: Server,
+}
+
+impl Etcd {
+    /// Starts it.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (server, [address, _]) =
+            Server::start("ready to serve client requests", |folder, [clients, peers]| {
+                let (clients, peers) = (format!("http://{clients}"), format!("http://{peers}"));
+                let mut command = Command::new("etcd");
+                command.arg("--data-dir").arg(folder.join("data"));
+                command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+                command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+                command.args(["--name", "one", "--initial-cluster", &format!("one={peers}")]);
+                Ok(command)
+            })?;
+        Ok(Self { address, _server: server })
     }
 }
 
