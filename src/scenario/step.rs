@@ -10,8 +10,8 @@ use super::body::Attached;
 use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
-use super::fault::{Fault, FaultWritten};
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
+use super::fault::{Fault, FaultWritten};
 use super::grpc::GrpcWritten;
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
@@ -538,7 +538,8 @@ struct Around {
 impl StepWritten {
     /// What is said of the fault; a finding where there is none.
     fn take_around(&mut self, findings: &mut Findings) -> Around {
-        let around = Around { hold: self.hold.take(), meanwhile: self.meanwhile.take(), then: self.then.take() };
+        let around =
+            Around { hold: self.hold.take(), meanwhile: self.meanwhile.take(), then: self.then.take() };
         if self.fault.is_none() {
             let keys = [
                 ("for", around.hold.as_ref().map(|at| at.place)),
