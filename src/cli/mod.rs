@@ -32,7 +32,8 @@ pub struct Cli {
     verb: Verb,
 
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, help_heading = "Output")]
+    // Its order would change with the number of verbs.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, help_heading = "Output", display_order = 900)]
     color: Colour,
 }
 

@@ -23,6 +23,7 @@ pub mod probe;
 pub mod profile;
 pub mod promql;
 pub mod schema;
+pub mod scope;
 pub mod stack;
 pub mod step;
 pub mod subject;

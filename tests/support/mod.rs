@@ -1,8 +1,8 @@
 //! Real servers for tests, started from `PATH` on free ports and gone when their guard is dropped.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+mod alertmanager;
 pub(crate) mod names;
+
+pub(crate) use self::alertmanager::Alertmanager;
 
 /// How long anything a server does may take; the machine may be busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -110,47 +113,6 @@ impl Prometheus {
             Ok(command)
         })?;
         Ok(Self { address, _server: server })
-    }
-}
-
-/// Alertmanager, on its own.
-pub(crate) struct Alertmanager {
-    /// Where its pages and its API are.
-    pub(crate) address: SocketAddr,
-    _server: Server,
-}
-
-impl Alertmanager {
-    /// Starts it with a configuration; what it says about itself names `http://alertmanager.test`.
-    pub(crate) fn start(configuration: &str) -> io::Result<Self> {
-        let (server, [address]) = Server::start("Listening on", |folder, [address]| {
-            let path = folder.join("alertmanager.yml");
-            fs::write(&path, configuration)?;
-            let mut command = Command::new("prometheus-alertmanager");
-            command.arg("--config.file").arg(path);
-            command.arg("--storage.path").arg(folder.join("data"));
-            command.arg("--web.listen-address").arg(address.to_string());
-            command.args(["--web.external-url=http://alertmanager.test", "--web.route-prefix=/"]);
-            command.arg("--cluster.listen-address=");
-            Ok(command)
-        })?;
-        Ok(Self { address, _server: server })
-    }
-
-    /// Sends it alerts, as Prometheus does.
-    pub(crate) fn send(&self, alerts: &[serde_json::Value]) -> io::Result<()> {
-        let body = serde_json::to_string(alerts)?;
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "POST /api/v2/alerts HTTP/1.1\r\nHost: alertmanager\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(io::Error::other(answer)) }
     }
 }
 
