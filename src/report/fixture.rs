@@ -344,7 +344,9 @@ fn breaking(step: &StepId) -> Vec<(u64, Event)> {
     let what = "1 request, 1 request answered".to_owned();
     let fault =
         Event::Fault { step: step.clone(), fault: "status shop".into(), stage: FaultStage::Felt, what };
-    vec![(7_215, fault)]
+    let note = "`shop` is scraped as `shop.internal:80`".to_owned();
+    let noted = Event::StackNoted { scenario: step.scenario.clone(), note };
+    vec![(7_215, noted), (7_215, fault)]
 }
 
 fn silence() -> Failure {
