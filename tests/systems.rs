@@ -50,6 +50,9 @@ fn what_a_plan_gets_wrong_is_proven(#[case] system: &str) {
     let folder = Path::new("fixtures").join(system).join("as-planned");
     let proof = Command::new("promtool").args(["test", "rules", "proofs.yml"]).current_dir(folder).output();
     let proof = proof.unwrap();
-    assert_eq!(said(&proof).split_whitespace().collect::<Vec<_>>().join(" "), "Unit Testing: proofs.yml SUCCESS");
+    assert_eq!(
+        said(&proof).split_whitespace().collect::<Vec<_>>().join(" "),
+        "Unit Testing: proofs.yml SUCCESS"
+    );
     assert!(proof.status.success());
 }

@@ -3,8 +3,8 @@
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
-use super::written::{Entries, ErrorsFile, ExpectsFile, LatencyFile, LatencyWritten, RouteFile};
 use super::call::{self, Call};
+use super::written::{Entries, ErrorsFile, ExpectsFile, LatencyFile, LatencyWritten, RouteFile};
 use super::{Claims, Findings, Latency, PathPattern, check_holes, check_texts};
 use crate::finding::{Code, Finding};
 use crate::scenario::template::{Scope, Shape, Template};
