@@ -29,6 +29,8 @@ pub mod statistics;
 
 pub mod gate;
 
+pub mod ladder;
+
 pub mod event;
 
 pub mod report;

@@ -7,7 +7,7 @@ use rstest::rstest;
 
 /// The modules of the library, from the one that uses no other to those that use them all; the order of
 /// `docs/design.md`, section 5.
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 34] = [
     "units",
     "exposition",
     "sample",
@@ -25,6 +25,7 @@ const ORDER: [&str; 33] = [
     "budget",
     "statistics",
     "gate",
+    "ladder",
     "event",
     "report",
     "probe",

@@ -46,6 +46,7 @@ impl Report for Json {
             | Event::Attempted { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
+            | Event::Drilled { .. }
             | Event::StepEnded { .. }
             | Event::Judged { .. } => Ok(()),
         }

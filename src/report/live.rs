@@ -68,6 +68,7 @@ impl Live {
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
+            | Event::Drilled { .. }
             | Event::Judged { .. }
             | Event::RunEnded { .. } => {}
         }

@@ -1,5 +1,6 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
+pub mod alert;
 pub mod certificate;
 pub mod dns;
 pub mod exchange;
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::alert::{Clock, ClockWritten};
 use self::step::{Step, StepWritten, check_vars};
 use self::template::Shape;
 use crate::finding::{Code, Finding, Findings};
@@ -53,6 +55,8 @@ pub struct ScenarioWritten {
     slos: Vec<At<String>>,
     /// The stack that is started for the run, beside this file.
     stack: Option<At<String>>,
+    /// How fast rule time passes in its drills.
+    clock: Option<At<ClockWritten>>,
     /// How often `serve` runs it; 60s unless said.
     every: Option<At<Span>>,
     /// What runs from the first step to the last.
@@ -91,6 +95,8 @@ pub struct Scenario {
     pub slos: Vec<At<String>>,
     /// The stack's file, beside this one.
     pub stack: Option<At<String>>,
+    /// How fast rule time passes.
+    pub clock: Clock,
     /// How often `serve` runs it.
     pub every: Option<Span>,
     /// What runs behind the steps.
@@ -125,6 +131,7 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
         vars: check_vars(written.vars, findings),
         slos: written.slos,
         stack: written.stack,
+        clock: written.clock.map(|at| at.value.check(findings)).unwrap_or_default(),
         every: written.every.map(|at| at.value),
         background: check_steps(written.background, findings),
         steps: check_steps(written.steps, findings),

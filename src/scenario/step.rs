@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::alert::{Quiet, QuietWritten};
 use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
@@ -33,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a step may do, as files name it.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "health",
     "ready",
     "http",
@@ -46,6 +47,7 @@ const KINDS: [&str; 14] = [
     "exec",
     "kubelet",
     "load",
+    "quiet",
     "wait",
     "use",
 ];
@@ -83,6 +85,8 @@ pub struct StepWritten {
     kubelet: Option<At<KubeletWritten>>,
     /// Make many requests.
     load: Option<At<LoadWritten>>,
+    /// See that no alert is pending or firing for a while, and every target is scraped.
+    quiet: Option<At<QuietWritten>>,
     /// Do nothing for a while.
     wait: Option<At<Span>>,
     /// Do the steps of a fragment.
@@ -184,6 +188,8 @@ pub enum Does {
     Probe(Box<Probe>),
     /// Makes many requests.
     Load(Box<Load>),
+    /// Sees that no alert is pending or firing for a while.
+    Quiet(Quiet),
     /// Does nothing for a while.
     Wait(Duration),
     /// Does the steps of a fragment; resolved by the plan.
@@ -208,6 +214,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().kind(),
             Self::Load(_) => "load",
+            Self::Quiet(_) => "quiet",
             Self::Wait(_) => "wait",
             Self::Use(_) => "use",
             Self::Set(_) => "set",
@@ -218,7 +225,7 @@ impl Does {
     fn answer(&self) -> Answer {
         match self {
             Self::Probe(probe) => probe.told().answer(),
-            Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
+            Self::Load(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
         }
     }
 
@@ -227,6 +234,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().subject(),
             Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
+            Self::Quiet(quiet) => format!("quiet for {}", Span(quiet.lasts.value)),
             Self::Wait(span) => format!("wait {}", Span(*span)),
             Self::Use(fragment) => format!("use {}", fragment.file),
             Self::Set(_) => "set".to_owned(),
@@ -239,7 +247,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().tls(),
             Self::Load(load) => Some(&load.request.tls),
-            Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -273,7 +281,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().target().map(|target| target.network),
             Self::Load(load) => Some(&load.request.network),
-            Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -283,7 +291,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().holes(),
             Self::Load(load) => Box::new(load.request.holes().chain(load.expect.holes())),
-            Self::Wait(_) => Box::new(std::iter::empty()),
+            Self::Quiet(_) | Self::Wait(_) => Box::new(std::iter::empty()),
             Self::Use(Use { with, .. }) | Self::Set(with) => {
                 Box::new(with.iter().flat_map(|(_, at)| at.value.holes().map(|hole| (hole, at.place))))
             }
@@ -369,6 +377,7 @@ impl StepWritten {
             Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
         });
         offer(&mut offers, self.wait, |at, _| Some(Does::Wait(at.value.0)));
+        offer(&mut offers, self.quiet.take(), |at, f| Some(Does::Quiet(at.value.check(f))));
         offer(&mut offers, self.uses.take(), |at, f| Some(Does::Use(at.value.check(f))));
         match (offers.pop(), offers.pop()) {
             (Some((_, only)), None) => only(findings),
