@@ -16,6 +16,7 @@ const ORDER: [&str; 34] = [
     "yaml",
     "secret",
     "promql",
+    "prometheus",
     "rule",
     "route",
     "slo",

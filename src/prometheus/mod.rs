@@ -1,0 +1,3 @@
+//! Prometheus's HTTP API: what it answers.
+
+pub mod answer;
