@@ -43,6 +43,8 @@ pub mod load;
 
 pub mod simulate;
 
+pub mod drill;
+
 pub mod run;
 
 pub mod exit;

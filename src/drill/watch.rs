@@ -252,3 +252,6 @@ pub(super) fn strangers<'g>(
         !expected && !except.iter().any(|allowed| allowed == name)
     })
 }
+
+#[cfg(test)]
+mod tests;
