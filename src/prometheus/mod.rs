@@ -1,3 +1,15 @@
-//! Prometheus's HTTP API: what it answers.
+//! Prometheus's HTTP API: how it is asked, and what it answers.
 
+mod access;
 pub mod answer;
+mod client;
+mod failure;
+mod state;
+
+pub use self::access::{Access, Auth, Identity, Limits};
+pub use self::client::Client;
+pub use self::failure::{Error, Setup, Tries};
+pub use self::state::{
+    Alert, AlertState, Alertmanager, Alertmanagers, Alerts, Group, Groups, Health, Metadata, Rule, Runtime,
+    Target, Targets,
+};
