@@ -12,8 +12,7 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{BinModifier, BinaryExpr, Call, Expr, VectorMatchCardinality, VectorSelector};
 
 use crate::prometheus::answer::{Data, Series};
-use crate::prometheus::client::Client;
-use crate::prometheus::failure::Error;
+use crate::prometheus::{Client, Error};
 
 /// The way from an expression to one of its parts: which child, level by level. The parts of a rule and of the
 /// same rule re-timed are found by the same way.
@@ -236,7 +235,7 @@ impl<'a> Asker<'a> {
         let answer = self.client.range(query, from, self.to, self.step).await?;
         Ok(match answer.data {
             Data::Matrix(series) => series,
-            Data::Vector(_) | Data::Scalar(_) | Data::Text(_) => Vec::new(),
+            Data::Vector(_) | Data::Scalar(_) | Data::String(_) => Vec::new(),
         })
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::alertmanager::Held;
 use crate::exposition::Labels;
 use crate::ladder::{Climb, Rung};
-use crate::prometheus::state::{Alert, AlertState, Groups, Rule};
+use crate::prometheus::{Alert, AlertState, Groups, Rule};
 use crate::scenario::alert::Expected;
 
 /// One look at everything that knows of alerts.

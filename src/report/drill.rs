@@ -84,7 +84,9 @@ fn proof(drilled: &Drilled) -> String {
 /// Rule time as people say it: seconds where it is long, and finer where it is short.
 pub(crate) fn said(nanos: Nanos) -> String {
     let time = Duration::from(nanos);
-    if time >= Duration::from_secs(10) {
+    if time.is_zero() {
+        "0s".to_owned()
+    } else if time >= Duration::from_secs(10) {
         Span(Duration::from_secs_f64(time.as_secs_f64().round())).to_string()
     } else {
         Reading(time).to_string()
@@ -137,7 +139,11 @@ mod tests {
 
     #[test]
     fn a_proven_alert_tells_its_milestones() {
-        insta::assert_snapshot!(of_alert(&drilled(), 4, STYLE), @"");
+        insta::assert_snapshot!(of_alert(&drilled(), 4, STYLE), @r"
+        ✓ EventStreamDown  pending 14s (0s to 30s)   firing 5m14s (5m to 5m45s)
+                           delivered 5m45s to critical-pager (5m30s to 6m30s)   cleared 14s (0s to 30s)
+                           resolved 4m30s to critical-pager (0s to 5m45s)   scaled 60x
+        ");
     }
 
     #[test]
@@ -146,6 +152,9 @@ mod tests {
         drilled.rungs.truncate(1);
         drilled.broken = Some(Rung::Firing);
         drilled.notes.push("pending for 3m of 5m".to_owned());
-        insta::assert_snapshot!(of_alert(&drilled, 4, STYLE), @"");
+        insta::assert_snapshot!(of_alert(&drilled, 4, STYLE), @r"
+        ✗ EventStreamDown  pending 14s (0s to 30s)   broke at rung 7 of 12: firing   scaled 60x
+                           pending for 3m of 5m
+        ");
     }
 }

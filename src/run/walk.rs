@@ -67,6 +67,7 @@ impl Walker {
                     self.sleep(*span).await;
                     (Outcome::Passed, 1, None)
                 }
+                Does::Quiet(_) => (Outcome::Unreliable, 0, Some("there is no stack".to_owned())),
                 Does::Load(load) => {
                     let (outcome, why) = fire::fire(self, &id, step, load).await;
                     (outcome, 1, why)

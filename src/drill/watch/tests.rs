@@ -15,7 +15,7 @@ fn seconds(seconds: u64) -> Duration {
 
 fn file() -> FileId {
     let mut sources = Sources::default();
-    sources.add("drill.yaml".into(), String::new())
+    sources.add("drill.yaml", "x")
 }
 
 fn expected(reaches: &[&str]) -> Expected {
