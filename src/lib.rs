@@ -17,6 +17,8 @@ pub mod yaml;
 
 pub mod secret;
 
+pub mod promql;
+
 pub mod prometheus;
 
 pub mod slo;

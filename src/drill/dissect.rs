@@ -13,10 +13,7 @@ use promql_parser::parser::{BinModifier, BinaryExpr, Call, Expr, VectorMatchCard
 
 use crate::prometheus::answer::{Data, Series};
 use crate::prometheus::{Client, Error};
-
-/// The way from an expression to one of its parts: which child, level by level. The parts of a rule and of the
-/// same rule re-timed are found by the same way.
-pub(super) type Way = Vec<usize>;
+use crate::promql::Way;
 
 /// The part that gave nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -231,7 +228,7 @@ impl<'a> Asker<'a> {
         self.since(query, self.from).await
     }
 
-    async fn since(&self, query: &str, from: Timestamp) -> Result<Vec<Series>, Error> {
+    pub(super) async fn since(&self, query: &str, from: Timestamp) -> Result<Vec<Series>, Error> {
         let answer = self.client.range(query, from, self.to, self.step).await?;
         Ok(match answer.data {
             Data::Matrix(series) => series,
@@ -250,29 +247,6 @@ fn down(way: &Way, child: usize) -> Way {
     let mut way = way.clone();
     way.push(child);
     way
-}
-
-/// The part of an expression that a way leads to.
-pub(super) fn part<'e>(expr: &'e Expr, way: &[usize]) -> &'e Expr {
-    let Some((first, rest)) = way.split_first() else { return expr };
-    let child = match expr {
-        Expr::Paren(inner) => &inner.expr,
-        Expr::Unary(inner) => &inner.expr,
-        Expr::Subquery(inner) => &inner.expr,
-        Expr::Aggregate(inner) => &inner.expr,
-        Expr::Call(call) => match call.args.args.get(*first) {
-            Some(argument) => argument,
-            None => return expr,
-        },
-        Expr::Binary(binary) if *first == 0 => &binary.lhs,
-        Expr::Binary(binary) => &binary.rhs,
-        Expr::NumberLiteral(_)
-        | Expr::StringLiteral(_)
-        | Expr::VectorSelector(_)
-        | Expr::MatrixSelector(_)
-        | Expr::Extension(_) => return expr,
-    };
-    part(child, rest)
 }
 
 /// An expression without the comparisons that filter it: what they compare.
