@@ -19,6 +19,8 @@ pub mod secret;
 
 pub mod promql;
 
+pub mod rule;
+
 pub mod prometheus;
 
 pub mod slo;

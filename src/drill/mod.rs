@@ -5,15 +5,20 @@ mod dissect;
 mod explain;
 mod join;
 mod quiet;
+mod rehearse;
+mod verdict;
 mod watch;
+mod why;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use self::quiet::{Spell, quiet};
+pub use self::rehearse::{Drill, Ended, Error, Known, Report};
+pub use self::watch::Message;
 use crate::prometheus::answer::Data;
-use crate::prometheus::{Client, Error};
+use crate::prometheus::{self, Client};
 
 /// What a drill measures with.
 #[derive(Debug, Clone)]
@@ -39,7 +44,7 @@ impl Instruments {
     }
 
     /// The time by Prometheus's own clock, which stamps everything that is compared with it.
-    async fn time(&self) -> Result<Timestamp, Error> {
+    async fn time(&self) -> Result<Timestamp, prometheus::Error> {
         match self.prometheus.instant("time()", None).await?.data {
             Data::Scalar(point) => Ok(point.at),
             Data::Vector(_) | Data::Matrix(_) | Data::String(_) => Ok(Timestamp::UNIX_EPOCH),

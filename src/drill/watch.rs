@@ -29,23 +29,23 @@ pub(super) struct Look<'a> {
 
 /// A message that a receiver was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
+pub struct Message {
     /// Who was told.
-    pub(super) receiver: String,
+    pub receiver: String,
     /// Whose protocol it was: `slack`.
-    pub(super) kind: String,
+    pub kind: String,
     /// When, in wall time since the phase began.
-    pub(super) at: Duration,
+    pub at: Duration,
     /// Whether it says that it is over.
-    pub(super) resolved: bool,
+    pub resolved: bool,
     /// The labels of each alert it tells of, as far as the vendor's message has them.
-    pub(super) alerts: Vec<Labels>,
+    pub alerts: Vec<Labels>,
     /// Its heading.
-    pub(super) title: String,
+    pub title: String,
     /// Its text.
-    pub(super) text: String,
+    pub text: String,
     /// What is wrong with it.
-    pub(super) problems: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 impl Message {
@@ -88,11 +88,17 @@ pub(super) struct Watched {
     pub(super) held: Option<Held>,
     /// What receivers were told of it.
     pub(super) messages: Vec<Message>,
+    /// The rule's expression as Prometheus has it, its durations divided.
+    pub(super) loaded_query: String,
+    /// Whether all it reaches are told when it is over.
+    pub(super) sends_resolved: bool,
 }
 
 impl Watched {
-    pub(super) fn new(expected: Expected) -> Self {
+    pub(super) fn new(expected: Expected, sends_resolved: bool) -> Self {
         Self {
+            sends_resolved,
+            loaded_query: String::new(),
             expected,
             climb: Climb::default(),
             interrupted: None,
@@ -110,6 +116,7 @@ impl Watched {
         let (rule, alert) = self.find(look.groups);
         self.loaded = rule.is_some();
         if let Some(rule) = rule {
+            self.loaded_query.clone_from(&rule.query);
             self.rule_error = (!rule.last_error.is_empty()).then(|| rule.last_error.clone());
             self.evaluated |= rule.last_evaluation.is_some_and(|at| at > look.zero);
         }
@@ -224,16 +231,6 @@ impl Watched {
 fn since(at: Option<Timestamp>, look: &Look<'_>) -> Duration {
     let at = at.map(|at| at.duration_since(look.zero));
     at.map_or(look.since, |since| Duration::try_from(since).unwrap_or_default())
-}
-
-/// An alert that fired and that nobody expected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stranger {
-    pub(super) name: String,
-    pub(super) labels: Labels,
-    pub(super) state: AlertState,
-    /// When it was first seen, in wall time since the phase began.
-    pub(super) at: Duration,
 }
 
 /// Alerts that are pending or firing and that nobody expects, the worst state of each.

@@ -89,7 +89,7 @@ fn look<'a>(since: u64, groups: &'a Groups, held: &'a [Held], messages: &'a [Mes
 
 #[test]
 fn an_alert_climbs_by_the_clock_of_prometheus() {
-    let mut watched = Watched::new(expected(&["pager"]));
+    let mut watched = Watched::new(expected(&["pager"]), true);
     watched.look_up(&look(3, &rules(alert("pending", 2), 2), &[], &[]));
     watched.look_up(&look(8, &rules(alert("firing", 2), 7), &[], &[]));
     watched.look_up(&look(9, &rules(alert("firing", 2), 8), &[held(&["pager"], &[])], &[]));
@@ -107,7 +107,7 @@ fn an_alert_climbs_by_the_clock_of_prometheus() {
 
 #[test]
 fn what_stops_holding_falls_back_and_says_how_far_it_was() {
-    let mut watched = Watched::new(expected(&["pager"]));
+    let mut watched = Watched::new(expected(&["pager"]), true);
     watched.look_up(&look(3, &rules(alert("pending", 2), 2), &[], &[]));
     watched.look_up(&look(6, &rules(json!([]), 5), &[], &[]));
     assert!(!watched.climb.has(Rung::Pending));
@@ -116,10 +116,8 @@ fn what_stops_holding_falls_back_and_says_how_far_it_was() {
 
 #[test]
 fn an_alert_with_other_labels_is_another() {
-    let mut watched = Watched::new(Expected {
-        labels: [("severity".to_owned(), "warning".to_owned())].into(),
-        ..expected(&[])
-    });
+    let other = [("severity".to_owned(), "warning".to_owned())].into();
+    let mut watched = Watched::new(Expected { labels: other, ..expected(&[]) }, true);
     watched.look_up(&look(8, &rules(alert("firing", 2), 7), &[], &[]));
     assert!(watched.loaded);
     assert!(!watched.climb.has(Rung::Firing));
@@ -134,7 +132,7 @@ fn it_is_routed_where_nothing_keeps_it_from_the_receiver(
     #[case] inhibited: &[&str],
     #[case] routed: bool,
 ) {
-    let mut watched = Watched::new(expected(&["pager"]));
+    let mut watched = Watched::new(expected(&["pager"]), true);
     let groups = rules(alert("firing", 2), 7);
     watched.look_up(&look(9, &groups, &[held(receivers, inhibited)], &[]));
     assert!(watched.climb.has(Rung::Received));
@@ -143,7 +141,7 @@ fn it_is_routed_where_nothing_keeps_it_from_the_receiver(
 
 #[test]
 fn every_receiver_has_to_be_told() {
-    let mut watched = Watched::new(expected(&["pager", "mail"]));
+    let mut watched = Watched::new(expected(&["pager", "mail"]), true);
     let groups = rules(alert("firing", 2), 7);
     watched.look_up(&look(10, &groups, &[], &[message("pager", 10, false)]));
     assert!(!watched.climb.has(Rung::Delivered));
@@ -153,7 +151,7 @@ fn every_receiver_has_to_be_told() {
 
 #[test]
 fn it_is_over_when_prometheus_says_so_and_when_the_receiver_is_told_so() {
-    let mut watched = Watched::new(expected(&["pager"]));
+    let mut watched = Watched::new(expected(&["pager"]), true);
     watched.look_down(&look(1, &rules(alert("firing", 2), 1), &[], &[]));
     assert!(!watched.climb.has(Rung::Cleared));
     watched.look_down(&look(4, &rules(json!([]), 3), &[], &[]));
