@@ -263,6 +263,23 @@ pub struct Evidence {
     /// The last day of the certificate that was shown, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub certificate_until: Option<String>,
+    /// The id of the trace that the attempt began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<String>,
+    /// How each address of the name did, where each was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub addresses: Vec<Address>,
+}
+
+/// How one of a name's addresses did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Address {
+    /// The address and the port.
+    pub address: String,
+    /// How long it took.
+    pub took: Nanos,
+    /// What was wrong; empty when it passed.
+    pub failures: Vec<String>,
 }
 
 /// One request and its answer.

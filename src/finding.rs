@@ -88,6 +88,8 @@ codes! {
     ScenarioExpectation = "scenario/expectation", Error;
     /// A `JSONPath` that does not read.
     ScenarioJsonPath = "scenario/json-path", Error;
+    /// A JSON Schema that is none.
+    ScenarioSchema = "scenario/schema", Error;
     /// A capture that takes from nowhere, or from several places.
     ScenarioCapture = "scenario/capture", Error;
     /// Load that has no shape, or two.

@@ -31,6 +31,8 @@ pub mod plan;
 
 pub mod sli;
 
+pub mod budget;
+
 pub mod statistics;
 
 pub mod gate;
@@ -48,6 +50,8 @@ pub mod load;
 pub mod simulate;
 
 pub mod drill;
+
+pub mod fault;
 
 pub mod run;
 

@@ -166,6 +166,14 @@ impl Sli {
         self.faster_or_equal(limit).map(Counts::swapped)
     }
 
+    /// How many latencies are longer than `limit`, to three digits of it: to compare with what another SLI has.
+    #[must_use]
+    pub fn slower_about(&self, limit: Duration) -> u64 {
+        let Some(latency) = &self.latency else { return 0 };
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        latency.len().saturating_sub(latency.count_between(0, nanos))
+    }
+
     /// The latency that a share `quantile` of attempts kept, to three digits and at most an hour: for display,
     /// never for a decision. `None` without latencies.
     #[must_use]

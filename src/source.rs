@@ -120,9 +120,34 @@ pub enum Unreadable {
     /// The operating system said no.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// A pipe, a device or a socket: there may be no end to it, or no beginning.
+    #[error("it is no regular file")]
+    NotRegular,
     /// Above [`LARGEST`].
     #[error("the file is larger than {} bytes", LARGEST)]
     TooLarge,
+}
+
+/// Reads a file whole.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is larger than [`LARGEST`].
+pub fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    // Asked before it is opened: to open a pipe is to wait for its writer.
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(Unreadable::NotRegular);
+    }
+    read_any(path)
+}
+
+fn read_any(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    use std::io::Read as _;
+
+    let mut bytes = Vec::new();
+    let most = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST { Err(Unreadable::TooLarge) } else { Ok(bytes) }
 }
 
 impl Sources {
@@ -139,22 +164,27 @@ impl Sources {
     /// Reads a file. The second value is the offset of the first byte that is not UTF-8, if there is one.
     ///
     /// # Errors
-    /// When it cannot be read or is larger than [`LARGEST`].
+    /// When it cannot be read, is no regular file, or is larger than [`LARGEST`].
     pub fn open(&mut self, path: &Path) -> Result<(FileId, Option<usize>), Unreadable> {
-        use std::io::Read as _;
-        let mut bytes = Vec::new();
-        let most = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
-        std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
-        if bytes.len() > LARGEST {
-            return Err(Unreadable::TooLarge);
-        }
-        Ok(match String::from_utf8(bytes) {
+        Ok(self.take_in(path, read(path)?))
+    }
+
+    /// Reads a file that may also be a pipe, as a shell's `<(…)` is: who names it waits for its end knowingly.
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger than [`LARGEST`].
+    pub fn open_any(&mut self, path: &Path) -> Result<(FileId, Option<usize>), Unreadable> {
+        Ok(self.take_in(path, read_any(path)?))
+    }
+
+    fn take_in(&mut self, path: &Path, bytes: Vec<u8>) -> (FileId, Option<usize>) {
+        match String::from_utf8(bytes) {
             Ok(text) => (self.add(path, text), None),
             Err(error) => {
                 let broken = error.utf8_error().valid_up_to();
                 (self.add(path, String::from_utf8_lossy(error.as_bytes())), Some(broken))
             }
-        })
+        }
     }
 
     /// The file of that number.

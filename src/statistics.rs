@@ -1,4 +1,5 @@
-//! What may be concluded from counts: exact bounds on a failure share, samples still needed, quantile ranks.
+//! What may be concluded from counts: exact bounds on a failure share, samples still needed, quantile ranks; at
+//! every look of many, from failures that cluster, and against an earlier measurement.
 //!
 //! Everything rests on one number, the chance that a binomial count is at most `k`. An exact (Clopper-Pearson)
 //! bound lies on one side of a share exactly when that chance, at this share, lies on one side of alpha; so
@@ -15,8 +16,14 @@ use crate::sli::Counts;
 use crate::units::Ratio;
 
 mod binomial;
+mod cluster;
+mod compare;
+mod sequence;
 
-use binomial::{Odds, at_most, float};
+use self::binomial::{Odds, at_most, float};
+pub use self::cluster::{design_effect, effective};
+pub use self::compare::{Compared, Frequency, Margin, Quantile, Slowness, frequency, slowness};
+pub use self::sequence::{Look, Watched};
 
 /// How sure a conclusion must be, on its one side: at least half and less than certain.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +40,12 @@ impl Confidence {
     #[must_use]
     pub fn new(confidence: Ratio) -> Option<Self> {
         (confidence.share() >= 0.5 && confidence < Ratio::ONE).then_some(Self(confidence))
+    }
+
+    /// Twice as sure: half the chance of being wrong.
+    #[must_use]
+    pub fn halved(self) -> Self {
+        Self(ratio(1.0 - self.alpha().share() / 2.0))
     }
 
     /// The chance of being wrong that is accepted.

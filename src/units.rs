@@ -276,6 +276,48 @@ impl fmt::Display for Size {
     }
 }
 
+/// Bytes per second, above zero: `64KiB/s`, `10MB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Throughput(u64);
+
+impl Throughput {
+    /// So many bytes a second, or `None` for none.
+    #[must_use]
+    pub fn new(bytes_per_second: u64) -> Option<Self> {
+        (bytes_per_second > 0).then_some(Self(bytes_per_second))
+    }
+
+    /// Bytes per second.
+    #[must_use]
+    pub fn bytes_per_second(self) -> u64 {
+        self.0
+    }
+
+    /// How long so many bytes take.
+    #[must_use]
+    pub fn time(self, bytes: usize) -> Duration {
+        let nanos = bytes as u128 * 1_000_000_000 / u128::from(self.0);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+impl FromStr for Throughput {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let wrong = || Malformed("a throughput is a size per second, like `64KiB/s` or `10MB/s`".into());
+        let size = text.trim().strip_suffix("/s").ok_or_else(wrong)?;
+        let size: Size = size.parse().map_err(|_| wrong())?;
+        Self::new(size.0).ok_or_else(|| Malformed("a throughput is above zero".into()))
+    }
+}
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Size(self.0))
+    }
+}
+
 /// Serde for a quantity that a file writes as text.
 macro_rules! written_as_text {
     ($($quantity:ty: $types:literal, $pattern:literal;)*) => {$(
@@ -308,6 +350,7 @@ written_as_text! {
     Rate: "\"string\"", r"^[0-9.]+ */ *[smh]$";
     Ratio: "[\"string\", \"number\"]", r"^[0-9.]+ *%?$";
     Size: "\"string\"", r"^[0-9]+ *([KMG]i?|k)?B$";
+    Throughput: "\"string\"", r"^[0-9]+ *([KMG]i?|k)?B/s$";
 }
 
 #[cfg(test)]
@@ -366,6 +409,28 @@ mod tests {
     #[case::many_nines("99.9999%", "99.9999%")]
     fn a_ratio_reads_and_prints(#[case] text: &str, #[case] printed: &str) {
         assert_eq!(text.parse::<Ratio>().unwrap().to_string(), printed);
+    }
+
+    #[rstest]
+    #[case("64KiB/s", "64KiB/s", 16_384, 250)]
+    #[case("10 MB/s", "10MB/s", 1_000_000, 100)]
+    fn a_throughput_reads_and_prints(
+        #[case] text: &str,
+        #[case] printed: &str,
+        #[case] bytes: usize,
+        #[case] millis: u64,
+    ) {
+        let throughput = text.parse::<Throughput>().unwrap();
+        assert_eq!(throughput.to_string(), printed);
+        assert_eq!(throughput.time(bytes), Duration::from_millis(millis));
+    }
+
+    #[rstest]
+    #[case("0B/s")]
+    #[case("64KiB")]
+    #[case("64/s")]
+    fn a_malformed_throughput_is_refused(#[case] text: &str) {
+        assert!(text.parse::<Throughput>().is_err());
     }
 
     #[rstest]

@@ -127,7 +127,7 @@ fn environment() -> BTreeMap<String, String> {
 fn secrets(path: &Path) -> Result<BTreeMap<String, String>, (Sources, Vec<Finding>)> {
     let mut sources = Sources::default();
     let mut findings = Findings::default();
-    let (id, broken) = match sources.open(path) {
+    let (id, broken) = match sources.open_any(path) {
         Ok(opened) => opened,
         Err(error) => {
             let place = sources.add(path, "").place(0, 0);

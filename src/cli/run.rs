@@ -100,6 +100,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 
 /// Every report that was asked for; with annotations, also the job summary, where the runner says where it is.
 fn open(targets: &[Target]) -> Result<Vec<Box<dyn Report>>, report::Error> {
+    report::apart(targets)?;
     let wanted = |format| targets.iter().any(|target| target.format == format);
     let mut reports = targets.iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());

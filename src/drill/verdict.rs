@@ -9,7 +9,7 @@ use crate::event::{Drilled, Failure, Nanos, Proof, RungSeen, Told};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::ladder::Rung;
 use crate::promql::Query;
-use crate::rule::window::{Span, Window};
+use crate::rule::window::{Between, Window};
 use crate::sample::Reason;
 use crate::scenario::alert::{Alerts, Clock, Expected};
 use crate::source::{Place, Sources};
@@ -75,13 +75,13 @@ fn told(message: &Message, rule: &impl Fn(Duration) -> Nanos) -> Told {
 }
 
 /// When the configuration allows a rung to be reached.
-fn allowed(window: &Window, rung: Rung) -> Option<Span> {
+fn allowed(window: &Window, rung: Rung) -> Option<Between> {
     match rung {
         Rung::Pending => Some(window.pends),
         Rung::Firing => Some(window.fires),
-        Rung::Delivered => Some(window.delivers),
+        Rung::Delivered => window.notified,
         Rung::Cleared => Some(window.clears),
-        Rung::Resolved => Some(window.resolves),
+        Rung::Resolved => window.resolved,
         Rung::Effect
         | Rung::Scraped
         | Rung::Selected

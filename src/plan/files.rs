@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use bytes::Bytes;
+
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::profile::{self, Profile};
 use crate::scenario::stack::{self, Stack};
 use crate::scenario::{self, Fragment, Scenario};
 use crate::slo::{self, Document};
-use crate::source::{FileId, Place, Sources};
+use crate::source::{self, At, FileId, Place, Sources};
 use crate::yaml::{self, Node};
 
 /// The most files that a folder is searched for.
@@ -113,6 +115,8 @@ pub(super) struct Library {
     files: BTreeMap<PathBuf, Checked>,
     /// Files that stand in a folder the user named, and need not be ours.
     by_chance: Vec<PathBuf>,
+    /// Files that are taken as they are.
+    taken: BTreeMap<PathBuf, Bytes>,
 }
 
 impl Library {
@@ -232,6 +236,26 @@ impl Library {
     /// The documents of a file that is not ours, and that another file names at `from`.
     pub(super) fn foreign(&mut self, path: &Path, from: Place, findings: &mut Findings) -> Option<Vec<Node>> {
         self.documents_of(path, Some(from), findings).map(|(_, documents)| documents)
+    }
+
+    /// What is in a file that `from` names, whatever it is; read once however often it is named.
+    pub(super) fn bytes(
+        &mut self,
+        from: &Path,
+        named: &At<String>,
+        findings: &mut Findings,
+    ) -> Option<Bytes> {
+        let path = beside(from, named);
+        if let Some(known) = self.taken.get(&path) {
+            return Some(known.clone());
+        }
+        let bytes = source::read(&path).map_err(|error| {
+            let title = format!("`{}` cannot be read: {error}", path.display());
+            Finding::new(Code::FileUnreadable, named.place, title)
+        });
+        let bytes = Bytes::from(findings.take(bytes)?);
+        self.taken.insert(path, bytes.clone());
+        Some(bytes)
     }
 
     fn documents_of(

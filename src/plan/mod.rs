@@ -16,7 +16,7 @@ use crate::scenario::template::{Scope, Shape, Template};
 use crate::scenario::{Fragment, Scenario};
 use crate::secret::Mask;
 use crate::slo::{Document, Slo};
-use crate::source::{At, Place, Sources};
+use crate::source::{self, At, Place, Sources};
 
 /// Fragments may use fragments, this deep.
 const DEEPEST_USE: usize = 32;
@@ -154,6 +154,7 @@ impl Planner<'_> {
         for mut step in steps {
             let Does::Use(uses) = step.does else {
                 self.read_manifest(path, &mut step.does);
+                self.read_attached(path, &mut step);
                 step.does.stand_in(path.parent().unwrap_or(Path::new("")));
                 inlined.push(step);
                 continue;
@@ -181,6 +182,20 @@ impl Planner<'_> {
         let read = self.library.foreign(&files::beside(path, &file), file.place, self.findings);
         if let Some(documents) = read {
             kubelet.adopt(&documents, self.findings);
+        }
+    }
+
+    /// Reads what a step sends, and the schemas that it expects.
+    fn read_attached(&mut self, path: &Path, step: &mut Step) {
+        for attached in step.attached() {
+            if let Some(bytes) = self.library.bytes(path, &attached.file, self.findings) {
+                attached.bytes = bytes;
+            }
+        }
+        for schema in step.schemas() {
+            if let Some(text) = self.library.bytes(path, &schema.file, self.findings) {
+                schema.adopt(&text, self.findings);
+            }
         }
     }
 
@@ -245,7 +260,7 @@ impl Planner<'_> {
         for named in named {
             // What has no value was found already.
             let Ok(file) = named.fill(scope) else { continue };
-            match std::fs::read(files::beside(path, &file)) {
+            match source::read(&files::beside(path, &file)) {
                 Ok(pem) => {
                     read.insert(named.to_string(), pem);
                 }

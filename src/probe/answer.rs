@@ -8,8 +8,9 @@ use serde_json_path::JsonPath;
 use super::attempt::{Breach, Seen};
 use super::http::Response;
 use crate::sample::{Phases, Reason};
-use crate::scenario::expect::{Capture, Expect, Origin, Status};
+use crate::scenario::expect::{Capture, Expect, Origin, Status, Traced};
 use crate::scenario::predicate::{Predicate, Unmet};
+use crate::scenario::schema::Schema;
 use crate::scenario::subject::Subject;
 use crate::scenario::template::Scope;
 use crate::source::{At, Place};
@@ -53,7 +54,18 @@ pub(super) fn further_breaches(expect: &Expect, response: &Response, scope: &Sco
         breaches.extend(any_of(wanted, &[size], scope, Reason::Body, "the body's size"));
     }
     breaches.extend(json(&expect.json, &response.body, scope));
+    breaches.extend(expect.schema.as_ref().and_then(|schema| mismatch(schema, &response.body)));
     breaches
+}
+
+/// What a schema does not allow of a body.
+fn mismatch(schema: &Schema, body: &[u8]) -> Option<Breach> {
+    let why = match serde_json::from_slice(body) {
+        Ok(document) => schema.mismatch(&document)?,
+        Err(error) => format!("it is not JSON: {error}"),
+    };
+    let title = format!("the body does not match `{}`: {why}", schema.file);
+    Some(Breach::new(Reason::Json, schema.file.place, title, "this schema"))
 }
 
 fn status(expect: &Expect, response: &Response) -> Option<Breach> {
@@ -134,6 +146,7 @@ pub(super) fn capture(captures: &[Capture], response: &Response, seen: &mut Seen
                 .ok_or_else(|| (Reason::Header, format!("the answer has no header `{name}` to capture"))),
             Origin::Cookie(name) => set_cookie(response, name)
                 .ok_or_else(|| (Reason::Header, format!("the answer sets no cookie `{name}` to capture"))),
+            Origin::Trace(what) => of_trace(*what, seen),
         };
         keep(capture, value, seen);
     }
@@ -142,8 +155,23 @@ pub(super) fn capture(captures: &[Capture], response: &Response, seen: &mut Seen
 /// Keeps what is captured from a message.
 pub(super) fn capture_from_message(captures: &[Capture], message: &[u8], seen: &mut Seen) {
     for capture in captures {
-        keep(capture, from_body(&capture.from, message), seen);
+        let value = match &capture.from {
+            Origin::Trace(what) => of_trace(*what, seen),
+            Origin::Json(_) | Origin::Regex(_) | Origin::Header(_) | Origin::Cookie(_) => {
+                from_body(&capture.from, message)
+            }
+        };
+        keep(capture, value, seen);
     }
+}
+
+/// What is kept of the trace that the attempt began.
+fn of_trace(what: Traced, seen: &Seen) -> Result<Value, (Reason, String)> {
+    let trace = seen.trace.ok_or_else(|| (Reason::Header, "no trace was begun".to_owned()))?;
+    Ok(Value::from(match what {
+        Traced::Id => trace.id(),
+        Traced::Traceparent => trace.to_string(),
+    }))
 }
 
 fn keep(capture: &Capture, value: Result<Value, (Reason, String)>, seen: &mut Seen) {
@@ -171,7 +199,7 @@ fn from_body(from: &Origin, body: &[u8]) -> Result<Value, (Reason, String)> {
                 groups.and_then(|groups| groups.get(1).or(groups.get(0)).map(|m| Value::from(m.as_str())));
             found.ok_or_else(|| (Reason::Body, format!("nothing matches `{regex}` to capture")))
         }
-        Origin::Header(_) | Origin::Cookie(_) => {
+        Origin::Header(_) | Origin::Cookie(_) | Origin::Trace(_) => {
             Err((Reason::Header, "a message has no headers to capture from".to_owned()))
         }
     }

@@ -9,15 +9,19 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::connect::Deadline;
+use super::errand::{Done, Errand};
 use super::http::{Client, Exchange};
+use super::oauth::Tokens;
 use super::policy::Policy;
+use super::trace::Traceparent;
 use super::trust::Keyring;
-use super::{answer, certificate, dns, exec, health, icmp, kubelet, metrics, request, talk, tls};
+use super::{answer, certificate, dns, each, exec, health, icmp, kubelet, metrics, talk, tls};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
 use crate::scenario::expect::Expect;
 use crate::scenario::http::Http;
+use crate::scenario::network::Addresses;
 use crate::scenario::probe::Probe;
 use crate::scenario::step::Step;
 use crate::scenario::template::{Scope, Unset};
@@ -34,6 +38,8 @@ pub struct Session {
     pub policy: Arc<Policy>,
     /// The one address to ask, whatever the name resolves to.
     pub address: Option<SocketAddr>,
+    /// The tokens that were given to it.
+    pub tokens: Arc<Tokens>,
 }
 
 impl Session {
@@ -45,12 +51,19 @@ impl Session {
             keyring: Arc::clone(&self.keyring),
             policy: Arc::clone(&self.policy),
             address: self.address,
+            tokens: Arc::clone(&self.tokens),
         }
+    }
+
+    /// A session that asks this one address, with the cookies there are so far.
+    pub(super) fn pinned(&self, address: SocketAddr) -> Self {
+        let client = Client::with(self.client.jar.clone());
+        Self { client, address: Some(address), ..self.apart() }
     }
 }
 
 /// What one attempt gave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Attempt {
     /// From its beginning to its end; of echoes, the slowest.
     pub took: Duration,
@@ -60,6 +73,13 @@ pub struct Attempt {
     pub evidence: Evidence,
     /// What was kept: name, value, whether it must not be seen.
     pub captured: Vec<(String, Value, bool)>,
+}
+
+impl Attempt {
+    /// An attempt that came to nothing.
+    pub(super) fn lost(breach: Breach, took: Duration) -> Self {
+        Self { took, breaches: vec![breach], ..Self::default() }
+    }
 }
 
 /// One thing that was wrong, and the place in the user's file that wanted it otherwise.
@@ -96,6 +116,14 @@ impl Breach {
         self
     }
 
+    /// Says something more.
+    pub(super) fn note(&mut self, text: &str) {
+        self.help = Some(match self.help.take() {
+            Some(help) => format!("{help}; {text}"),
+            None => text.to_owned(),
+        });
+    }
+
     /// The breach with the text it points at.
     #[must_use]
     pub fn draw(&self, sources: &Sources) -> Failure {
@@ -122,12 +150,25 @@ pub async fn attempt(
     scope: &Scope,
     session: &mut Session,
 ) -> Result<Attempt, Unset> {
-    let began = Instant::now();
     let deadline = Deadline::after(timeout);
+    match probe.told().target().filter(|target| target.network.addresses == Addresses::All) {
+        Some(target) => each::attempt(step, probe, target, scope, session, &deadline).await,
+        None => at_one(step, probe, scope, session, &deadline).await,
+    }
+}
+
+/// Makes one attempt at the address that is asked.
+pub(super) async fn at_one(
+    step: &Step,
+    probe: &Probe,
+    scope: &Scope,
+    session: &mut Session,
+    deadline: &Deadline,
+) -> Result<Attempt, Unset> {
+    let began = Instant::now();
     let mut seen = match probe {
         Probe::Http(http) => {
-            let exchange = send(http, scope, session, &deadline).await?;
-            let mut seen = Seen::of(&exchange, http);
+            let (mut seen, exchange) = send(http, scope, session, deadline).await?;
             if let Some(response) = seen.response(exchange, http.url.place) {
                 seen.breaches.extend(answer::breaches(&step.expect, &response, http.url.place, scope));
                 answer::capture(&step.captures, &response, &mut seen);
@@ -135,8 +176,7 @@ pub async fn attempt(
             seen
         }
         Probe::Health(wanted) => {
-            let exchange = send(&wanted.request, scope, session, &deadline).await?;
-            let mut seen = Seen::of(&exchange, &wanted.request);
+            let (mut seen, exchange) = send(&wanted.request, scope, session, deadline).await?;
             if let Some(response) = seen.response(exchange, wanted.request.url.place) {
                 health::judge(wanted, &response, &mut seen);
                 seen.breaches.extend(answer::further_breaches(&step.expect, &response, scope));
@@ -145,8 +185,7 @@ pub async fn attempt(
             seen
         }
         Probe::Metrics(wanted) => {
-            let exchange = send(&wanted.request, scope, session, &deadline).await?;
-            let mut seen = Seen::of(&exchange, &wanted.request);
+            let (mut seen, exchange) = send(&wanted.request, scope, session, deadline).await?;
             if let Some(response) = seen.response(exchange, wanted.request.url.place) {
                 let unexpected = answer::breaches(&step.expect, &response, wanted.request.url.place, scope);
                 if unexpected.is_empty() {
@@ -157,17 +196,15 @@ pub async fn attempt(
             }
             seen
         }
-        Probe::WebSocket(wanted) => {
-            talk::websocket(wanted, &step.captures, scope, session, &deadline).await?
-        }
-        Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, &deadline).await?,
+        Probe::WebSocket(wanted) => talk::websocket(wanted, &step.captures, scope, session, deadline).await?,
+        Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, deadline).await?,
         Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope, session).await?,
-        Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, &deadline).await?,
-        Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, &deadline).await?,
-        Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, &deadline).await?,
-        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, session, &deadline).await?,
+        Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, deadline).await?,
+        Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, deadline).await?,
+        Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, deadline).await?,
+        Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, session, deadline).await?,
     };
-    let took = seen.latency.unwrap_or_else(|| began.elapsed());
+    let took = seen.latency.unwrap_or_else(|| began.elapsed().saturating_sub(seen.prepared));
     let phases = seen.evidence.hops.last().map(|hop| hop.phases).unwrap_or_default();
     seen.breaches.extend(answer::late(&step.expect, took, &phases, scope));
     seen.certify(&step.expect, scope);
@@ -175,16 +212,21 @@ pub async fn attempt(
     Ok(Attempt { took, breaches, evidence, captured })
 }
 
+/// Sends a request, and notes what came of it.
 async fn send(
     http: &Http,
     scope: &Scope,
     session: &mut Session,
     deadline: &Deadline,
-) -> Result<Exchange, Unset> {
-    Ok(match request::fill(http, scope, session)? {
-        Ok(request) => session.client.send(&request, deadline).await,
-        Err(cause) => Exchange { hops: Vec::new(), result: Err(cause) },
-    })
+) -> Result<(Seen, Exchange), Unset> {
+    let done = match Errand::fill(http, scope, session)? {
+        Ok(errand) => errand.run(&mut session.client, deadline).await,
+        Err(cause) => Done::lost(cause),
+    };
+    let mut seen = Seen::of(&done.exchange, http);
+    seen.prepared = done.prepared;
+    seen.traced(done.trace);
+    Ok((seen, done.exchange))
 }
 
 /// What an attempt has seen so far.
@@ -197,6 +239,10 @@ pub(super) struct Seen {
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// What counts as the time it took, where that is not the whole attempt.
     pub(super) latency: Option<Duration>,
+    /// How much of the attempt was our own time, before the target was asked.
+    pub(super) prepared: Duration,
+    /// The trace that it began.
+    pub(super) trace: Option<Traceparent>,
 }
 
 /// How much of a body is kept as evidence, in bytes.
@@ -231,6 +277,12 @@ impl Seen {
         }
         let chain = exchange.hops.last().map(|hop| hop.chain.clone()).unwrap_or_default();
         Self { evidence, chain, ..Self::default() }
+    }
+
+    /// Notes the trace that the attempt began.
+    pub(super) fn traced(&mut self, trace: Option<Traceparent>) {
+        self.evidence.trace = trace.map(|trace| trace.id());
+        self.trace = trace;
     }
 
     /// Keeps how long the certificate holds, and what of it is not as expected: also of one that was not

@@ -12,11 +12,14 @@ use url::Url;
 
 use super::attempt::Session;
 use super::connect::{Options, TlsOptions};
-use super::http::{Request, Version};
+use super::http::{Credentials, Request, Version};
+use super::multipart::{self, Field};
 use super::resolve::Resolver;
 use super::trust::Identity;
 use crate::sample::{Cause, Reason};
-use crate::scenario::http::{self as written, Auth, Body, Http, Tls};
+use crate::scenario::auth::{Auth, Login};
+use crate::scenario::body::{Body, Content, Part};
+use crate::scenario::http::{self as written, Http, Tls};
 use crate::scenario::network::{Addresses, Nameserver, Network, Proxy};
 use crate::scenario::template::{Scope, Template, Unset};
 use crate::source::At;
@@ -37,7 +40,10 @@ pub(super) fn fill(http: &Http, scope: &Scope, session: &Session) -> Result<Resu
         }
     }
     let mut headers = HeaderMap::new();
-    let body = body(&http.body, scope, &mut headers)?;
+    let body = match body(&http.body, scope, &mut headers)? {
+        Ok(body) => body,
+        Err(cause) => return Ok(Err(cause)),
+    };
     if let Err(cause) = authorize(http.auth.as_ref(), scope, &mut headers)? {
         return Ok(Err(cause));
     }
@@ -58,6 +64,8 @@ pub(super) fn fill(http: &Http, scope: &Scope, session: &Session) -> Result<Resu
         body,
         version,
         redirects: http.redirects,
+        same_host: http.same_host,
+        digest: digest(http.auth.as_ref(), scope)?,
         limit: http.limit,
         decompress: http.compression,
         options,
@@ -83,21 +91,51 @@ pub(super) fn address(
     })
 }
 
-fn body(body: &Body, scope: &Scope, headers: &mut HeaderMap) -> Result<Bytes, Unset> {
+fn body(body: &Body, scope: &Scope, headers: &mut HeaderMap) -> Result<Result<Bytes, Cause>, Unset> {
     let (content, kind) = match body {
-        Body::Empty => return Ok(Bytes::new()),
-        Body::Text(text) => (text.fill(scope)?, "text/plain; charset=utf-8"),
-        Body::Json(shape) => (shape.value.value(scope)?.to_string(), "application/json"),
+        Body::Empty => return Ok(Ok(Bytes::new())),
+        Body::Text(text) => (text.fill(scope)?.into(), "text/plain; charset=utf-8".to_owned()),
+        Body::Json(shape) => (shape.value.value(scope)?.to_string().into(), "application/json".to_owned()),
         Body::Form(fields) => {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             for (name, value) in fields {
                 form.append_pair(name, &value.fill(scope)?);
             }
-            (form.finish(), "application/x-www-form-urlencoded")
+            (form.finish().into(), "application/x-www-form-urlencoded".to_owned())
+        }
+        Body::File(file) => (file.bytes.clone(), "application/octet-stream".to_owned()),
+        Body::Multipart(parts) => {
+            let fields = parts.iter().map(|part| field(part, scope));
+            let fields = match fields.collect::<Result<Result<Vec<_>, _>, _>>()? {
+                Ok(fields) => fields,
+                Err(cause) => return Ok(Err(cause)),
+            };
+            let boundary = multipart::boundary(rand::random());
+            (multipart::encode(&fields, &boundary), format!("multipart/form-data; boundary={boundary}"))
         }
     };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    Ok(Bytes::from(content))
+    Ok(header_value("content-type", &kind).map(|kind| {
+        headers.insert(CONTENT_TYPE, kind);
+        content
+    }))
+}
+
+fn field(part: &Part, scope: &Scope) -> Result<Result<Field, Cause>, Unset> {
+    let filled = |text: &Option<At<Template>>| text.as_ref().map(|text| text.fill(scope)).transpose();
+    let (filename, media) = (filled(&part.filename)?, filled(&part.media)?);
+    if let Some(Err(cause)) = media.as_ref().map(|media| header_value("content-type", media)) {
+        return Ok(Err(cause));
+    }
+    let name = part.name.fill(scope)?;
+    Ok(Ok(match &part.content {
+        Content::Text(text) => Field { name, filename, media, content: text.fill(scope)?.into() },
+        Content::File(file) => Field {
+            name,
+            filename: Some(filename.unwrap_or_else(|| file.name().to_owned())),
+            media: Some(media.unwrap_or_else(|| "application/octet-stream".to_owned())),
+            content: file.bytes.clone(),
+        },
+    }))
 }
 
 /// Adds who asks.
@@ -107,9 +145,10 @@ pub(super) fn authorize(
     headers: &mut HeaderMap,
 ) -> Result<Result<(), Cause>, Unset> {
     let value = match auth {
-        None => return Ok(Ok(())),
+        // What these prove themselves with is not known yet.
+        None | Some(Auth::Digest(_) | Auth::OAuth2(_)) => return Ok(Ok(())),
         Some(Auth::Bearer(token)) => format!("Bearer {}", token.fill(scope)?),
-        Some(Auth::Basic(user, password)) => {
+        Some(Auth::Basic(Login { user, password })) => {
             let pair = format!("{}:{}", user.fill(scope)?, password.fill(scope)?);
             let encoded = base64::engine::general_purpose::STANDARD.encode(&pair);
             scope.mask().add(&crate::secret::Secret::new(encoded.as_str()));
@@ -120,6 +159,18 @@ pub(super) fn authorize(
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }))
+}
+
+/// What is digested once the target asks for it.
+fn digest(auth: Option<&Auth>, scope: &Scope) -> Result<Option<Credentials>, Unset> {
+    Ok(match auth {
+        Some(Auth::Digest(Login { user, password })) => {
+            let password = crate::secret::Secret::new(password.fill(scope)?);
+            scope.mask().add(&password);
+            Some(Credentials { user: user.fill(scope)?, password })
+        }
+        None | Some(Auth::Bearer(_) | Auth::Basic(_) | Auth::OAuth2(_)) => None,
+    })
 }
 
 /// Adds headers, over those that are there.

@@ -12,6 +12,7 @@ use super::attempt::{Breach, Seen, Session};
 use super::connect::{Authority, Deadline};
 use super::exchange::{Done, Excerpt, Failure};
 use super::request::{add_headers, address, authorize, options};
+use super::trace::{TRACEPARENT, Traceparent};
 use super::websocket::Frame;
 use super::{tcp, websocket};
 use crate::event::{Hop, Line};
@@ -56,12 +57,15 @@ pub(super) async fn websocket(
 ) -> Result<Seen, Unset> {
     let place = wanted.url.place;
     let found = Found::default();
-    let request = match websocket_request(wanted, scope, session, &found)? {
+    let trace = wanted.trace.then(Traceparent::begin);
+    let mut request = match websocket_request(wanted, scope, session, &found)? {
         Ok(request) => request,
         Err(cause) => return Ok(Seen { breaches: vec![Breach::lost(cause, place)], ..Seen::default() }),
     };
+    request.headers.extend(trace.and_then(|trace| trace.header()).map(|value| (TRACEPARENT, value)));
     let exchange = websocket::attempt(&request, deadline).await;
     let mut seen = Seen { chain: exchange.chain, ..Seen::default() };
+    seen.traced(trace);
     seen.evidence.hops.push(Hop {
         method: "GET".to_owned(),
         url: request.url.to_string(),

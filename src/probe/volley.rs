@@ -1,13 +1,15 @@
 //! A load's attempts on one connection: the request is filled once, and sent again and again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::attempt::{Breach, Session};
 use super::connect::Deadline;
-use super::http::{Client, Request};
-use super::{answer, certificate, request};
+use super::errand::Errand;
+use super::http::{Client, Exchange};
+use super::{answer, certificate};
 use crate::sample::Cause;
 use crate::scenario::expect::Expect;
 use crate::scenario::load::Load;
@@ -17,10 +19,10 @@ use crate::source::Place;
 /// One connection, and what is sent over it.
 #[derive(Debug)]
 pub struct Volley {
-    request: Result<Request, Cause>,
+    errand: Result<Errand, Cause>,
     place: Place,
-    expect: Expect,
-    scope: Scope,
+    expect: Arc<Expect>,
+    scope: Arc<Scope>,
     timeout: Duration,
     client: Client,
 }
@@ -32,10 +34,10 @@ impl Volley {
     /// When a name that the request needs has no value.
     pub fn new(load: &Load, scope: &Scope, session: &Session) -> Result<Self, Unset> {
         Ok(Self {
-            request: request::fill(&load.request, scope, session)?,
+            errand: Errand::fill(&load.request, scope, session)?,
             place: load.request.url.place,
-            expect: load.expect.clone(),
-            scope: scope.clone(),
+            expect: Arc::new(load.expect.clone()),
+            scope: Arc::new(scope.clone()),
             timeout: load.timeout,
             client: Client::keeping(),
         })
@@ -45,10 +47,10 @@ impl Volley {
     #[must_use]
     pub fn another(&self) -> Self {
         Self {
-            request: self.request.clone(),
+            errand: self.errand.clone(),
             place: self.place,
-            expect: self.expect.clone(),
-            scope: self.scope.clone(),
+            expect: Arc::clone(&self.expect),
+            scope: Arc::clone(&self.scope),
             timeout: self.timeout,
             client: Client::keeping(),
         }
@@ -56,13 +58,23 @@ impl Volley {
 
     /// Sends the request once more, and says what was wrong with the answer.
     pub async fn shoot(&mut self) -> Vec<Breach> {
-        let request = match &self.request {
-            Ok(request) => request,
+        let errand = match &self.errand {
+            Ok(errand) => errand,
             Err(cause) => return vec![Breach::lost(cause.clone(), self.place)],
         };
         let began = Instant::now();
-        let exchange = self.client.send(request, &Deadline::after(self.timeout)).await;
-        let took = began.elapsed();
+        let done = errand.run(&mut self.client, &Deadline::after(self.timeout)).await;
+        let took = began.elapsed().saturating_sub(done.prepared);
+        let mut breaches = self.breaches(done.exchange, took);
+        if let Some(trace) = done.trace {
+            for breach in &mut breaches {
+                breach.note(&format!("trace {}", trace.id()));
+            }
+        }
+        breaches
+    }
+
+    fn breaches(&self, exchange: Exchange, took: Duration) -> Vec<Breach> {
         let phases = exchange.hops.last().map(|hop| hop.phases).unwrap_or_default();
         match exchange.result {
             Err(cause) => vec![Breach::lost(cause, self.place)],

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::event::{Evidence, Hop, Line};
+use crate::event::{Address, Evidence, Hop, Line};
 use crate::finding::Drawing;
 use crate::gate::Verdict;
 use crate::report::record::{Slo, Step};
@@ -77,8 +77,14 @@ pub(crate) fn drawn(drawing: &Drawing, style: Style) -> String {
 pub(crate) fn received(step: &Step, style: Style) -> String {
     let Some(evidence) = step.evidence() else { return String::new() };
     let mut page = Page { style, text: String::new() };
+    for address in &evidence.addresses {
+        page.address(address);
+    }
     for hop in latest(&evidence.hops, MOST_HOPS) {
         page.hop(hop);
+    }
+    if let Some(trace) = &evidence.trace {
+        page.line(2, &format!("trace {trace}"));
     }
     if step.failures().iter().any(|failure| failure.reason == Reason::Header) {
         for (name, value) in evidence.headers.iter().take(MOST_HEADERS) {
@@ -117,6 +123,15 @@ impl Page {
         let line = on_one_line(line);
         let line = self.style.cut(&line, self.style.width.saturating_sub(indent));
         let _ = writeln!(self.text, "{:indent$}{line}", "");
+    }
+
+    fn address(&mut self, address: &Address) {
+        let how = match address.failures.first() {
+            None => "passed".to_owned(),
+            Some(first) => format!("failed, {first}"),
+        };
+        let took = self.style.time(address.took.into());
+        self.line(2, &format!("{}, {took}: {how}", address.address));
     }
 
     fn hop(&mut self, hop: &Hop) {

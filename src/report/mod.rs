@@ -152,6 +152,9 @@ fn known() -> String {
 /// Why a report is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Two would be mixed.
+    #[error("`{0}` and `{1}` would be written into one another: give each report a place of its own")]
+    SamePlace(Target, Target),
     /// Its file could not be made.
     #[error("cannot create `{path}`: {source}")]
     Create {
@@ -173,6 +176,25 @@ pub struct Unwritten {
     pub report: String,
     /// What the system said.
     pub source: io::Error,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.format, self.path.display())
+    }
+}
+
+/// Sees to it that no two reports go to the same place.
+///
+/// # Errors
+/// Two do.
+pub fn apart(targets: &[Target]) -> Result<(), Error> {
+    for (number, second) in targets.iter().enumerate() {
+        if let Some(first) = targets[..number].iter().find(|first| first.path == second.path) {
+            return Err(Error::SamePlace(first.clone(), second.clone()));
+        }
+    }
+    Ok(())
 }
 
 impl FromStr for Target {

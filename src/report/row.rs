@@ -204,12 +204,16 @@ fn beside_counts(step: &Step) -> Option<String> {
 
 /// What a target answered, in a few words.
 pub(crate) fn seen(evidence: &Evidence) -> Option<String> {
-    let status =
-        evidence.hops.last().and_then(|hop| hop.status).map(|status| match evidence.hops.len() - 1 {
-            0 => status.to_string(),
-            1 => format!("{status} after a redirect"),
-            redirects => format!("{status} after {redirects} redirects"),
-        });
+    if !evidence.addresses.is_empty() {
+        return Some(format!("each of {} addresses", evidence.addresses.len()));
+    }
+    // An answer that asks who we are, and is asked again, is no redirect.
+    let redirects = evidence.hops.iter().rev().skip(1).filter(|hop| hop.status != Some(401)).count();
+    let status = evidence.hops.last().and_then(|hop| hop.status).map(|status| match redirects {
+        0 => status.to_string(),
+        1 => format!("{status} after a redirect"),
+        redirects => format!("{status} after {redirects} redirects"),
+    });
     let exchange = match evidence.exchange.len() {
         0 => None,
         lines => Some(format!("exchange of {lines}")),

@@ -14,7 +14,7 @@ use crate::scenario::predicate::Predicate;
 use crate::scenario::probe::Probe;
 use crate::scenario::step::{Does, Patience, Step};
 use crate::scenario::subject::Subject;
-use crate::scenario::template::{Scope, Template};
+use crate::scenario::template::{Scope, Shape, Template, Unset};
 use crate::sli::Sli;
 use crate::source::{At, Sources};
 
@@ -50,12 +50,7 @@ impl Walker {
     /// Takes a step, in its turn or behind the others, and says how it ended; `None` where nothing is told of it.
     pub(super) async fn take(&mut self, number: usize, step: &Step, background: bool) -> Option<Outcome> {
         if let Does::Set(vars) = &step.does {
-            for (name, shape) in vars {
-                if let Ok(value) = shape.value(&self.scope) {
-                    self.scope.set(name.value.as_str(), value);
-                }
-            }
-            return None;
+            return self.set(vars);
         }
         let id = step_id(&self.scenario, number, step);
         self.sender.send(Event::StepStarted { step: id.clone(), background });
@@ -78,6 +73,23 @@ impl Walker {
         };
         self.sender.send(Event::StepEnded { step: id, outcome, attempts, took: began.elapsed().into(), why });
         Some(outcome)
+    }
+
+    /// Gives variables to the steps after it. One that needs what was not given stays without a value.
+    fn set(&mut self, vars: &[(At<String>, At<Shape>)]) -> Option<Outcome> {
+        let mut outcome = None;
+        for (name, shape) in vars {
+            match shape.value(&self.scope) {
+                Ok(value) => self.scope.set(name.value.as_str(), value),
+                Err(Unset::Name(_)) => {}
+                Err(too_long @ Unset::TooLong) => {
+                    let why = format!("variable `{name}`: {too_long}");
+                    self.sender.send(Event::NotMeasured { scenario: self.scenario.clone(), why });
+                    outcome = Some(Outcome::Unreliable);
+                }
+            }
+        }
+        outcome
     }
 
     /// Why the step is not done: its condition does not hold, or a step before it did not give what it needs.

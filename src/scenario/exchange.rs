@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
+use super::auth::Auth;
 use super::expect::{Answer, json_places, wanted};
-use super::http::{Auth, BODY_LIMIT, Tls, check_headers, check_url};
+use super::http::{BODY_LIMIT, Tls, check_headers, check_trace, check_url};
 use super::network::Network;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Kind, Target};
@@ -30,6 +31,9 @@ pub struct WebSocketWritten {
     headers: Entries<At<Template>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
+    /// Whether each attempt begins a trace of its own: a W3C `traceparent` is sent, and its id is in the report.
+    #[serde(default)]
+    trace: bool,
     /// Subprotocols to offer; the server must agree on one of them.
     #[serde(default)]
     subprotocols: Vec<At<Template>>,
@@ -106,6 +110,8 @@ pub struct WebSocket {
     pub headers: Vec<(HeaderName, At<Template>)>,
     /// Who asks.
     pub auth: Option<Auth>,
+    /// Whether each attempt begins a trace of its own.
+    pub trace: bool,
     /// Subprotocols to offer.
     pub subprotocols: Vec<At<Template>>,
     /// How TLS is spoken.
@@ -167,8 +173,11 @@ impl WebSocketWritten {
         findings.take(check_url(&self.url, &["ws", "wss", "http", "https"]));
         self.tls.check(findings);
         self.network.check(findings);
+        let headers = check_headers(self.headers, findings);
+        check_trace(self.trace, &headers, findings);
         WebSocket {
-            headers: check_headers(self.headers, findings),
+            headers,
+            trace: self.trace,
             auth: self.bearer.map(Auth::Bearer),
             subprotocols: self.subprotocols,
             tls: self.tls,
@@ -183,16 +192,12 @@ impl WebSocketWritten {
 impl WebSocket {
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
-        let bearer = match &self.auth {
-            Some(Auth::Bearer(token)) => Some(token),
-            Some(Auth::Basic(..)) | None => None,
-        };
         let templates = std::iter::once(&self.url)
             .chain(self.headers.iter().map(|(_, value)| value))
             .chain(&self.subprotocols)
             .chain(self.tls.server_name.iter())
             .chain(self.network.templates())
-            .chain(bearer);
+            .chain(self.auth.iter().flat_map(Auth::templates));
         let acts = self.acts.iter().flat_map(|act| act.holes().into_iter().map(|hole| (hole, act.place)));
         templates.flat_map(|at| at.holes().map(|hole| (hole, at.place))).chain(acts)
     }
@@ -445,6 +450,10 @@ impl Kind for WebSocket {
 
     fn target(&self) -> Option<Target<'_>> {
         Some(Target { at: &self.url, network: &self.network })
+    }
+
+    fn traces(&self) -> bool {
+        self.trace
     }
 }
 

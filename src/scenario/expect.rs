@@ -9,6 +9,7 @@ use serde_json_path::JsonPath;
 use super::certificate::{Certificate, CertificateWritten};
 use super::dns::{Rcode, Records};
 use super::predicate::{Domain, Predicate, compile};
+use super::schema::Schema;
 use super::template::{Hole, is_name};
 use crate::finding::{Code, Finding, Findings};
 use crate::sample::Phase;
@@ -43,6 +44,8 @@ pub struct ExpectWritten {
     #[serde(default)]
     #[schemars(with = "Entries<Predicate>")]
     json: Entries<Json>,
+    /// A file of a JSON Schema that the JSON body matches, beside this file. Patterns in it are as elsewhere here.
+    schema: Option<At<String>>,
     /// The number a program exits with.
     #[schemars(with = "Option<Predicate>")]
     exit: Option<Json>,
@@ -122,6 +125,8 @@ pub struct Expect {
     pub size: Option<At<Predicate>>,
     /// Places in a JSON body.
     pub json: Vec<(JsonPath, At<Predicate>)>,
+    /// What the JSON body matches as a whole.
+    pub schema: Option<Schema>,
     /// The number a program exits with.
     pub exit: Option<At<Predicate>>,
     /// What a program writes to standard output.
@@ -216,7 +221,10 @@ impl Answer {
     }
 
     /// Whether something can be captured from there.
-    fn holds(self, origin: &Origin) -> bool {
+    fn holds(self, origin: &Origin, traces: bool) -> bool {
+        if matches!(origin, Origin::Trace(_)) {
+            return traces;
+        }
         match self {
             Self::Http => true,
             Self::Message | Self::Exec => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
@@ -240,6 +248,7 @@ impl ExpectWritten {
             body: wanted(self.body, Domain::Value, findings),
             size: wanted(self.size, Domain::Size, findings),
             json: json_places(self.json, findings),
+            schema: self.schema.map(Schema::new),
             exit: wanted(self.exit, Domain::Number, findings),
             stdout: wanted(self.stdout, Domain::Value, findings),
             stderr: wanted(self.stderr, Domain::Value, findings),
@@ -287,7 +296,10 @@ impl ExpectWritten {
         ];
         let several = [&self.phases, &self.headers, &self.json];
         let nothing = single.iter().all(|one| one.is_none()) && self.certificate.is_none();
-        nothing && self.rcode.is_none() && several.iter().all(|entries| entries.0.is_empty())
+        nothing
+            && self.schema.is_none()
+            && self.rcode.is_none()
+            && several.iter().all(|entries| entries.0.is_empty())
     }
 }
 
@@ -302,6 +314,7 @@ impl Expect {
         places.extend(one("body", &self.body));
         places.extend(one("size", &self.size));
         places.extend(self.json.iter().map(|(_, at)| ("json", at.place)));
+        places.extend(self.schema.iter().map(|schema| ("schema", schema.file.place)));
         places.extend(one("exit", &self.exit));
         places.extend(one("stdout", &self.stdout));
         places.extend(one("stderr", &self.stderr));
@@ -414,6 +427,8 @@ pub struct CaptureWritten {
     regex: Option<At<String>>,
     /// A cookie that the answer set.
     cookie: Option<At<String>>,
+    /// Of the trace that the attempt began, its `id` or the whole `traceparent`.
+    trace: Option<At<Traced>>,
     /// Never show the value.
     #[serde(default)]
     secret: bool,
@@ -432,6 +447,16 @@ pub struct Capture {
     pub place: Place,
 }
 
+/// What is kept of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Traced {
+    /// Its id, 32 hexadecimal digits.
+    Id,
+    /// The whole header.
+    Traceparent,
+}
+
 /// Where a capture is taken from.
 #[derive(Debug, Clone)]
 pub enum Origin {
@@ -443,6 +468,8 @@ pub enum Origin {
     Regex(Regex),
     /// A cookie that was set.
     Cookie(String),
+    /// The trace that the attempt began.
+    Trace(Traced),
 }
 
 impl std::fmt::Display for Origin {
@@ -452,6 +479,7 @@ impl std::fmt::Display for Origin {
             Self::Header(_) => "headers",
             Self::Regex(_) => "text",
             Self::Cookie(_) => "cookies",
+            Self::Trace(_) => "trace",
         })
     }
 }
@@ -460,15 +488,20 @@ impl std::fmt::Display for Origin {
 pub(super) fn check_captures(
     written: Entries<CaptureWritten>,
     answer: Answer,
+    traces: bool,
     kind: &str,
     findings: &mut Findings,
 ) -> Vec<Capture> {
     let mut captures = Vec::new();
     for (name, written) in written {
         let Some(capture) = check_capture(name, written, findings) else { continue };
-        if !answer.holds(&capture.from) {
+        if !answer.holds(&capture.from, traces) {
             let title = format!("a `{kind}` step has no {} to capture from", capture.from);
-            findings.add(Finding::new(Code::ScenarioCapture, capture.place, title));
+            let finding = Finding::new(Code::ScenarioCapture, capture.place, title);
+            findings.add(match capture.from {
+                Origin::Trace(_) => finding.help("where there can be one it begins with `trace: true`"),
+                Origin::Json(_) | Origin::Header(_) | Origin::Regex(_) | Origin::Cookie(_) => finding,
+            });
         }
         captures.push(capture);
     }
@@ -484,8 +517,9 @@ fn check_capture(name: At<String>, written: CaptureWritten, findings: &mut Findi
         findings.add(Finding::new(Code::FileValue, name.place, title));
         return None;
     }
-    let CaptureWritten { json, header, regex, cookie, secret } = written;
-    let mut places = [&json, &header, &regex, &cookie].into_iter().flatten().map(|at| at.place);
+    let CaptureWritten { json, header, regex, cookie, trace, secret } = written;
+    let texts = [&json, &header, &regex, &cookie].into_iter().flatten().map(|at| at.place);
+    let mut places = texts.chain(trace.map(|at| at.place));
     let (place, another) = (places.next(), places.next());
     drop(places);
     let (Some(place), None) = (place, another) else {
@@ -494,7 +528,7 @@ fn check_capture(name: At<String>, written: CaptureWritten, findings: &mut Findi
             name.place,
             format!("`{}` is captured from one source", name.value),
         );
-        findings.add(finding.help("write one of `json`, `header`, `regex` and `cookie`"));
+        findings.add(finding.help("write one of `json`, `header`, `regex`, `cookie` and `trace`"));
         return None;
     };
     let from = if let Some(path) = json {
@@ -511,6 +545,8 @@ fn check_capture(name: At<String>, written: CaptureWritten, findings: &mut Findi
     } else if let Some(pattern) = regex {
         let compiled = compile(&pattern).map_err(|why| Finding::new(Code::FileValue, pattern.place, why));
         Origin::Regex(findings.take(compiled)?)
+    } else if let Some(trace) = trace {
+        Origin::Trace(trace.value)
     } else {
         Origin::Cookie(cookie?.value)
     };

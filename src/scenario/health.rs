@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
+use super::auth::Auth;
 use super::expect::{Answer, json_path};
-use super::http::{Auth, Http, Tls, check_headers, check_url};
+use super::http::{Http, Tls, check_headers, check_trace, check_url};
 use super::network::Network;
 use super::probe::{Holes, Kind, Target};
 use super::template::Template;
@@ -29,6 +30,9 @@ pub struct HealthWritten {
     headers: Entries<At<Template>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
+    /// Whether each attempt begins a trace of its own: a W3C `traceparent` is sent, and its id is in the report.
+    #[serde(default)]
+    trace: bool,
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
@@ -134,8 +138,11 @@ impl HealthWritten {
                 component_state: map.component_state.and_then(|path| json_path(&path, findings)),
             })
         });
+        let headers = check_headers(self.headers, findings);
+        check_trace(self.trace, &headers, findings);
         let request = Http {
-            headers: check_headers(self.headers, findings),
+            headers,
+            trace: self.trace,
             auth: self.bearer.map(Auth::Bearer),
             tls: self.tls,
             network: self.network,
@@ -171,5 +178,9 @@ impl Kind for Health {
 
     fn target(&self) -> Option<Target<'_>> {
         self.request.target()
+    }
+
+    fn traces(&self) -> bool {
+        self.request.trace
     }
 }

@@ -4,10 +4,12 @@ use http::{HeaderName, Method};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::auth::{Auth, AuthWritten, Login, OAuth2};
+use super::body::{Body, BodyWritten, PartWritten};
 use super::expect::Answer;
 use super::network::Network;
 use super::probe::{Holes, Kind, Target};
-use super::template::{Hole, Shape, Template};
+use super::template::{Hole, Template};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
 use crate::units::Size;
@@ -43,10 +45,21 @@ pub struct HttpWritten {
     json: Option<Json>,
     /// A form body, percent-encoded; sets `Content-Type`.
     form: Option<Entries<At<Template>>>,
+    /// A file whose bytes are the body, beside this file.
+    file: Option<At<String>>,
+    /// A form of texts and files, in order; sets `Content-Type`.
+    multipart: Option<At<Vec<At<PartWritten>>>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
-    /// A user and a password.
-    basic: Option<BasicWritten>,
+    /// A user and a password, sent as they are.
+    basic: Option<At<Login>>,
+    /// A user and a password, digested with what the target sends first (RFC 7616: MD5 and SHA-256).
+    digest: Option<At<Login>>,
+    /// A token by OAuth 2.0 client credentials.
+    oauth2: Option<At<OAuth2>>,
+    /// Whether each attempt begins a trace of its own: a W3C `traceparent` is sent, and its id is in the report.
+    #[serde(default)]
+    trace: bool,
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
@@ -56,23 +69,15 @@ pub struct HttpWritten {
     /// How many redirects are followed; none unless said.
     #[serde(default)]
     redirects: u8,
-    /// Whether a compressed answer is asked for and unpacked; not unless said.
+    /// Whether a redirect to another host is a failure; followed too unless said. Credentials stay behind either way.
+    same_host: Option<At<bool>>,
+    /// Whether a compressed answer (gzip, deflate, br, zstd) is asked for and unpacked; not unless said.
     #[serde(default)]
     compression: bool,
     /// The version spoken; by default what TLS agrees on, and HTTP/1.1 in the clear.
     version: Option<Version>,
     /// The most that is read of a body, after unpacking; 1MiB unless said.
     limit: Option<Size>,
-}
-
-/// Credentials for basic authentication.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct BasicWritten {
-    /// The user.
-    user: At<Template>,
-    /// The password.
-    password: At<Template>,
 }
 
 /// How TLS is spoken.
@@ -156,36 +161,18 @@ pub struct Http {
     pub tls: Tls,
     /// The way to the target.
     pub network: Network,
+    /// Whether each attempt begins a trace of its own.
+    pub trace: bool,
     /// How many redirects are followed.
     pub redirects: u8,
+    /// Whether a redirect to another host is a failure.
+    pub same_host: bool,
     /// Whether a compressed answer is asked for.
     pub compression: bool,
     /// The version spoken, if it was said.
     pub version: Option<Version>,
     /// The most that is read of a body.
     pub limit: Size,
-}
-
-/// What is sent in a request.
-#[derive(Debug, Clone)]
-pub enum Body {
-    /// Nothing.
-    Empty,
-    /// Text.
-    Text(At<Template>),
-    /// JSON.
-    Json(At<Shape>),
-    /// A form.
-    Form(Vec<(String, At<Template>)>),
-}
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// `Authorization: Bearer …`.
-    Bearer(At<Template>),
-    /// `Authorization: Basic …`.
-    Basic(At<Template>, At<Template>),
 }
 
 /// What is read of a body unless the file says otherwise.
@@ -204,7 +191,9 @@ impl Http {
             auth: None,
             tls: Tls::default(),
             network: Network::default(),
+            trace: false,
             redirects: 0,
+            same_host: false,
             compression: false,
             version: None,
             limit: BODY_LIMIT,
@@ -213,36 +202,21 @@ impl Http {
 
     /// Every template, with its place.
     pub fn templates(&self) -> impl Iterator<Item = (&Template, Place)> {
-        let body: Vec<&At<Template>> = match &self.body {
-            Body::Empty | Body::Json(_) => Vec::new(),
-            Body::Text(text) => vec![text],
-            Body::Form(fields) => fields.iter().map(|(_, value)| value).collect(),
-        };
-        let auth: Vec<&At<Template>> = match &self.auth {
-            None => Vec::new(),
-            Some(Auth::Bearer(token)) => vec![token],
-            Some(Auth::Basic(user, password)) => vec![user, password],
-        };
         std::iter::once(&self.url)
             .chain(self.query.iter().map(|(_, value)| value))
             .chain(self.headers.iter().map(|(_, value)| value))
             .chain(self.tls.server_name.iter())
             .chain(self.network.templates())
-            .chain(body)
-            .chain(auth)
+            .chain(self.body.templates())
+            .chain(self.auth.iter().flat_map(Auth::templates))
             .map(|at| (&at.value, at.place))
     }
 
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
-        let json = match &self.body {
-            Body::Json(shape) => Some(shape),
-            Body::Empty | Body::Text(_) | Body::Form(_) => None,
-        };
-        let json = json.into_iter().flat_map(|at| at.value.holes().map(|hole| (hole, at.place)));
         self.templates()
             .flat_map(|(template, place)| template.holes().map(move |hole| (hole, place)))
-            .chain(json)
+            .chain(self.body.json_holes())
     }
 }
 
@@ -276,72 +250,38 @@ impl HttpWritten {
         findings.take(check_url(&url, &["http", "https"]));
         self.tls.check(findings);
         self.network.check(findings);
-        let body = one_body(self.body, self.json, self.form, findings);
-        let auth = match (self.bearer, self.basic) {
-            (None, None) => None,
-            (Some(token), None) => Some(Auth::Bearer(token)),
-            (None, Some(basic)) => Some(Auth::Basic(basic.user, basic.password)),
-            (Some(token), Some(basic)) => {
-                let finding = Finding::new(
-                    Code::ScenarioRequest,
-                    token.place,
-                    "`bearer` and `basic` exclude each other",
-                );
-                findings.add(finding.also(basic.user.place, "the user is given here"));
-                None
-            }
+        let body = BodyWritten {
+            text: self.body,
+            json: self.json,
+            form: self.form,
+            file: self.file,
+            multipart: self.multipart,
         };
+        let auth =
+            AuthWritten { bearer: self.bearer, basic: self.basic, digest: self.digest, oauth2: self.oauth2 };
+        if let (Some(same_host), 0) = (self.same_host, self.redirects) {
+            let finding =
+                Finding::new(Code::ScenarioRequest, same_host.place, "`same_host` is about redirects");
+            findings.add(finding.help("say how many are followed, as `redirects: 5`"));
+        }
+        let headers = check_headers(self.headers, findings);
+        check_trace(self.trace, &headers, findings);
         Some(Http {
             method,
             url,
             query: self.query.into_iter().map(|(name, value)| (name.value, value)).collect(),
-            headers: check_headers(self.headers, findings),
-            body: body?,
-            auth,
+            headers,
+            auth: auth.check(findings),
+            body: body.check(findings)?,
             tls: self.tls,
             network: self.network,
+            trace: self.trace,
             redirects: self.redirects,
+            same_host: self.same_host.is_some_and(|at| at.value),
             compression: self.compression,
             version: self.version,
             limit: self.limit.unwrap_or(BODY_LIMIT),
         })
-    }
-}
-
-fn one_body(
-    text: Option<At<Template>>,
-    json: Option<Json>,
-    form: Option<Entries<At<Template>>>,
-    findings: &mut Findings,
-) -> Option<Body> {
-    match (text, json, form) {
-        (None, None, None) => Some(Body::Empty),
-        (Some(text), None, None) => Some(Body::Text(text)),
-        (None, Some(json), None) => {
-            let shape =
-                Shape::of(&json.0).map_err(|(node, why)| Finding::new(Code::FileValue, node.place, why));
-            findings.take(shape).map(|shape| Body::Json(At::new(shape, json.0.place)))
-        }
-        (None, None, Some(form)) => {
-            Some(Body::Form(form.into_iter().map(|(name, value)| (name.value, value)).collect()))
-        }
-        (text, json, form) => {
-            let places = [
-                text.map(|at| at.place),
-                json.map(|json| json.0.place),
-                form.and_then(|form| form.0.first().map(|(name, _)| name.place)),
-            ];
-            let mut places = places.into_iter().flatten();
-            if let Some(first) = places.next() {
-                let finding = Finding::new(
-                    Code::ScenarioRequest,
-                    first,
-                    "a request has one of `body`, `json` and `form`",
-                );
-                findings.add(places.fold(finding, |finding, place| finding.also(place, "another body here")));
-            }
-            None
-        }
     }
 }
 
@@ -357,6 +297,15 @@ pub(super) fn check_headers(
         findings.take(parsed).map(|name| (name, value))
     });
     checked.collect()
+}
+
+/// Sees to it that a trace is not begun twice.
+pub(super) fn check_trace(trace: bool, headers: &[(HeaderName, At<Template>)], findings: &mut Findings) {
+    let own = headers.iter().find(|(name, _)| *name == "traceparent");
+    if let (true, Some((_, value))) = (trace, own) {
+        let title = "with `trace: true` each attempt has a `traceparent` of its own";
+        findings.add(Finding::new(Code::ScenarioRequest, value.place, title).label("this is a second"));
+    }
 }
 
 /// Checks an address as far as it is known before the run.
@@ -401,5 +350,9 @@ impl Kind for Http {
 
     fn target(&self) -> Option<Target<'_>> {
         Some(Target { at: &self.url, network: &self.network })
+    }
+
+    fn traces(&self) -> bool {
+        self.trace
     }
 }

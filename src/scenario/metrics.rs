@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::auth::Auth;
 use super::expect::{Answer, wanted};
-use super::http::{Auth, Http, Tls, check_headers, check_url};
+use super::http::{Http, Tls, check_headers, check_trace, check_url};
 use super::network::Network;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Kind, Target};
@@ -29,6 +30,9 @@ pub struct MetricsWritten {
     headers: Entries<At<Template>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
+    /// Whether each attempt begins a trace of its own: a W3C `traceparent` is sent, and its id is in the report.
+    #[serde(default)]
+    trace: bool,
     /// How TLS is spoken.
     #[serde(default)]
     tls: Tls,
@@ -93,8 +97,11 @@ impl MetricsWritten {
         let families =
             self.families.into_iter().filter_map(|(name, family)| family.value.check(name, findings));
         let families = families.collect();
+        let headers = check_headers(self.headers, findings);
+        check_trace(self.trace, &headers, findings);
         let request = Http {
-            headers: check_headers(self.headers, findings),
+            headers,
+            trace: self.trace,
             auth: self.bearer.map(Auth::Bearer),
             tls: self.tls,
             network: self.network,
@@ -168,5 +175,9 @@ impl Kind for Metrics {
 
     fn target(&self) -> Option<Target<'_>> {
         self.request.target()
+    }
+
+    fn traces(&self) -> bool {
+        self.request.trace
     }
 }

@@ -1,11 +1,14 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
 pub mod alert;
+pub mod auth;
+pub mod body;
 pub mod certificate;
 pub mod dns;
 pub mod exchange;
 pub mod exec;
 pub mod expect;
+pub mod fault;
 pub mod health;
 pub mod http;
 pub mod icmp;
@@ -17,6 +20,7 @@ pub mod network;
 pub mod predicate;
 pub mod probe;
 pub mod profile;
+pub mod schema;
 pub mod stack;
 pub mod step;
 pub mod subject;

@@ -40,6 +40,11 @@ pub trait Kind {
     fn target(&self) -> Option<Target<'_>> {
         None
     }
+
+    /// Whether each attempt begins a trace of its own.
+    fn traces(&self) -> bool {
+        false
+    }
 }
 
 /// What a probe connects to.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::alert::{Quiet, QuietWritten};
+use super::body::Attached;
 use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
@@ -20,6 +21,7 @@ use super::metrics::MetricsWritten;
 use super::network::Network;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Probe};
+use super::schema::Schema;
 use super::template::{Hole, Shape, Template};
 use super::tls::HandshakeWritten;
 use crate::finding::{Code, Finding, Findings};
@@ -229,6 +231,34 @@ impl Does {
         }
     }
 
+    /// Whether each attempt begins a trace that can be captured.
+    fn traces(&self) -> bool {
+        match self {
+            Self::Probe(probe) => probe.told().traces(),
+            Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
+        }
+    }
+
+    /// The files that are sent with its requests, to be read.
+    fn attached(&mut self) -> Vec<&mut Attached> {
+        match self {
+            Self::Load(load) => load.request.body.files(),
+            Self::Probe(probe) => match &mut **probe {
+                Probe::Http(http) => http.body.files(),
+                Probe::Health(_)
+                | Probe::WebSocket(_)
+                | Probe::Tcp(_)
+                | Probe::Metrics(_)
+                | Probe::Exec(_)
+                | Probe::Kubelet(_)
+                | Probe::Tls(_)
+                | Probe::Dns(_)
+                | Probe::Icmp(_) => Vec::new(),
+            },
+            Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
+        }
+    }
+
     /// What the step is called when nobody named it.
     fn describe(&self) -> String {
         match self {
@@ -300,6 +330,20 @@ impl Does {
 }
 
 impl Step {
+    /// The files that it sends, to be read.
+    pub fn attached(&mut self) -> Vec<&mut Attached> {
+        self.does.attached()
+    }
+
+    /// The schemas that its answers match, to be read.
+    pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
+        let of_load = match &mut self.does {
+            Does::Load(load) => load.expect.schema.as_mut(),
+            Does::Probe(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+        };
+        of_load.into_iter().chain(&mut self.expect.schema)
+    }
+
     /// Every hole, with its place.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
         let when = self.when.iter().flat_map(|(template, predicate)| {
@@ -318,7 +362,7 @@ impl StepWritten {
             .expect
             .map(|at| at.value.check(does.answer(), does.kind(), at.place, findings))
             .unwrap_or_default();
-        let captures = check_captures(self.capture, does.answer(), does.kind(), findings);
+        let captures = check_captures(self.capture, does.answer(), does.traces(), does.kind(), findings);
         let patience = patience(self.retry, self.within, &does, findings)?;
         if does.answer() == Answer::Kubelet {
             // It lasts as long as it says, and is many probes by rules of its own.

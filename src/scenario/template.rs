@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 use crate::secret::{Mask, Secret};
+use crate::units::Size;
 use crate::yaml::{Kind, Node};
 
 /// Text with holes. `$${` stands for `${` itself.
@@ -29,10 +30,19 @@ pub struct Hole {
     pub default: Option<String>,
 }
 
-/// A name that has no value.
+/// The most that a scope holds together with what is filled from it: variables that double one another end here.
+pub const MOST_FILLED: Size = Size(32 << 20);
+
+/// Why a text has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` has no value")]
-pub struct Unset(pub String);
+pub enum Unset {
+    /// A name in it has none.
+    #[error("`{0}` has no value")]
+    Name(String),
+    /// There would be too much of it.
+    #[error("it is too long: variables, captures and what is filled from them hold at most {MOST_FILLED}")]
+    TooLong,
+}
 
 impl Template {
     /// Text without holes.
@@ -101,13 +111,17 @@ impl Template {
     /// The text with every hole filled.
     ///
     /// # Errors
-    /// When a name has neither a value nor a default.
+    /// When a name has neither a value nor a default, or the text would be too long.
     pub fn fill(&self, scope: &Scope) -> Result<String, Unset> {
+        self.fill_within(scope, &mut scope.room())
+    }
+
+    fn fill_within(&self, scope: &Scope, room: &mut Room) -> Result<String, Unset> {
         self.0
             .iter()
             .map(|part| match part {
-                Part::Text(text) => Ok(text.clone()),
-                Part::Hole(hole) => Ok(match scope.look_up(hole)? {
+                Part::Text(text) => room.take(text.len()).map(|()| text.clone()),
+                Part::Hole(hole) => Ok(match scope.look_up(hole, room)? {
                     Value::String(text) => text,
                     Value::Null => String::new(),
                     other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
@@ -121,11 +135,15 @@ impl Template {
     /// The value: a single hole keeps the type of what fills it, anything else is text.
     ///
     /// # Errors
-    /// When a name has neither a value nor a default.
+    /// When a name has neither a value nor a default, or there would be too much of it.
     pub fn value(&self, scope: &Scope) -> Result<Value, Unset> {
+        self.value_within(scope, &mut scope.room())
+    }
+
+    fn value_within(&self, scope: &Scope, room: &mut Room) -> Result<Value, Unset> {
         match self.0.as_slice() {
-            [Part::Hole(hole)] => scope.look_up(hole),
-            _ => self.fill(scope).map(Value::from),
+            [Part::Hole(hole)] => scope.look_up(hole, room),
+            _ => self.fill_within(scope, room).map(Value::from),
         }
     }
 }
@@ -201,15 +219,22 @@ impl Shape {
     /// The value with every hole filled.
     ///
     /// # Errors
-    /// When a name has neither a value nor a default.
+    /// When a name has neither a value nor a default, or there would be too much of it.
     pub fn value(&self, scope: &Scope) -> Result<Value, Unset> {
+        self.value_within(scope, &mut scope.room())
+    }
+
+    fn value_within(&self, scope: &Scope, room: &mut Room) -> Result<Value, Unset> {
+        room.take(NODE)?;
         Ok(match self {
             Self::Plain(value) => value.clone(),
-            Self::Text(template) => template.value(scope)?,
-            Self::List(items) => items.iter().map(|item| item.value(scope)).collect::<Result<_, _>>()?,
+            Self::Text(template) => template.value_within(scope, room)?,
+            Self::List(items) => {
+                items.iter().map(|item| item.value_within(scope, room)).collect::<Result<_, _>>()?
+            }
             Self::Map(entries) => entries
                 .iter()
-                .map(|(key, value)| Ok((key.clone(), value.value(scope)?)))
+                .map(|(key, value)| Ok((key.clone(), value.value_within(scope, room)?)))
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -248,25 +273,54 @@ impl fmt::Display for Shape {
 pub struct Scope {
     values: BTreeMap<String, Value>,
     mask: Mask,
+    /// What all values together weigh.
+    held: usize,
+}
+
+/// What an empty text, a number or a place in a list takes in memory.
+const NODE: usize = size_of::<Value>();
+
+/// What a value takes in memory.
+fn weight(value: &Value) -> usize {
+    NODE + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+    }
+}
+
+/// How much more may be filled.
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), Unset> {
+        self.0 = self.0.checked_sub(bytes).ok_or(Unset::TooLong)?;
+        Ok(())
+    }
 }
 
 impl Scope {
     /// An empty scope that tells `mask` its secrets.
     #[must_use]
     pub fn new(mask: Mask) -> Self {
-        Self { values: BTreeMap::new(), mask }
+        Self { mask, ..Self::default() }
     }
 
     /// Gives `name` a value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        self.values.insert(name.into(), value.into());
+        let value = value.into();
+        self.held += weight(&value);
+        if let Some(before) = self.values.insert(name.into(), value) {
+            self.held -= weight(&before);
+        }
     }
 
     /// Gives `name` a value that must not be seen, nor any text within it.
     pub fn set_secret(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         let value = value.into();
         self.hide(&value);
-        self.values.insert(name.into(), value);
+        self.set(name, value);
     }
 
     /// The value of `name`.
@@ -292,11 +346,16 @@ impl Scope {
         }
     }
 
-    fn look_up(&self, hole: &Hole) -> Result<Value, Unset> {
+    /// What may still be filled from it.
+    fn room(&self) -> Room {
+        Room(MOST_FILLED.bytes().saturating_sub(self.held))
+    }
+
+    fn look_up(&self, hole: &Hole, room: &mut Room) -> Result<Value, Unset> {
         match (self.values.get(&hole.name), &hole.default) {
-            (Some(value), _) => Ok(value.clone()),
-            (None, Some(default)) => Ok(Value::from(default.as_str())),
-            (None, None) => Err(Unset(hole.name.clone())),
+            (Some(value), _) => room.take(weight(value)).map(|()| value.clone()),
+            (None, Some(default)) => room.take(NODE + default.len()).map(|()| Value::from(default.as_str())),
+            (None, None) => Err(Unset::Name(hole.name.clone())),
         }
     }
 }
@@ -340,7 +399,36 @@ mod tests {
 
     #[test]
     fn a_name_without_value_is_an_error() {
-        assert_eq!(Template::parse("${who}").unwrap().fill(&scope()), Err(Unset("who".into())));
+        assert_eq!(Template::parse("${who}").unwrap().fill(&scope()), Err(Unset::Name("who".into())));
+    }
+
+    #[rstest]
+    #[case::text("\"${last}${last}\"")]
+    #[case::list("[\"${last}\", \"${last}\"]")]
+    #[case::map("{ \"a\": \"${last}\", \"b\": \"${last}\" }")]
+    fn variables_that_double_one_another_end(#[case] shape: &str) {
+        let mut scope = Scope::default();
+        scope.set("last", "doubled");
+        let mut doublings = 0;
+        let end = loop {
+            let node = crate::yaml::parse(crate::source::Sources::default().add("f", shape), shape).unwrap();
+            match Shape::of(&node[0]).unwrap().value(&scope) {
+                Ok(value) => scope.set("last", value),
+                Err(end) => break end,
+            }
+            doublings += 1;
+            assert!(doublings < 40);
+        };
+        assert_eq!(end, Unset::TooLong);
+        assert!(scope.held <= MOST_FILLED.bytes());
+    }
+
+    #[test]
+    fn what_a_value_replaces_is_no_longer_held() {
+        let mut scope = Scope::default();
+        scope.set("name", "a long value");
+        scope.set("name", 1);
+        assert_eq!(scope.held, NODE);
     }
 
     proptest! {

@@ -58,7 +58,11 @@ fn print(body: &Body, scope: &Scope) -> Bytes {
         Body::Json(shape) => shape.value(scope).map(|value| value.to_string()),
     };
     // A profile that was read has no such hole; one that was put together by hand shows what it lacks.
-    text.unwrap_or_else(|Unset(name)| format!("${{{name}}}")).into()
+    let lacking = |unset| match unset {
+        Unset::Name(name) => format!("${{{name}}}"),
+        Unset::TooLong => unset.to_string(),
+    };
+    text.unwrap_or_else(lacking).into()
 }
 
 impl Names {

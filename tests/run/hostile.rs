@@ -1,6 +1,6 @@
 //! Targets that refuse, stall, lie and flood: one reason, exit 1, an end within the step's timeout, bounded memory.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use firedrill::event::{Event, Evidence};
 use firedrill::sample::{Phase, Reason};
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use rstest::rstest;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -252,15 +252,44 @@ fn a_few_bytes_a_second_end_at_the_deadline(#[case] kind: &str, #[case] reason: 
     assert_eq!(probe(&step(kind, target, "")).exits(1).reasons("probe"), [reason]);
 }
 
-#[test]
-fn a_gzip_bomb_stops_at_the_limit() {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+const BROTLI_BOMB: &[u8] = &[
+    0xcf, 0xff, 0xff, 0x7f, 0xf8, 0x27, 0x00, 0xe2, 0xb1, 0x40, 0x20, 0xf7, 0xfe, 0x9f, 0xff, 0xff, 0xff,
+    0xf0, 0x4f, 0x00, 0xc4, 0x61, 0x01, 0x80, 0xee, 0xfd, 0x3f, 0xff, 0xff, 0xff, 0xe1, 0x9f, 0x00, 0x88,
+    0xc3, 0x22, 0x00, 0xdd, 0xfb, 0x7f, 0xfe, 0xff, 0xff, 0xc3, 0x3f, 0x01, 0x10, 0x87, 0x05, 0x00, 0xba,
+    0xf7, 0xff, 0x03,
+];
+
+/// Zeros, so many MiB of them, as written to an encoder.
+fn zeros<W: Write>(mut encoder: W, mebibytes: usize) -> W {
     let zeros = vec![0; 1 << 20];
-    for _ in 0..64 {
-        encoder.write_all(&zeros).unwrap();
+    (0..mebibytes).for_each(|_| encoder.write_all(&zeros).unwrap());
+    encoder
+}
+
+/// 512 MiB of zeros in one frame of zstd: blocks that repeat a byte.
+fn zstd_bomb() -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
+    let repeated = |last: u32| ((128 << 10) << 3 | 1 << 1 | last).to_le_bytes()[..3].to_vec();
+    for number in 0..4096 {
+        frame.extend(repeated(u32::from(number == 4095)));
+        frame.push(0);
     }
-    let bomb = encoder.finish().unwrap();
-    let target = http(move |_| answer(200, "content-encoding: gzip\r\n", &bomb));
+    frame
+}
+
+#[rstest]
+#[case::gzip("gzip", zeros(GzEncoder::new(Vec::new(), Compression::fast()), 64).finish().unwrap())]
+#[case::zlib("deflate", zeros(ZlibEncoder::new(Vec::new(), Compression::fast()), 64).finish().unwrap())]
+#[case::deflate("deflate", zeros(DeflateEncoder::new(Vec::new(), Compression::fast()), 64).finish().unwrap())]
+// 64 MiB of zeros, by the `brotli` program.
+#[case::brotli("br", BROTLI_BOMB.to_vec())]
+#[case::zstd("zstd", zstd_bomb())]
+fn a_bomb_stops_at_the_limit(#[case] encoding: &'static str, #[case] bomb: Vec<u8>) {
+    assert!(bomb.len() < 1 << 20, "the wire alone would stop it");
+    let target = http(move |heard| match heard.header("accept-encoding") {
+        "gzip, deflate, br, zstd" => answer(200, &format!("content-encoding: {encoding}\r\n"), &bomb),
+        other => answer(400, "", other),
+    });
     let ended = probe(&format!("http: {{ get: 'http://{target}/', compression: true }}"));
     assert_eq!(ended.exits(1).reasons("probe"), [Reason::Limit]);
 }

@@ -147,3 +147,62 @@ fn a_large_file_is_checked_in_bounded_time_and_memory(#[case] exit: i32, #[case]
     assert_eq!(ended.exit(), exit, "{}", &ended.stderr()[..ended.stderr().len().min(2000)]);
     assert!(ended.stderr.len() < 1 << 20, "{} bytes are said", ended.stderr.len());
 }
+
+#[test]
+fn a_pipe_that_looks_like_a_scenario_is_a_finding() {
+    for command in ["check", "run"] {
+        let drill = Drill::of([command, "."]).within(PATIENCE);
+        let pipe = drill.folder.path("scenario.yaml");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let ended = drill.go();
+        ended.exits(2);
+        assert_eq!(
+            ended.stderr(),
+            "error[file/unreadable]: `./scenario.yaml` cannot be read: it is no regular file\n\n"
+        );
+    }
+}
+
+#[rstest]
+#[case::standard_output(["json=-", "junit=-"])]
+#[case::one_file(["json=report", "tap=report"])]
+fn two_reports_of_one_place_are_refused(#[case] reports: [&str; 2]) {
+    let untouched = Untouched::new();
+    let drill = Drill::of(["run", "scenario.yaml"]).file("scenario.yaml", untouched.scenario());
+    let drill = reports.iter().fold(drill, |drill, report| drill.argument("--report").argument(*report));
+    let ended = drill.go();
+    ended.exits(2);
+    let [first, second] = reports;
+    assert_eq!(
+        ended.stderr(),
+        format!(
+            "error: `{first}` and `{second}` would be written into one another: give each report a place of its own\n"
+        )
+    );
+    untouched.assert();
+}
+
+/// Forty variables, each twice the one before.
+fn doubling(shape: &str) -> String {
+    let doubled = |number: u32| {
+        let last = format!("${{v{}}}", number - 1);
+        format!("  v{number}: {}\n", shape.replace("LAST", &last))
+    };
+    "vars:\n  v0: 0123456789\n".to_owned() + &(1..40).map(doubled).collect::<String>()
+}
+
+#[rstest]
+#[case::text("\"LASTLAST\"")]
+#[case::list("[\"LAST\", \"LAST\"]")]
+fn variables_that_double_one_another_end_the_run_in_bounded_memory(#[case] shape: &str) {
+    let untouched = Untouched::new();
+    let drill = Drill::run(untouched.scenario() + &doubling(shape)).with_memory(1 << 30);
+    let ended = drill.go();
+    ended.exits(4);
+    let said = "variable `v";
+    let long = "it is too long: variables, captures and what is filled from them hold at most 32MiB";
+    assert!(ended.stdout().contains(said), "{}", ended.stdout());
+    let whole = ended.stdout().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(whole.contains(long), "{whole}");
+    untouched.assert();
+}

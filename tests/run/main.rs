@@ -3,6 +3,7 @@
 
 mod flow;
 mod hostile;
+mod http;
 mod input;
 mod mutated;
 mod peer;

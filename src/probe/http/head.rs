@@ -12,6 +12,7 @@ use url::{Position, Url};
 
 use super::Request;
 use super::body::Outgoing;
+use super::encoding::Encoding;
 use crate::probe::cookies::Jar;
 use crate::probe::proxy::basic;
 use crate::sample::{Cause, Reason};
@@ -109,7 +110,7 @@ fn headers(request: &Request, extra: &HeaderMap) -> HeaderMap {
         default(ACCEPT, HeaderValue::from_static("*/*"));
     }
     if request.decompress {
-        default(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        default(ACCEPT_ENCODING, HeaderValue::from_static(Encoding::ACCEPTED));
     }
     for (name, value) in extra {
         let value = match headers.get(name) {
@@ -157,7 +158,7 @@ mod tests {
     fn a_plain_get_carries_what_servers_expect() {
         insta::assert_snapshot!(composed(&request(Method::GET, "http://a.test:8080/x?y=1#z"), false), @"
         GET /x?y=1
-        accept-encoding: gzip
+        accept-encoding: gzip, deflate, br, zstd
         accept: */*
         connection: close
         host: a.test:8080
@@ -168,7 +169,7 @@ mod tests {
     fn http2_names_the_host_in_its_target_and_has_no_connection_header() {
         insta::assert_snapshot!(composed(&request(Method::GET, "https://a.test"), true), @"
         GET https://a.test/
-        accept-encoding: gzip
+        accept-encoding: gzip, deflate, br, zstd
         accept: */*
         ");
     }

@@ -1,6 +1,8 @@
 //! A request, sent as it is, and all that came of it: every redirect is a hop with phases of its own.
 
 mod body;
+mod digest;
+mod encoding;
 mod failure;
 mod head;
 mod meter;
@@ -15,8 +17,10 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
-use url::{Origin, Url};
+use url::{Origin, Position, Url};
 
+use self::digest::Asked;
+pub use self::digest::Credentials;
 use self::head::take_userinfo;
 use self::session::{Failed, Session};
 use crate::probe::connect::{Deadline, Options, Trail};
@@ -64,10 +68,14 @@ pub struct Request {
     pub version: Version,
     /// Redirects to follow; with zero, a redirect is the answer.
     pub redirects: u8,
+    /// Follow redirects only to the host that was asked.
+    pub same_host: bool,
     /// The most that is read of a body, on the wire and unpacked.
     pub limit: Size,
-    /// Ask for gzip and unpack it.
+    /// Ask for a packed answer and unpack it: gzip, deflate, brotli or zstd.
     pub decompress: bool,
+    /// What is digested for a target that asks for it.
+    pub digest: Option<Credentials>,
     /// Add no header that says who asks and what is taken: `User-Agent`, `Accept`.
     pub bare: bool,
     /// How to connect. ALPN follows from `version`.
@@ -85,8 +93,10 @@ impl Request {
             body: Bytes::new(),
             version: Version::Auto,
             redirects: 0,
+            same_host: false,
             limit: BODY_LIMIT,
             decompress: true,
+            digest: None,
             bare: false,
             options: Options::default(),
         }
@@ -97,6 +107,22 @@ impl Request {
     fn forwarder(&self) -> Option<&Proxy> {
         let plain = self.url.scheme() == "http" && self.version != Version::Http2;
         self.options.proxy.as_ref().filter(|proxy| plain && proxy.kind == ProxyKind::Http)
+    }
+
+    /// The request with the digest that an answer to it asks for, if it does and there is something to digest.
+    fn proven(&self, answer: &Response) -> Result<Option<Self>, Cause> {
+        let Some(credentials) = self.digest.as_ref().filter(|_| answer.status == StatusCode::UNAUTHORIZED)
+        else {
+            return Ok(None);
+        };
+        let target = &self.url[Position::BeforePath..Position::AfterQuery];
+        let asked = Asked { method: &self.method, target, nonce: rand::random() };
+        let proof = credentials.answer(&answer.headers, &asked)?;
+        Ok(proof.map(|proof| {
+            let mut proven = self.clone();
+            proven.headers.insert(AUTHORIZATION, proof);
+            proven
+        }))
     }
 
     /// Turns a user and password in the url into the header they stand for.
@@ -196,10 +222,17 @@ impl Client {
         Self { keep: true, ..Self::default() }
     }
 
+    /// A client that has these cookies.
+    #[must_use]
+    pub fn with(jar: Jar) -> Self {
+        Self { jar, ..Self::default() }
+    }
+
     /// Sends `request` and follows its redirects, all before `deadline`.
     pub async fn send(&mut self, request: &Request, deadline: &Deadline) -> Exchange {
         let mut hops = Vec::new();
-        let result = self.travel(request.clone(), deadline, &mut hops).await;
+        // On the heap: it holds a connection in the making, and everything above would hold it too.
+        let result = Box::pin(self.travel(request.clone(), deadline, &mut hops)).await;
         Exchange { hops, result }
     }
 
@@ -211,20 +244,37 @@ impl Client {
     ) -> Result<Response, Cause> {
         request.adopt_userinfo();
         for _ in 0..=request.redirects {
-            let mut hop = Hop::new(&request);
-            let answered = self.hop(&request, deadline, &mut hop).await;
-            hops.push(hop);
-            let response = answered?;
-            self.jar.store(&request.url, &response.headers, Timestamp::now());
+            let mut response = self.leap(&request, deadline, hops).await?;
+            if let Some(proven) = request.proven(&response)? {
+                response = self.leap(&proven, deadline, hops).await?;
+            }
             if request.redirects == 0 {
                 return Ok(response);
             }
             match redirect::target(&request.url, response.status, &response.headers)? {
+                Some(to) if request.same_host && to.host() != request.url.host() => {
+                    return Err(redirect::elsewhere(&request.url, &to));
+                }
                 Some(to) => redirect::follow(&mut request, response.status, to),
                 None => return Ok(response),
             }
         }
         Err(Cause::new(Reason::Limit, format!("more than {} redirects", request.redirects)))
+    }
+
+    /// One request and its answer, noted.
+    async fn leap(
+        &mut self,
+        request: &Request,
+        deadline: &Deadline,
+        hops: &mut Vec<Hop>,
+    ) -> Result<Response, Cause> {
+        let mut hop = Hop::new(request);
+        let answered = self.hop(request, deadline, &mut hop).await;
+        hops.push(hop);
+        let response = answered?;
+        self.jar.store(&request.url, &response.headers, Timestamp::now());
+        Ok(response)
     }
 
     /// One request and its answer, over a kept connection if there is one that stands.

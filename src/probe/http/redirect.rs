@@ -30,6 +30,12 @@ pub(super) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Res
     Ok(Some(to))
 }
 
+/// What a redirect to another host is, where only the same one will do.
+pub(super) fn elsewhere(from: &Url, to: &Url) -> Cause {
+    let [from, to] = [from, to].map(|url| url.host_str().unwrap_or_default());
+    Cause::new(Reason::Policy, format!("the redirect leads from `{from}` to another host, `{to}`"))
+}
+
 /// Turns `request`, answered with `status`, into the one to send to `to`.
 pub(super) fn follow(request: &mut Request, status: StatusCode, to: Url) {
     let becomes_get = match status {
@@ -48,6 +54,7 @@ pub(super) fn follow(request: &mut Request, status: StatusCode, to: Url) {
         for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST] {
             request.headers.remove(name);
         }
+        request.digest = None;
         request.options.address = None;
         request.options.tls.identity = None;
     }

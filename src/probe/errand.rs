@@ -1,0 +1,86 @@
+//! A request as a step makes it: with the token that it needs, and in a trace of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use tokio::time::Instant;
+
+use super::attempt::Session;
+use super::connect::Deadline;
+use super::http::{Client, Exchange, Request};
+use super::oauth::{Grant, Tokens};
+use super::request;
+use super::trace::{TRACEPARENT, Traceparent};
+use crate::sample::Cause;
+use crate::scenario::auth::Auth;
+use crate::scenario::http::Http;
+use crate::scenario::template::{Scope, Unset};
+
+/// A request, and what has to be done each time before it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Errand {
+    request: Request,
+    grant: Option<Grant>,
+    tokens: Arc<Tokens>,
+    traced: bool,
+}
+
+/// What came of an errand.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) exchange: Exchange,
+    pub(super) trace: Option<Traceparent>,
+    /// How long it took to be given a token: our own time, not the target's.
+    pub(super) prepared: Duration,
+}
+
+impl Done {
+    /// Nothing could be sent.
+    pub(super) fn lost(cause: Cause) -> Self {
+        let exchange = Exchange { hops: Vec::new(), result: Err(cause) };
+        Self { exchange, trace: None, prepared: Duration::ZERO }
+    }
+}
+
+impl Errand {
+    /// Fills every hole of a request.
+    ///
+    /// # Errors
+    /// When a name has no value; inside, when what came of filling cannot be sent.
+    pub(super) fn fill(http: &Http, scope: &Scope, session: &Session) -> Result<Result<Self, Cause>, Unset> {
+        let request = match request::fill(http, scope, session)? {
+            Ok(request) => request,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        let grant = match &http.auth {
+            Some(Auth::OAuth2(wanted)) => Grant::fill(wanted, &request, scope)?.map(Some),
+            Some(Auth::Bearer(_) | Auth::Basic(_) | Auth::Digest(_)) | None => Ok(None),
+        };
+        let tokens = Arc::clone(&session.tokens);
+        Ok(grant.map(|grant| Self { request, grant, tokens, traced: http.trace }))
+    }
+
+    /// Sends the request once, all before `deadline`.
+    pub(super) async fn run(&self, client: &mut Client, deadline: &Deadline) -> Done {
+        let began = Instant::now();
+        let mut request = self.request.clone();
+        let trace = self.traced.then(Traceparent::begin);
+        request.headers.extend(trace.and_then(|trace| trace.header()).map(|value| (TRACEPARENT, value)));
+        let Some(grant) = &self.grant else {
+            let exchange = client.send(&request, deadline).await;
+            return Done { exchange, trace, prepared: Duration::ZERO };
+        };
+        let token = match self.tokens.header(grant, deadline).await {
+            Ok(token) => token,
+            Err(cause) => return Done::lost(cause),
+        };
+        let prepared = began.elapsed();
+        request.headers.insert(AUTHORIZATION, token.clone());
+        let exchange = client.send(&request, deadline).await;
+        // Redirects are followed: only the first hop has seen the token for sure.
+        let status = exchange.hops.first().and_then(|hop| hop.status);
+        self.tokens.heed(grant, &token, status);
+        Done { exchange, trace, prepared }
+    }
+}

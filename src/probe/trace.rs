@@ -1,0 +1,80 @@
+//! W3C Trace Context: the trace that an attempt begins, so that what it caused can be found.
+
+use std::fmt;
+
+use http::HeaderName;
+use http::header::HeaderValue;
+
+/// The header that a trace travels in.
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A trace and the span in it that is ours. It says that it is recorded: who asks for it wants to find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Traceparent {
+    trace: u128,
+    span: u64,
+}
+
+impl Traceparent {
+    /// A new trace.
+    pub(super) fn begin() -> Self {
+        Self::of(rand::random(), rand::random())
+    }
+
+    /// Zero is no id.
+    fn of(trace: u128, span: u64) -> Self {
+        Self { trace: trace.max(1), span: span.max(1) }
+    }
+
+    /// The trace's id, as tracing systems are asked for it.
+    pub(super) fn id(&self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// The header's value.
+    pub(super) fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.to_string()).ok()
+    }
+}
+
+impl fmt::Display for Traceparent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-01", self.trace, self.span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
+    use super::*;
+
+    #[test]
+    fn a_trace_prints_as_the_recommendation_has_it() {
+        let trace = Traceparent::of(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7);
+        assert_eq!(trace.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert_eq!(trace.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(trace.header().unwrap(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    }
+
+    #[test]
+    fn traces_differ() {
+        assert_ne!(Traceparent::begin().id(), Traceparent::begin().id());
+    }
+
+    proptest! {
+        #[test]
+        fn every_trace_is_valid(trace: u128, span: u64) {
+            let shape = Regex::new("^00-[0-9a-f]{32}-[0-9a-f]{16}-01$").unwrap();
+            let printed = Traceparent::of(trace, span).to_string();
+            prop_assert!(shape.is_match(&printed));
+        }
+
+        #[test]
+        fn nothing_is_no_id(trace in 0..2_u128, span in 0..2_u64) {
+            let printed = Traceparent::of(trace, span).to_string();
+            prop_assert!(!printed.contains(&"0".repeat(32)) && !printed.contains("-0000000000000000-"));
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What is broken on purpose.
+
+pub mod traffic;
