@@ -6,18 +6,21 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus dnsmasq dig openssl)
+programs=(cc nginx redis-server prometheus prometheus-alertmanager dnsmasq dig openssl curl sqlite3)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
   [redis-server]="redis-server"
   [prometheus]="prometheus"
+  [prometheus-alertmanager]="prometheus-alertmanager"
   [dnsmasq]="dnsmasq-base"
   [dig]="bind9-dnsutils"
   [openssl]="openssl"
+  [curl]="curl"
+  [sqlite3]="sqlite3"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus)
+services=(nginx redis-server prometheus prometheus-alertmanager)
 
 policy=/usr/sbin/policy-rc.d
 

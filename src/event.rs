@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use crate::finding::Drawing;
 use crate::gate::{Judgement, Verdict};
 use crate::ladder::Rung;
+use crate::gate::{Decision, Judgement, Verdict};
 use crate::sample::{Phases, Reason};
 use crate::secret::Mask;
+use crate::sli::Folded;
 
 /// An event and when it happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +52,13 @@ pub enum Event {
         /// The steps it is going to take, in order.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         steps: Vec<StepId>,
+    },
+    /// A service of the stack is being started.
+    ServiceStarting {
+        /// For which scenario.
+        scenario: String,
+        /// The service.
+        service: String,
     },
     /// A service of the stack can be used.
     ServiceReady {
@@ -130,6 +139,17 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         why: Option<String>,
     },
+    /// What fed an SLI in one minute.
+    Sampled {
+        /// For which scenario.
+        scenario: String,
+        /// The SLI.
+        sli: String,
+        /// When the minute began, in seconds since 1970, UTC.
+        minute: i64,
+        /// The attempts of that minute.
+        samples: Folded,
+    },
     /// An objective was judged.
     Judged {
         /// For which scenario.
@@ -142,6 +162,9 @@ pub enum Event {
         judgement: Judgement,
         /// Where the objective was written, drawn with the verdict.
         drawing: Drawing,
+        /// What a gate made of it, whose verdict then counts.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        decision: Option<Box<Decision>>,
     },
     /// A scenario ended.
     ScenarioEnded {
@@ -222,7 +245,7 @@ impl From<Outcome> for Conclusion {
 impl From<Verdict> for Conclusion {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Pass => Self::Pass,
+            Verdict::Pass | Verdict::Warn => Self::Pass,
             Verdict::Fail => Self::Fail,
             Verdict::Inconclusive { .. } => Self::Inconclusive,
             Verdict::NoData => Self::NotMeasured,

@@ -108,6 +108,16 @@ codes! {
     EnvironmentMissing = "environment/missing", Error;
     /// A secret that neither the environment nor the secrets file has.
     SecretMissing = "secret/missing", Error;
+    /// A service of a stack that nothing starts, or that is two things at once.
+    StackService = "stack/service", Error;
+    /// A service that the stack does not have.
+    StackUnknownService = "stack/unknown-service", Error;
+    /// A port that a service does not have, or that a stand-in has too many of.
+    StackPort = "stack/port", Error;
+    /// Readiness that is shown by several things, or by nothing.
+    StackReady = "stack/ready", Error;
+    /// Services that wait for one another.
+    StackCycle = "stack/cycle", Error;
     /// A route, a WebSocket or a message of a stand-in that does not make sense.
     ProfileRoute = "profile/route", Error;
     /// A path of a stand-in that two things want to answer.
@@ -150,6 +160,28 @@ codes! {
     SloSuperfluous = "slo/superfluous", Warning;
     /// Something that was left out, and what is taken in its place.
     SloAssumed = "slo/assumed", Warning;
+    /// A group of rules that Prometheus would not load, or not read.
+    RuleGroup = "rule/group", Error;
+    /// An expression that does not parse, or gives what no rule is made of.
+    RuleExpression = "rule/expression", Error;
+    /// A rule that is neither alert nor record, or both, or has what its kind has not.
+    RuleKind = "rule/kind", Error;
+    /// A label or annotation whose name not every Prometheus takes.
+    RuleLabel = "rule/label", Warning;
+    /// A duration that nothing would be left of at the drill's speed.
+    RuleTooShort = "rule/too-short", Error;
+    /// A first route that Alertmanager would not take.
+    RouteRoot = "route/root", Error;
+    /// A receiver that is not there, or there twice.
+    RouteReceiver = "route/receiver", Error;
+    /// Matchers that Alertmanager does not read.
+    RouteMatcher = "route/matcher", Error;
+    /// Labels to group by that do not go together.
+    RouteGroupBy = "route/group-by", Error;
+    /// An interval of no length.
+    RouteTiming = "route/timing", Error;
+    /// Times that are none, or not there, or there twice.
+    RouteInterval = "route/interval", Error;
 }
 
 impl fmt::Display for Code {

@@ -10,7 +10,13 @@ use crate::sli::Counts;
 use crate::statistics::{self, Confidence, Interval};
 use crate::units::Ratio;
 
+mod decision;
 mod sentence;
+mod told;
+
+pub use self::decision::{
+    Burning, Decision, Instead, Known, Left, Override, Past, Rate, Terms, Unit, decide,
+};
 
 /// What was measured against what was wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +24,8 @@ mod sentence;
 pub enum Verdict {
     /// The objective is met, at the confidence asked for.
     Pass,
+    /// It may pass, and somebody should look at it.
+    Warn,
     /// The objective is missed, at the confidence asked for.
     Fail,
     /// Too few samples for either.
@@ -31,7 +39,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What several verdicts come to: fail before no data before inconclusive before pass, and of two that are
+    /// What several verdicts come to: fail before no data before inconclusive before a warning before
+    /// pass, and of two that are
     /// inconclusive the one that needs more. Of none, no data.
     #[must_use]
     pub fn worst(verdicts: impl IntoIterator<Item = Self>) -> Self {
@@ -44,7 +53,8 @@ impl Verdict {
             Self::Fail => (0, Reverse(0)),
             Self::NoData => (1, Reverse(0)),
             Self::Inconclusive { needed } => (2, Reverse(needed.unwrap_or(u64::MAX))),
-            Self::Pass => (3, Reverse(0)),
+            Self::Warn => (3, Reverse(0)),
+            Self::Pass => (4, Reverse(0)),
         }
     }
 }
@@ -53,6 +63,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pass => "pass",
+            Self::Warn => "warn",
             Self::Fail => "fail",
             Self::Inconclusive { .. } => "inconclusive",
             Self::NoData => "no data",
@@ -199,7 +210,7 @@ fn conclude(objective: Ratio, counts: Counts, policy: Policy, failed: bool) -> J
         counts,
         budget_consumed: spent,
         needed: match verdict {
-            Verdict::Pass | Verdict::Fail => None,
+            Verdict::Pass | Verdict::Warn | Verdict::Fail => None,
             Verdict::NoData | Verdict::Inconclusive { .. } => needed,
         },
         policy,

@@ -23,6 +23,10 @@ pub mod rule;
 
 pub mod prometheus;
 
+pub mod rule;
+
+pub mod route;
+
 pub mod slo;
 
 pub mod scenario;
@@ -53,7 +57,11 @@ pub mod drill;
 
 pub mod fault;
 
+pub mod stack;
+
 pub mod run;
+
+pub mod store;
 
 pub mod exit;
 

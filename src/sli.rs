@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::sample::Reason;
 use crate::units::Ratio;
 
+mod folded;
+
+pub use self::folded::{Bucket, Folded, Within};
+
 /// How many events were good and how many were bad; both together are the valid ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -12,6 +12,7 @@ fn cases() -> TestCases {
     cases
         .register_bin("firedrill", Path::new(env!("CARGO_BIN_EXE_firedrill")))
         .env("LC_ALL", "C.UTF-8")
+        .env("FIREDRILL_NO_SAVE", "1")
         .env("SHOP", "http://127.0.0.1:1");
     cases
 }

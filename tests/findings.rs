@@ -3,8 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use firedrill::finding::Code;
+use firedrill::finding::{Code, Finding, Findings};
 use firedrill::plan::{Surroundings, read};
+use firedrill::source::Sources;
+use firedrill::yaml::parse;
+use firedrill::{route, rule};
 
 /// Examples in `fixtures/bad` by the code they are named after; what a second file belongs to it has two dots.
 fn examples() -> Vec<(String, PathBuf)> {
@@ -17,10 +20,33 @@ fn examples() -> Vec<(String, PathBuf)> {
 }
 
 fn drawings(path: &Path) -> (Vec<Code>, String) {
+    let stem = path.file_stem().unwrap().to_string_lossy();
+    if stem.starts_with("rule-") || stem.starts_with("route-") {
+        return drawings_of_others(path, stem.starts_with("rule-"));
+    }
     let reading = read(&[path.to_owned()], &Surroundings::default());
-    let codes = reading.findings.iter().map(|finding| finding.code).collect();
-    let drawn = reading.findings.iter().map(|finding| finding.draw(&reading.sources).render(false));
+    draw(&reading.findings, &reading.sources)
+}
+
+fn draw(findings: &[Finding], sources: &Sources) -> (Vec<Code>, String) {
+    let codes = findings.iter().map(|finding| finding.code).collect();
+    let drawn = findings.iter().map(|finding| finding.draw(sources).render(false));
     (codes, drawn.collect::<Vec<_>>().join("\n\n"))
+}
+
+/// Of files that belong to Prometheus, as read for a drill at the highest speed, or to Alertmanager.
+fn drawings_of_others(path: &Path, of_prometheus: bool) -> (Vec<Code>, String) {
+    let mut sources = Sources::default();
+    let mut findings = Findings::default();
+    let (id, _) = sources.open(path).unwrap();
+    let documents = parse(id, &sources.file(id).text).unwrap();
+    if of_prometheus {
+        rule::check(&documents, &sources, &mut findings);
+        let _ = rule::scaled(&documents[0], 600.0, &mut findings);
+    } else {
+        route::check(&documents[0], route::matcher::Dialect::default(), &mut findings);
+    }
+    draw(&findings.in_reading_order(), &sources)
 }
 
 #[test]

@@ -33,8 +33,8 @@ const ORDER: [&str; 34] = [
     "load",
     "simulate",
     "fault",
-    "stack",
     "sink",
+    "stack",
     "drill",
     "audit",
     "run",
@@ -63,6 +63,7 @@ fn modules_use_only_those_above_them() {
 #[rstest]
 #[case::report_never_imports_run("report", "run")]
 #[case::probe_never_imports_fault("probe", "fault")]
+#[case::the_sink_is_there_before_what_is_re_addressed_to_it("sink", "stack")]
 fn this_stands_above_that(#[case] this: &str, #[case] that: &str) {
     assert!(rank(this).is_some() && rank(this) < rank(that), "`{this}` must stand above `{that}`");
 }

@@ -3,8 +3,10 @@
 mod check;
 mod plan;
 mod run;
+mod save;
 mod schema;
 mod simulate;
+mod supervise;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,6 +18,7 @@ use crate::exit::Exit;
 use crate::finding::{Code, Finding, Findings};
 use crate::plan::{Reading, Surroundings};
 use crate::source::Sources;
+use crate::stack::Choice;
 use crate::yaml::{self, Entries};
 
 /// Rehearse outages: probe, load, judge against SLOs.
@@ -48,6 +51,9 @@ enum Verb {
     Schema(schema::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
+    /// Stand over one process of a stack
+    #[command(hide = true)]
+    Supervise(supervise::Arguments),
 }
 
 /// When to use colour.
@@ -59,6 +65,27 @@ enum Colour {
     Always,
     /// Never
     Never,
+}
+
+/// How a stack's services are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Runtime {
+    /// In containers where an engine answers, else as processes
+    Auto,
+    /// In containers
+    Containers,
+    /// As processes, by programs from `PATH`
+    Processes,
+}
+
+impl From<Runtime> for Choice {
+    fn from(runtime: Runtime) -> Self {
+        match runtime {
+            Runtime::Auto => Self::Auto,
+            Runtime::Containers => Self::Containers,
+            Runtime::Processes => Self::Processes,
+        }
+    }
 }
 
 impl Colour {
@@ -97,6 +124,7 @@ impl Cli {
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
+            Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }
 }

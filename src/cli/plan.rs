@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::{Colour, Input, draw};
 use crate::exit::Exit;
-use crate::plan::Planned;
+use crate::plan::{Planned, PlannedStack};
 use crate::scenario::load::{Load, Model};
+use crate::scenario::stack::{ALERTMANAGER, PROMETHEUS, Runs};
 use crate::scenario::step::{Does, Patience, Step};
 use crate::units::Span;
 
@@ -33,10 +34,10 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 }
 
 fn print(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
-    let Planned { scenario, file, services, slos, .. } = planned;
+    let Planned { scenario, file, stack, slos, .. } = planned;
     writeln!(out, "{}  ({})", scenario.name, file.display())?;
-    for (service, profile) in services {
-        writeln!(out, "  start       {} (stand-in {})", service.name, profile.name)?;
+    if let Some(planned) = stack {
+        print_stack(planned, out)?;
     }
     for step in &scenario.background {
         writeln!(out, "  background  {}", describe(step))?;
@@ -48,6 +49,31 @@ fn print(planned: &Planned, out: &mut impl Write) -> std::io::Result<()> {
         match objective.over_run() {
             Ok(_) => writeln!(out, "  judge       {}: {objective}", slo.name)?,
             Err(why) => writeln!(out, "  not judged  {}: {why}", slo.name)?,
+        }
+    }
+    Ok(())
+}
+
+fn print_stack(planned: &PlannedStack, out: &mut impl Write) -> std::io::Result<()> {
+    let PlannedStack { stack, profiles, prometheus, alertmanager, .. } = planned;
+    for service in &stack.services {
+        let what = match &service.runs {
+            Runs::StandIn(_) => {
+                profiles.get(&service.name.value).map(|profile| format!("stand-in {}", profile.name))
+            }
+            Runs::Program(program) => {
+                let image = program.image.as_ref().map(|image| format!("image {image}"));
+                let process = program.process.as_ref().map(|command| format!("process {command}"));
+                let ways: Vec<_> = image.into_iter().chain(process).collect();
+                Some(ways.join(", "))
+            }
+        };
+        writeln!(out, "  start       {} ({})", service.name, what.unwrap_or_default())?;
+    }
+    let watching = [(PROMETHEUS, prometheus), (ALERTMANAGER, alertmanager)];
+    for (name, configuration) in watching {
+        if let Some(configuration) = configuration {
+            writeln!(out, "  start       {name} ({})", configuration.file.display())?;
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Colour, Input, draw, runtime};
+use super::{Colour, Input, Runtime, draw, runtime, save};
 use crate::event::Sender;
 use crate::exit::Exit;
 use crate::probe::policy::{Net, Policy};
@@ -22,6 +22,10 @@ use crate::run::{self, Options};
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
+
+    /// How a stack's services are run
+    #[arg(long, value_enum, default_value_t = Runtime::Auto, help_heading = "Run")]
+    runtime: Runtime,
 
     /// Make what is random in stand-ins repeatable
     #[arg(long, value_name = "NUMBER", help_heading = "Run")]
@@ -41,6 +45,11 @@ pub(super) struct Arguments {
     /// - is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
+
+    /// Keep nothing of this run in `.firedrill`, where runs are saved to be compared with;
+    /// `FIREDRILL_NO_SAVE=1` does the same
+    #[arg(long, help_heading = "Output")]
+    no_save: bool,
 
     /// Show no progress
     #[arg(short, long, help_heading = "Output")]
@@ -64,11 +73,17 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     };
     reports.push(terminal(arguments, colour));
     let now = Timestamp::now();
+    let id = new_id(now);
+    if !arguments.no_save {
+        reports.extend(save::reports(&id, now)?);
+    }
     let options = Options {
-        id: now.strftime("%Y%m%dT%H%M%S").to_string(),
-        started: now.to_string(),
+        id,
+        started: now,
         seed: arguments.seed.unwrap_or_else(rand::random),
         policy: Arc::new(Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone())),
+        runtime: arguments.runtime.into(),
+        program: std::env::current_exe()?,
     };
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
@@ -96,6 +111,11 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     // A name that is still being looked up must not hold the process.
     runtime.shutdown_background();
     exit
+}
+
+/// Tells a run from others: when it began, and a number that another of the same second has not.
+pub(super) fn new_id(now: Timestamp) -> String {
+    format!("{}-{:06x}", now.strftime("%Y%m%dT%H%M%S"), rand::random::<u32>() >> 8)
 }
 
 /// Every report that was asked for; with annotations, also the job summary, where the runner says where it is.

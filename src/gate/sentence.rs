@@ -10,7 +10,7 @@ impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bad, valid, wanted) = (self.counts.bad, self.counts.valid(), Wanted(self));
         match self.verdict {
-            Verdict::Pass | Verdict::Fail => {
+            Verdict::Pass | Verdict::Warn | Verdict::Fail => {
                 let sli = self.percent_good(self.counts.ratio().unwrap_or(Ratio::ZERO), f64::round);
                 // A bound is rounded away from what it bounds, so that the sentence stays true.
                 let (side, bound) = if self.verdict == Verdict::Pass {

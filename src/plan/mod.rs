@@ -2,15 +2,17 @@
 
 mod files;
 mod names;
+mod stack;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use self::files::Library;
 pub use self::files::{Kind, kind_of};
+pub use self::stack::{Configuration, PlannedStack};
 use crate::finding::{Code, Finding, Findings};
 use crate::scenario::profile::Profile;
-use crate::scenario::stack::Service;
 use crate::scenario::step::{Does, Step};
 use crate::scenario::template::{Scope, Shape, Template};
 use crate::scenario::{Fragment, Scenario};
@@ -20,6 +22,9 @@ use crate::source::{self, At, Place, Sources};
 
 /// Fragments may use fragments, this deep.
 const DEEPEST_USE: usize = 32;
+
+/// The most steps that a scenario gets by its fragments: those that use others twice are many before they are deep.
+const MOST_USED_STEPS: usize = 10_000;
 
 /// What the world around the files gives: environment variables and secrets.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +40,8 @@ pub struct Surroundings {
 pub struct Plan {
     /// Every scenario, in the order its file was named.
     pub scenarios: Vec<Planned>,
+    /// Every stack whose own file was named.
+    pub stacks: Vec<PlannedStack>,
     /// The secrets met so far.
     pub mask: Mask,
 }
@@ -51,7 +58,7 @@ pub struct Planned {
     /// The objectives that are judged.
     pub slos: Vec<Slo>,
     /// What is started for it.
-    pub services: Vec<(Service, Profile)>,
+    pub stack: Option<PlannedStack>,
     /// Environment variables and secrets it names, and nothing else yet.
     pub scope: Scope,
     /// The text of each certificate file it names, by the name it is given there.
@@ -59,6 +66,32 @@ pub struct Planned {
     /// The text of each file of a private key, likewise.
     pub keys: BTreeMap<String, Vec<u8>>,
 }
+
+impl Planned {
+    /// The text of each certificate and each private key, also of files that only the stack makes.
+    ///
+    /// # Errors
+    /// When such a file cannot be read.
+    pub fn read_late(&self, scope: &Scope) -> Result<(ByName, ByName), String> {
+        let (mut certificates, mut keys) = (self.certificates.clone(), self.keys.clone());
+        let read = |named: &At<Template>, into: &mut ByName| {
+            if let Entry::Vacant(entry) = into.entry(named.to_string()) {
+                let file = named.fill(scope).map_err(|unset| unset.to_string())?;
+                let path = files::beside(&self.file, &file);
+                let text =
+                    source::read(&path).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+                entry.insert(text);
+            }
+            Ok::<_, String>(())
+        };
+        names::certificate_files(&self.scenario).try_for_each(|named| read(named, &mut certificates))?;
+        names::key_files(&self.scenario).try_for_each(|named| read(named, &mut keys))?;
+        Ok((certificates, keys))
+    }
+}
+
+/// The text of files, by the name they are given.
+type ByName = BTreeMap<String, Vec<u8>>;
 
 /// What came of reading files.
 #[derive(Debug)]
@@ -80,7 +113,7 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
     let mut findings = Findings::default();
     let named = library.find(paths, &mut findings);
     let mask = Mask::default();
-    let mut scenarios = Vec::new();
+    let (mut scenarios, mut stacks) = (Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();
     // OpenSLO documents that stand in one folder may name one another.
     let mut documents: BTreeMap<PathBuf, Vec<Document>> = BTreeMap::new();
@@ -91,16 +124,19 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
             documents.entry(folder).or_default().extend(library.documents(&path));
         }
-        if let Some(scenario) = library.take_scenario(&path) {
-            let mut planner = Planner { library: &mut library, findings: &mut findings, surroundings };
-            scenarios.push(planner.plan(&path, scenario, &mask));
+        let scenario = library.take_scenario(&path);
+        let mut planner =
+            Planner { library: &mut library, findings: &mut findings, surroundings, used_steps: 0 };
+        scenarios.extend(scenario.map(|scenario| planner.plan(&path, scenario, &mask)));
+        if kind == Kind::Stack {
+            stacks.extend(planner.resolve(&path, &mask));
         }
     }
     for together in documents.values() {
         crate::slo::resolve(together, &mut findings);
     }
     refuse_same_names(&scenarios, &mut findings);
-    let plan = (!findings.any_error()).then_some(Plan { scenarios, mask });
+    let plan = (!findings.any_error()).then_some(Plan { scenarios, stacks, mask });
     Reading { sources: library.sources, findings: findings.in_reading_order(), counts, plan }
 }
 
@@ -129,6 +165,8 @@ struct Planner<'a> {
     library: &'a mut Library,
     findings: &'a mut Findings,
     surroundings: &'a Surroundings,
+    /// Steps that came by fragments so far.
+    used_steps: usize,
 }
 
 impl Planner<'_> {
@@ -137,15 +175,15 @@ impl Planner<'_> {
         scenario.steps = self.inline(path, steps, &mut vec![path.to_owned()]);
         let background = std::mem::take(&mut scenario.background);
         scenario.background = self.inline(path, background, &mut vec![path.to_owned()]);
-        let services = self.services(path, &scenario);
+        let stack = scenario.stack.as_ref().and_then(|named| self.stack(path, named, mask));
         let slos = self.slos(path, &scenario);
-        let known = services.iter().flat_map(|(service, _)| service.variables()).collect();
+        let known = stack.as_ref().map(|planned| planned.stack.variables()).unwrap_or_default();
         let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);
         let certificates = self.read_all(path, names::certificate_files(&scenario), &scope);
         let keys = self.read_all(path, names::key_files(&scenario), &scope);
         let vars = names::in_order(&scenario.vars, self.findings);
         names::check_slis(&scenario, &slos, self.findings);
-        Planned { file: path.to_owned(), scenario, vars, slos, services, scope, certificates, keys }
+        Planned { file: path.to_owned(), scenario, vars, slos, stack, scope, certificates, keys }
     }
 
     /// Puts the steps of fragments in place of the steps that use them.
@@ -164,6 +202,16 @@ impl Planner<'_> {
             let prefix = step.name.clone();
             let when = step.when.clone();
             inlined.push(step);
+            let before = self.used_steps;
+            self.used_steps += fragment.steps.len();
+            if self.used_steps > MOST_USED_STEPS {
+                if before <= MOST_USED_STEPS {
+                    let title =
+                        format!("the scenario comes to more than {MOST_USED_STEPS} steps by its fragments");
+                    self.findings.add(Finding::new(Code::UseCycle, uses.file.place, title));
+                }
+                return inlined;
+            }
             within.push(file.clone());
             for mut inner in self.inline(&file, fragment.steps, within) {
                 inner.name = format!("{prefix} / {}", inner.name);
@@ -220,22 +268,6 @@ impl Planner<'_> {
         self.library.refer(&path, Kind::Fragment, file.place, self.findings)?;
         let fragment = self.library.fragment(&path)?;
         Some((path, fragment))
-    }
-
-    fn services(&mut self, path: &Path, scenario: &Scenario) -> Vec<(Service, Profile)> {
-        let Some(named) = &scenario.stack else { return Vec::new() };
-        let path = files::beside(path, named);
-        if self.library.refer(&path, Kind::Stack, named.place, self.findings).is_none() {
-            return Vec::new();
-        }
-        let Some(stack) = self.library.stack(&path) else { return Vec::new() };
-        let services = stack.services.into_iter().filter_map(|service| {
-            let file = files::beside(&path, &service.profile);
-            self.library.refer(&file, Kind::Profile, service.profile.place, self.findings)?;
-            let profile = self.library.profile(&file)?;
-            Some((service, profile))
-        });
-        services.collect()
     }
 
     fn slos(&mut self, path: &Path, scenario: &Scenario) -> Vec<Slo> {

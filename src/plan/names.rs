@@ -43,6 +43,19 @@ pub(super) fn check(
     names.scope
 }
 
+/// Checks the holes of a stack's file, and gathers what the surroundings give to them.
+pub(super) fn check_stack<'a>(
+    holes: impl Iterator<Item = (&'a Hole, Place)>,
+    known: BTreeSet<String>,
+    surroundings: &Surroundings,
+    mask: &Mask,
+    findings: &mut Findings,
+) -> Scope {
+    let mut names = Names { known, surroundings, scope: Scope::new(mask.clone()), findings };
+    holes.for_each(|(hole, place)| names.need(hole, place));
+    names.scope
+}
+
 /// What is known so far.
 struct Names<'a> {
     known: BTreeSet<String>,
@@ -81,7 +94,7 @@ impl Names<'_> {
             self.findings.add(match nearest(name, self.known.iter().map(String::as_str)) {
                 Some(meant) => finding.label(format!("did you mean `{meant}`?")),
                 None if name.starts_with("service.") => finding
-                    .help("a stack's services are `${service.NAME.http}`; name the stack with `stack:`"),
+                    .help("a stack's services are `${service.NAME.PORT}`; name the stack with `stack:`"),
                 None => finding.help("a variable, a capture of an earlier step, `env.NAME` or `secret.NAME`"),
             });
         }

@@ -65,6 +65,7 @@ pub(super) fn fill(wanted: &Exec, scope: &Scope) -> Result<Request, Unset> {
         program: program(words.next().unwrap_or_default(), &folder),
         arguments: words.collect(),
         env: env.collect::<Result<_, _>>()?,
+        user: None,
         stdin: wanted.stdin.as_ref().map(|text| text.fill(scope)).transpose()?,
         folder,
         limit: wanted.limit,

@@ -35,6 +35,8 @@ pub struct Request {
     pub env: Vec<(String, String)>,
     /// Where it runs.
     pub folder: PathBuf,
+    /// The user and group that it runs as, by number; our own unless said.
+    pub user: Option<(u32, u32)>,
     /// What it is given to read.
     pub stdin: Option<String>,
     /// The most that is kept of each output.
@@ -106,6 +108,9 @@ fn spawn(request: &Request) -> Result<Child, Cause> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    if let Some((uid, gid)) = request.user {
+        command.uid(uid).gid(gid);
+    }
     if !request.folder.as_os_str().is_empty() {
         command.current_dir(&request.folder);
     }
@@ -258,6 +263,7 @@ mod tests {
             arguments: vec!["-c".to_owned(), line.to_owned()],
             env: Vec::new(),
             folder: PathBuf::new(),
+            user: None,
             stdin: None,
             limit: Size(64 << 10),
         }

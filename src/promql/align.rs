@@ -57,8 +57,7 @@ impl<'t> Walk<'t> {
                 self.grouping();
                 self.pass("(")?;
                 if let Some(parameter) = &inner.param {
-                    // The parameter has no way of its own.
-                    self.expr(parameter, &mut vec![usize::MAX])?;
+                    self.child(parameter, 1, way)?;
                     self.pass(",")?;
                 }
                 self.child(&inner.expr, 0, way)?;
@@ -76,22 +75,25 @@ impl<'t> Walk<'t> {
                 self.bracket("[", "]")?;
                 self.shifts();
             }
-            Expr::NumberLiteral(_) => {
-                while self.skip("-") || self.skip("+") {}
-                self.at += 1;
-                // `1e-3` is three tokens.
-                if self.previous().is_some_and(|token| token.text.ends_with(['e', 'E']))
-                    && (self.skip("-") || self.skip("+"))
-                {
-                    self.at += 1;
-                }
-            }
+            Expr::NumberLiteral(_) => self.number(),
             Expr::StringLiteral(_) => self.at += 1,
             Expr::Extension(_) => return None,
         }
         let end = self.previous()?.at.end;
         self.found.insert(way.clone(), begin..end);
         Some(())
+    }
+
+    /// A number with its signs.
+    fn number(&mut self) {
+        while self.skip("-") || self.skip("+") {}
+        self.at += 1;
+        // `1e-3` is three tokens.
+        if self.previous().is_some_and(|token| token.text.ends_with(['e', 'E']))
+            && (self.skip("-") || self.skip("+"))
+        {
+            self.at += 1;
+        }
     }
 
     fn child(&mut self, expr: &Expr, number: usize, way: &mut Way) -> Option<()> {
@@ -146,12 +148,32 @@ impl<'t> Walk<'t> {
         const WORDS: [&str; 8] =
             ["bool", "on", "ignoring", "group_left", "group_right", "fill", "fill_left", "fill_right"];
         while let Some(word) = self.peek().filter(|word| WORDS.contains(word)) {
+            let needs_list = matches!(word, "on" | "ignoring" | "fill" | "fill_left" | "fill_right");
             self.at += 1;
-            // What is in parentheses behind any of these is its list of labels.
-            if word != "bool" && self.peek() == Some("(") {
+            // `group_left (a)` may have a list, or be before a side in parentheses.
+            if needs_list || (word != "bool" && self.is_list()) {
                 let _ = self.bracket("(", ")");
             }
         }
+    }
+
+    /// Whether names and commas alone stand in the parentheses that come next, with an operand behind them.
+    fn is_list(&self) -> bool {
+        if self.peek() != Some("(") {
+            return false;
+        }
+        let inside = self.tokens[self.at + 1..].iter().take_while(|token| token.text != ")");
+        let count = inside.clone().count();
+        let names = inside.into_iter().all(|token| {
+            token.text == "," || token.text.chars().all(|sign| sign.is_alphanumeric() || sign == '_')
+        });
+        let behind = self.tokens.get(self.at + count + 2).map(|token| token.text);
+        let starts = |text: &str| {
+            text == "("
+                || text == "{"
+                || text.starts_with(|sign: char| sign.is_alphanumeric() || sign == '_' || sign == ':')
+        };
+        names && behind.is_some_and(starts)
     }
 
     /// Passes everything between two signs, which may be nested.
@@ -160,7 +182,13 @@ impl<'t> Walk<'t> {
         let mut depth = 1;
         while depth > 0 {
             let text = self.tokens.get(self.at)?.text;
-            depth = if text == open { depth + 1 } else if text == close { depth - 1 } else { depth };
+            depth = if text == open {
+                depth + 1
+            } else if text == close {
+                depth - 1
+            } else {
+                depth
+            };
             self.at += 1;
         }
         Some(())

@@ -94,7 +94,10 @@ mod tests {
     #[case::subquery("max_over_time(a[1h:1m] offset 10m)", "max_over_time(a[1m:1s] offset 10s)")]
     #[case::offset("a offset 1h > 5", "a offset 1m > 5")]
     #[case::numbers_stay("time() - a > 300", "time() - a > 300")]
-    #[case::both_sides("sum by (job) (rate(a[90s])) / sum(rate(b[1m]))", "sum by (job) (rate(a[1s500ms])) / sum(rate(b[1s]))")]
+    #[case::both_sides(
+        "sum by (job) (rate(a[90s])) / sum(rate(b[1m]))",
+        "sum by (job) (rate(a[1s500ms])) / sum(rate(b[1s]))"
+    )]
     fn durations_are_divided_and_nothing_else(#[case] written: &str, #[case] wanted: &str) {
         let scaled = scaled(&parse(written).unwrap(), 60.0).unwrap();
         assert_eq!(scaled, parse(wanted).unwrap());

@@ -38,11 +38,11 @@ pub(crate) fn of_step(step: &Step, style: Style) -> String {
 
 /// An objective that was not met, where it was written.
 pub(crate) fn of_slo(slo: &Slo, style: Style) -> String {
-    let verdict = match slo.judgement.verdict {
-        Verdict::Pass | Verdict::Fail => String::new(),
+    let verdict = match slo.verdict() {
+        Verdict::Pass | Verdict::Warn | Verdict::Fail => String::new(),
         doubt @ (Verdict::Inconclusive { .. } | Verdict::NoData) => format!("  {doubt}"),
     };
-    let mark = style.mark(slo.judgement.verdict.into());
+    let mark = style.mark(slo.verdict().into());
     let name = style.paint(Ink::Strong, &on_one_line(&slo.name));
     format!("\n{mark} {name}{}\n{}", style.paint(Ink::Faint, &verdict), drawn(&slo.drawing, style))
 }

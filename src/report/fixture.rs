@@ -11,7 +11,7 @@ use crate::event::{
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::gate::{Policy, judge};
 use crate::sample::{Phase, Phases, Reason};
-use crate::sli::Counts;
+use crate::sli::{Counts, Sli};
 use crate::source::Sources;
 
 const SCENARIO: &str = "\
@@ -76,8 +76,10 @@ pub(super) fn of(stamped: &Stamped) -> Option<&str> {
     match &stamped.event {
         Event::RunStarted { .. } | Event::RunEnded { .. } => None,
         Event::ScenarioStarted { scenario, .. }
+        | Event::ServiceStarting { scenario, .. }
         | Event::ServiceReady { scenario, .. }
         | Event::NotMeasured { scenario, .. }
+        | Event::Sampled { scenario, .. }
         | Event::Judged { scenario, .. }
         | Event::ScenarioEnded { scenario, .. } => Some(scenario),
         Event::StepStarted { step, .. }
@@ -168,6 +170,18 @@ fn judged(slo: &str, objective: &str, bad: u64, of: u64) -> Event {
         objective: objective.into(),
         judgement,
         drawing,
+        decision: None,
+    }
+}
+
+fn sampled() -> Event {
+    let mut sli = Sli::watching(&[Duration::from_millis(250)]);
+    sli.record(Ok(()), Some(Duration::from_millis(5)));
+    Event::Sampled {
+        scenario: "quickstart".into(),
+        sli: "checkout".into(),
+        minute: 1_795_342_500,
+        samples: sli.folded(),
     }
 }
 
@@ -269,6 +283,7 @@ fn quickstart() -> Vec<(u64, Event)> {
     happened.extend(load(&steps[0]));
     let took = micros(7_299_000);
     happened.extend([
+        (7_215, sampled()),
         (7_216, judged("checkout-availability", "99% good", 15, 12_000)),
         (7_216, judged("checkout-latency", "99.9% within 250ms", 50, 10_000)),
         (7_216, judged("search-availability", "99.9% good", 0, 120)),

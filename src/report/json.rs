@@ -40,6 +40,7 @@ impl Report for Json {
             Event::ScenarioEnded { .. } | Event::RunEnded { .. } => self.out.flush(),
             Event::RunStarted { .. }
             | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
             | Event::NotMeasured { .. }
             | Event::StepStarted { .. }
@@ -48,6 +49,7 @@ impl Report for Json {
             | Event::Loaded { .. }
             | Event::Drilled { .. }
             | Event::StepEnded { .. }
+            | Event::Sampled { .. }
             | Event::Judged { .. } => Ok(()),
         }
     }

@@ -169,18 +169,19 @@ fn reason(failures: &[Failure]) -> String {
 }
 
 fn of_slo(slo: &Slo, scenario: &str) -> TestCase {
-    let sentence = slo.judgement.to_string();
-    let mut status = match slo.judgement.verdict {
-        Verdict::Pass => TestCaseStatus::success(),
+    let sentence = on_one_line(&slo.said());
+    let details: String = slo.details().iter().map(|line| on_one_line(line) + "\n").collect();
+    let mut status = match slo.verdict() {
+        Verdict::Pass | Verdict::Warn => TestCaseStatus::success(),
         Verdict::Fail => failure("slo"),
         Verdict::Inconclusive { .. } => error("inconclusive"),
         Verdict::NoData => error("no_data"),
     };
-    status.set_message(&sentence).set_description(detail::drawn(&slo.drawing, Style::FILE));
+    status.set_message(&sentence).set_description(detail::drawn(&slo.drawing, Style::FILE) + &details);
     let name = format!("{}: {}", slo.name, slo.objective);
     let mut case = case(&name, &format!("{scenario}.slo"), status);
-    if slo.judgement.verdict == Verdict::Pass {
-        case.set_system_out(sentence);
+    if matches!(slo.verdict(), Verdict::Pass | Verdict::Warn) {
+        case.set_system_out([sentence, details].join("\n").trim_end());
     }
     case
 }

@@ -64,11 +64,13 @@ impl Live {
             Event::ScenarioEnded { scenario, .. } => self.steps.retain(|step, _| step.scenario != *scenario),
             Event::RunStarted { .. }
             | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
             | Event::Drilled { .. }
+            | Event::Sampled { .. }
             | Event::Judged { .. }
             | Event::RunEnded { .. } => {}
         }

@@ -156,17 +156,19 @@ fn of_step(scenario: &Scenario, step: &Step) -> Vec<Problem> {
 }
 
 fn of_slo(scenario: &Scenario, slo: &Slo) -> Problem {
-    let kind = match slo.judgement.verdict {
-        Verdict::Pass | Verdict::Fail => "slo",
+    let warns = slo.verdict() == Verdict::Warn;
+    let severity = if warns { Severity::Warning } else { Severity::Error };
+    let kind = match slo.verdict() {
+        Verdict::Pass | Verdict::Warn | Verdict::Fail => "slo",
         Verdict::Inconclusive { .. } => "inconclusive",
         Verdict::NoData => "no_data",
     };
     Problem {
         what: on_one_line(&format!("{} / {}: {}", scenario.name, slo.name, slo.objective)),
-        said: slo.judgement.to_string(),
-        notes: notes(&slo.drawing),
+        said: on_one_line(&slo.said()),
+        notes: notes(&slo.drawing).into_iter().chain(slo.details()).collect(),
         spot: Spot::of(&slo.drawing).or_else(|| Spot::whole(&scenario.file)),
-        ..general(scenario, Severity::Error, kind)
+        ..general(scenario, severity, kind)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::event::{Conclusion, Drilled, Event, Evidence, Failure, Nanos, Outcome, Stamped, StepId, Tally};
 use crate::finding::Drawing;
-use crate::gate::{Judgement, Verdict};
+use crate::gate::{Decision, Judgement, Verdict};
 
 /// Attempts of one step that are kept, the latest ones: a step may try for minutes.
 const ATTEMPTS_KEPT: usize = 16;
@@ -106,6 +106,25 @@ pub(crate) struct Slo {
     pub(crate) objective: String,
     pub(crate) judgement: Judgement,
     pub(crate) drawing: Drawing,
+    /// What a gate made of it.
+    pub(crate) decision: Option<Box<Decision>>,
+}
+
+impl Slo {
+    /// The verdict that counts.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.decision.as_ref().map_or(self.judgement.verdict, |decision| decision.effective())
+    }
+
+    /// Why, in a sentence.
+    pub(crate) fn said(&self) -> String {
+        self.decision.as_ref().map_or_else(|| self.judgement.to_string(), |decision| decision.said())
+    }
+
+    /// What else there is to know, a line each.
+    pub(crate) fn details(&self) -> Vec<String> {
+        self.decision.as_ref().map(|decision| decision.details()).unwrap_or_default()
+    }
 }
 
 impl Run {
@@ -123,6 +142,7 @@ impl Run {
                 (entry.labels, entry.planned) = (labels.clone(), steps.clone());
                 (entry.began, entry.end) = (at, None);
             }
+            Event::ServiceStarting { .. } | Event::Sampled { .. } => {}
             Event::ServiceReady { scenario, service, address, took } => {
                 let (name, address, took) = (service.clone(), address.clone(), Duration::from(*took));
                 self.scenario(scenario, at).services.push(Service { name, address, took });
@@ -151,12 +171,13 @@ impl Run {
                 self.step(step, at).end = Some(end);
                 self.scenario(&step.scenario, at).ended_steps.push(step.number);
             }
-            Event::Judged { scenario, slo, objective, judgement, drawing } => {
+            Event::Judged { scenario, slo, objective, judgement, drawing, decision } => {
                 let slo = Slo {
                     name: slo.clone(),
                     objective: objective.clone(),
                     judgement: *judgement,
                     drawing: drawing.clone(),
+                    decision: decision.clone(),
                 };
                 self.scenario(scenario, at).slos.push(slo);
             }
@@ -198,7 +219,7 @@ impl Scenario {
     /// How it ended. One that did not end has failed if something in it has, and says nothing else of its target.
     pub(crate) fn conclusion(&self) -> Conclusion {
         let failed = || {
-            let missed = self.slos.iter().any(|slo| slo.judgement.verdict == Verdict::Fail);
+            let missed = self.slos.iter().any(|slo| slo.verdict() == Verdict::Fail);
             missed || self.steps_that(Outcome::Failed).next().is_some()
         };
         match self.end {
@@ -221,7 +242,7 @@ impl Scenario {
 
     /// Objectives that were not met, or not shown to be.
     pub(crate) fn slos_not_met(&self) -> impl Iterator<Item = &Slo> {
-        self.slos.iter().filter(|slo| slo.judgement.verdict != Verdict::Pass)
+        self.slos.iter().filter(|slo| !matches!(slo.verdict(), Verdict::Pass))
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn not_measured(why: &str, style: Style) -> String {
 pub(crate) fn slos(slos: &[Slo], style: Style) -> String {
     let columns: Vec<_> = slos
         .iter()
-        .map(|slo| (on_one_line(&slo.name), on_one_line(&slo.objective), slo.judgement.to_string()))
+        .map(|slo| (on_one_line(&slo.name), on_one_line(&slo.objective), on_one_line(&slo.said())))
         .collect();
     let indent = MARGIN.len() + style.mark_width() + 1;
     let widest = |of: fn(&(String, String, String)) -> &str| columns.iter().map(|row| width(of(row))).max();
@@ -102,11 +102,12 @@ pub(crate) fn slos(slos: &[Slo], style: Style) -> String {
     let mut text =
         format!("{MARGIN}{}\n", style.paint(Ink::Strong, if slos.len() == 1 { "SLO" } else { "SLOs" }));
     for (slo, (name, objective, sentence)) in slos.iter().zip(columns) {
-        let mark = style.mark(slo.judgement.verdict.into());
+        let mark = style.mark(slo.verdict().into());
         if all <= style.width {
             let name = name.clone() + &" ".repeat(widest_name - width(&name));
             let objective = objective.clone() + &" ".repeat(widest_objective - width(&objective));
             let _ = writeln!(text, "{MARGIN}{mark} {name}  {objective}  {sentence}");
+            text += &details(slo, indent + 2, style);
             continue;
         }
         let head = format!("{name}  {objective}");
@@ -114,8 +115,17 @@ pub(crate) fn slos(slos: &[Slo], style: Style) -> String {
         for line in fold(&[sentence], style.width.saturating_sub(indent + 2).max(NARROW)) {
             let _ = writeln!(text, "{:1$}{line}", "", indent + 2);
         }
+        text += &details(slo, indent + 2, style);
     }
     text
+}
+
+/// What a gate has to say beside its sentence, each piece on lines of its own.
+fn details(slo: &Slo, indent: usize, style: Style) -> String {
+    let room = style.width.saturating_sub(indent).max(NARROW);
+    let pieces = slo.details().into_iter().map(|piece| bounded(&piece, style, room * MOST_LINES));
+    let lines = pieces.flat_map(|piece| fold(&[piece], room));
+    lines.map(|line| " ".repeat(indent) + &style.paint(Ink::Faint, &line) + "\n").collect()
 }
 
 /// The first columns of a row.

@@ -39,6 +39,7 @@ pub(crate) enum Ink {
 pub(crate) enum Mark {
     Passed,
     Flaky,
+    Warned,
     Failed,
     Skipped,
     Unknown,
@@ -58,6 +59,7 @@ impl Style {
         let (sign, word, ink) = match mark {
             Mark::Passed => ("✓", "ok", Ink::Good),
             Mark::Flaky => ("~", "flaky", Ink::Doubt),
+            Mark::Warned => ("!", "warn", Ink::Doubt),
             Mark::Failed => ("✗", "FAIL", Ink::Bad),
             Mark::Skipped => ("-", "skip", Ink::Faint),
             Mark::Unknown => ("?", "?", Ink::Doubt),
@@ -121,6 +123,7 @@ impl From<Verdict> for Mark {
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Pass => Self::Passed,
+            Verdict::Warn => Self::Warned,
             Verdict::Fail => Self::Failed,
             Verdict::Inconclusive { .. } | Verdict::NoData => Self::Unknown,
         }

@@ -71,9 +71,10 @@ fn of_step(step: &Step) -> String {
 
 /// A row of the table of objectives.
 fn of_slo(slo: &Slo) -> String {
-    let mark = Style::FILE.mark(slo.judgement.verdict.into());
+    let mark = Style::FILE.mark(slo.verdict().into());
     let (name, objective) = (cell(&slo.name), cell(&slo.objective));
-    format!("| {mark} | {name} | {objective} | {} |\n", cell(&slo.judgement.to_string()))
+    let said = std::iter::once(slo.said()).chain(slo.details()).map(|line| cell(&line));
+    format!("| {mark} | {name} | {objective} | {} |\n", said.collect::<Vec<_>>().join("<br>"))
 }
 
 /// Text as it is, behind a line to open it with.

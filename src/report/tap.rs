@@ -102,13 +102,17 @@ fn of_step(step: &Step, points: &mut Points) {
 
 fn of_slo(slo: &Slo, points: &mut Points) {
     let mut facts = Facts::default();
-    facts.add("message", &slo.judgement.to_string());
-    match slo.judgement.verdict {
+    facts.add("message", &on_one_line(&slo.said()));
+    if !slo.details().is_empty() {
+        facts.block("budget", &slo.details().join("\n"));
+    }
+    match slo.verdict() {
         Verdict::Pass => {}
+        Verdict::Warn => facts.add("severity", "comment"),
         Verdict::Fail => facts.add("severity", "fail"),
         Verdict::Inconclusive { .. } | Verdict::NoData => facts.add("severity", "error"),
     }
-    let met = slo.judgement.verdict == Verdict::Pass;
+    let met = matches!(slo.verdict(), Verdict::Pass | Verdict::Warn);
     if !met {
         facts.at(Spot::of(&slo.drawing));
         facts.block("details", &detail::drawn(&slo.drawing, Style::FILE));

@@ -76,8 +76,8 @@ fn tally(scenarios: &[Scenario]) -> String {
 /// The first thing to know about a conclusion that is no pass.
 fn cause(scenario: &Scenario, conclusion: Conclusion, style: Style) -> String {
     let judged = |wanted: fn(&Verdict) -> bool| {
-        let slo = scenario.slos.iter().find(|slo| wanted(&slo.judgement.verdict));
-        slo.map(|slo| format!("{}: {}", on_one_line(&slo.name), slo.judgement))
+        let slo = scenario.slos.iter().find(|slo| wanted(&slo.verdict()));
+        slo.map(|slo| format!("{}: {}", on_one_line(&slo.name), on_one_line(&slo.said())))
     };
     let cause = match conclusion {
         Conclusion::Pass => None,

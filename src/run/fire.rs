@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,10 +14,14 @@ use crate::probe::volley::Volley;
 use crate::sample::Reason;
 use crate::scenario::load::{Load, Model};
 use crate::scenario::step::Step;
+use crate::sli::Sli;
 use crate::source::Sources;
 
 /// How many failures of each reason are kept with all that is known of them.
 const KEPT: usize = 3;
+
+/// How often what was measured so far is added to the SLI, so that it falls into the minute it was measured in.
+const FEED: Duration = Duration::from_secs(10);
 
 /// Drives the load, reports it while it runs, and says how it ended and what to know about that.
 pub(super) async fn fire(
@@ -35,7 +40,14 @@ pub(super) async fn fire(
     let failures = Kept::default();
     let new =
         || Gun { volley: volley.another(), failures: failures.clone(), sources: Arc::clone(&walker.sources) };
+    let mut told = (Instant::now(), Sli::watching(&options.watched));
     let progress = |totals: &Totals| {
+        if let Some(sli) = &step.sli
+            && told.0.elapsed() >= FEED
+        {
+            walker.slis.fold(&sli.value, &totals.sli.since(&told.1));
+            told = (Instant::now(), totals.sli.clone());
+        }
         walker.sender.send(Event::Loading {
             step: id.clone(),
             elapsed: totals.elapsed.into(),
@@ -45,7 +57,7 @@ pub(super) async fn fire(
     };
     let totals = drive(schedule(load), &options, new, progress).await;
     if let Some(sli) = &step.sli {
-        walker.slis.fold(&sli.value, &totals.sli);
+        walker.slis.fold(&sli.value, &totals.sli.since(&told.1));
     }
     let tally = totals.tally();
     let failed = tally.ended - tally.good;

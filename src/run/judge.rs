@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Slis;
+use super::slis::Slis;
 use crate::event::{Conclusion, Event, Sender};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::gate::{self, Policy, Verdict};
@@ -50,6 +50,7 @@ pub(super) fn judge(
                 objective: objective.to_string(),
                 drawing: draw(objective, &judgement.to_string(), judgement.verdict, sources),
                 judgement,
+                decision: None,
             });
         }
     }
@@ -64,9 +65,10 @@ fn counts(measure: &RunMeasure, samples: &Slis) -> Counts {
     }
 }
 
+/// Where the objective was written, drawn with its verdict.
 fn draw(objective: &Objective, sentence: &str, verdict: Verdict, sources: &Sources) -> Drawing {
     let severity = match verdict {
-        Verdict::Pass => Severity::Warning,
+        Verdict::Pass | Verdict::Warn => Severity::Warning,
         Verdict::Fail | Verdict::Inconclusive { .. } | Verdict::NoData => Severity::Error,
     };
     let labels = std::iter::once((objective.place, "this objective", true));

@@ -2,15 +2,19 @@
 
 mod fire;
 mod judge;
+mod slis;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::slis::{Clock, Slis};
 use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
@@ -18,20 +22,24 @@ use crate::probe::attempt::Session;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
-use crate::sli::Sli;
 use crate::source::Sources;
+use crate::stack::{self, Choice, Notices, Running};
 
 /// What a run needs besides its plan.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Tells this run from others.
     pub id: String,
-    /// When it started, RFC 3339.
-    pub started: String,
+    /// When it started.
+    pub started: Timestamp,
     /// Makes what is random repeatable.
     pub seed: u64,
     /// Which addresses its probes may connect to.
     pub policy: Arc<Policy>,
+    /// How the services of stacks are run.
+    pub runtime: Choice,
+    /// The firedrill program itself, which stands over the processes of a stack.
+    pub program: PathBuf,
 }
 
 /// Runs every scenario of a plan, one after another, and says how the worst of them ended.
@@ -48,14 +56,15 @@ pub async fn run(
     sender.send(Event::RunStarted {
         run: options.id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: options.started.clone(),
+        started: options.started.to_string(),
     });
     let mut conclusion = Conclusion::Pass;
-    for planned in &plan.scenarios {
+    for (number, planned) in plan.scenarios.iter().enumerate() {
         if stop.is_cancelled() {
             break;
         }
-        let rehearsal = Rehearsal { planned, sources: &sources, sender, stop, options };
+        let clock = Clock { started: options.started.as_second(), began };
+        let rehearsal = Rehearsal { planned, number, sources: &sources, sender, stop, options, clock };
         conclusion = conclusion.max(rehearsal.run().await);
     }
     let interrupted = stop.is_cancelled();
@@ -64,37 +73,6 @@ pub async fn run(
     }
     sender.send(Event::RunEnded { conclusion, took: began.elapsed().into(), interrupted });
     conclusion
-}
-
-/// The SLIs of a scenario, fed by steps that run side by side.
-#[derive(Debug, Clone)]
-struct Slis {
-    /// Times that an objective compares with, by SLI.
-    limits: Arc<BTreeMap<String, Vec<Duration>>>,
-    folded: Arc<Mutex<BTreeMap<String, Sli>>>,
-}
-
-impl Slis {
-    fn new(limits: BTreeMap<String, Vec<Duration>>) -> Self {
-        Self { limits: Arc::new(limits), folded: Arc::default() }
-    }
-
-    /// An empty SLI that counts exactly what the objectives on `name` will ask.
-    fn empty(&self, name: &str) -> Sli {
-        Sli::watching(self.limits.get(name).map_or(&[], Vec::as_slice))
-    }
-
-    /// Adds to the SLI of that name.
-    fn fold(&self, name: &str, samples: &Sli) {
-        let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
-        folded.entry(name.to_owned()).or_insert_with(|| self.empty(name)).merge(samples);
-    }
-
-    /// The SLI of that name, as far as it was fed.
-    fn get(&self, name: &str) -> Sli {
-        let folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
-        folded.get(name).cloned().unwrap_or_else(|| self.empty(name))
-    }
 }
 
 /// The step that captures each name.
@@ -109,10 +87,13 @@ fn givers(steps: &[Step]) -> BTreeMap<String, String> {
 /// One scenario, run once.
 struct Rehearsal<'a> {
     planned: &'a Planned,
+    /// Which of the run's scenarios it is.
+    number: usize,
     sources: &'a Arc<Sources>,
     sender: &'a Sender,
     stop: &'a CancellationToken,
     options: &'a Options,
+    clock: Clock,
 }
 
 impl Rehearsal<'_> {
@@ -128,10 +109,13 @@ impl Rehearsal<'_> {
         });
         let conclusion = match self.start().await {
             Err(why) => self.not_measured(why),
-            Ok((stand_ins, walker)) => {
-                let conclusion = self.walk(walker).await;
-                for stand_in in stand_ins {
-                    stand_in.stop().await;
+            Ok(stack) => {
+                let conclusion = match self.walker(stack.as_ref()) {
+                    Err(why) => self.not_measured(why),
+                    Ok(walker) => self.walk(walker).await,
+                };
+                if let Some(stack) = stack {
+                    stack.down().await;
                 }
                 conclusion
             }
@@ -149,33 +133,35 @@ impl Rehearsal<'_> {
         told.map(|(number, step)| walk::step_id(&scenario.name, number, step)).collect()
     }
 
-    /// Starts the stack, and gives every variable its value.
-    async fn start(&self) -> Result<(Vec<crate::simulate::StandIn>, Walker), String> {
-        let Planned { scenario, vars, services, scope, certificates, keys, slos, .. } = self.planned;
+    /// Brings the stack up, where the scenario has one.
+    async fn start(&self) -> Result<Option<Running>, String> {
+        let Some(planned) = &self.planned.stack else { return Ok(None) };
+        let options = stack::Options {
+            id: format!("{}-{}", self.options.id, self.number + 1),
+            runtime: self.options.runtime,
+            seed: self.options.seed,
+            supervisor: self.options.program.clone(),
+        };
+        let scenario = self.planned.scenario.name.value.clone();
+        let notices = Notices { scenario, sender: self.sender.clone() };
+        let up = stack::up(planned, &options, &notices, self.stop).await;
+        up.map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Gives every variable its value.
+    fn walker(&self, stack: Option<&Running>) -> Result<Walker, String> {
+        let Planned { scenario, vars, scope, slos, .. } = self.planned;
         let mut scope = scope.clone();
-        let mut stand_ins = Vec::new();
-        for (service, profile) in services {
-            let began = Instant::now();
-            let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-            let stand_in = crate::simulate::start(profile, listen, self.options.seed)
-                .await
-                .map_err(|error| format!("the stand-in `{}` does not start: {error}", service.name))?;
-            let address = stand_in.address().to_string();
-            service.variables().into_iter().for_each(|name| scope.set(name, address.as_str()));
-            self.sender.send(Event::ServiceReady {
-                scenario: scenario.name.value.clone(),
-                service: service.name.value.clone(),
-                address,
-                took: began.elapsed().into(),
-            });
-            stand_ins.push(stand_in);
+        for (name, value) in stack.into_iter().flat_map(Running::variables) {
+            scope.set(name, value);
         }
         for (name, shape) in vars {
             let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
             scope.set(name, value);
         }
-        let keyring = Keyring::read(certificates, keys)?;
-        let walker = Walker {
+        let (certificates, keys) = self.planned.read_late(&scope)?;
+        let keyring = Keyring::read(&certificates, &keys)?;
+        Ok(Walker {
             scenario: scenario.name.value.clone(),
             sources: Arc::clone(self.sources),
             sender: self.sender.clone(),
@@ -186,10 +172,9 @@ impl Rehearsal<'_> {
                 policy: Arc::clone(&self.options.policy),
                 ..Session::default()
             },
-            slis: Slis::new(judge::limits(slos)),
+            slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
             givers: Arc::new(givers(&scenario.steps)),
-        };
-        Ok((stand_ins, walker))
+        })
     }
 
     /// Background and steps, then the objectives.
@@ -225,6 +210,7 @@ impl Rehearsal<'_> {
             conclusion = conclusion.max(self.not_measured("every step was skipped".to_owned()));
         }
         let steps = outcomes.into_iter().map(Conclusion::from).max().unwrap_or_default();
+        walker.slis.close();
         let judged = judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender);
         conclusion.max(steps).max(judged)
     }

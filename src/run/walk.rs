@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Slis, fire};
+use super::fire;
+use super::slis::Slis;
 use crate::event::{Event, Outcome, Sender, StepId};
 use crate::probe::attempt::{Attempt, Session, attempt};
 use crate::sample::Reason;

@@ -232,21 +232,7 @@ impl HttpWritten {
             (Method::HEAD, self.head),
             (Method::OPTIONS, self.options),
         ];
-        let mut named: Vec<_> =
-            methods.into_iter().filter_map(|(method, url)| Some((method, url?))).collect();
-        let (method, url) = match (named.pop(), named.pop()) {
-            (Some(only), None) => only,
-            (None, _) => {
-                let finding = Finding::new(Code::ScenarioRequest, place, "a request names no address");
-                findings.add(finding.help("write the method and the address: `get: http://…`"));
-                return None;
-            }
-            (Some((_, second)), Some((_, first))) => {
-                let finding = Finding::new(Code::ScenarioRequest, second.place, "a request has one method");
-                findings.add(finding.also(first.place, "and another here"));
-                return None;
-            }
-        };
+        let (method, url) = one_address(methods, place, findings)?;
         findings.take(check_url(&url, &["http", "https"]));
         self.tls.check(findings);
         self.network.check(findings);
@@ -266,12 +252,14 @@ impl HttpWritten {
         }
         let headers = check_headers(self.headers, findings);
         check_trace(self.trace, &headers, findings);
+        let auth = auth.check(findings);
+        check_auth(auth.as_ref(), &headers, findings);
         Some(Http {
             method,
             url,
             query: self.query.into_iter().map(|(name, value)| (name.value, value)).collect(),
             headers,
-            auth: auth.check(findings),
+            auth,
             body: body.check(findings)?,
             tls: self.tls,
             network: self.network,
@@ -282,6 +270,28 @@ impl HttpWritten {
             version: self.version,
             limit: self.limit.unwrap_or(BODY_LIMIT),
         })
+    }
+}
+
+/// The one method that is written, and its address.
+fn one_address(
+    methods: [(Method, Option<At<Template>>); 7],
+    place: Place,
+    findings: &mut Findings,
+) -> Option<(Method, At<Template>)> {
+    let mut named: Vec<_> = methods.into_iter().filter_map(|(method, url)| Some((method, url?))).collect();
+    match (named.pop(), named.pop()) {
+        (Some(only), None) => Some(only),
+        (None, _) => {
+            let finding = Finding::new(Code::ScenarioRequest, place, "a request names no address");
+            findings.add(finding.help("write the method and the address: `get: http://…`"));
+            None
+        }
+        (Some((_, second)), Some((_, first))) => {
+            let finding = Finding::new(Code::ScenarioRequest, second.place, "a request has one method");
+            findings.add(finding.also(first.place, "and another here"));
+            None
+        }
     }
 }
 
@@ -297,6 +307,15 @@ pub(super) fn check_headers(
         findings.take(parsed).map(|name| (name, value))
     });
     checked.collect()
+}
+
+/// Sees to it that nothing else is said where a token or a digest goes.
+fn check_auth(auth: Option<&Auth>, headers: &[(HeaderName, At<Template>)], findings: &mut Findings) {
+    let own = headers.iter().find(|(name, _)| *name == http::header::AUTHORIZATION);
+    if let (Some(Auth::Digest(_) | Auth::OAuth2(_)), Some((_, value))) = (auth, own) {
+        let title = "`Authorization` is what `digest` or `oauth2` sends";
+        findings.add(Finding::new(Code::ScenarioRequest, value.place, title).label("this is a second"));
+    }
 }
 
 /// Sees to it that a trace is not begun twice.

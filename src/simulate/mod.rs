@@ -41,6 +41,7 @@ const RETRY: Duration = Duration::from_millis(50);
 pub struct StandIn {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    held: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
 
@@ -55,8 +56,9 @@ pub async fn start(profile: &Profile, listen: SocketAddr, seed: u64) -> io::Resu
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let service = Arc::new(Service::new(profile.clone(), seed));
-    let server = tokio::spawn(serve(listener, service, Stop(stopped)));
-    Ok(StandIn { address, stop, server })
+    let (held, holding) = watch::channel(false);
+    let server = tokio::spawn(serve(listener, service, Stop(stopped), holding));
+    Ok(StandIn { address, stop, held, server })
 }
 
 impl StandIn {
@@ -66,9 +68,16 @@ impl StandIn {
         self.address
     }
 
+    /// Holds it where it stands, as a stopped process is: connections are made and stay open, and nothing is
+    /// answered or sent until it is let go.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
     /// Closes the port, lets requests under way end, tells WebSocket clients, and returns when all is done;
     /// after a second at the latest.
     pub async fn stop(mut self) {
+        self.hold(false);
         let _ = self.stop.send(true);
         // It ends by itself; a panic in it was printed and leaves nothing to stop.
         let _ = (&mut self.server).await;
@@ -93,15 +102,23 @@ impl Stop {
 }
 
 /// Accepts connections; all of them end with this function.
-async fn serve(listener: TcpListener, service: Arc<Service>, mut stop: Stop) {
+async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    mut stop: Stop,
+    mut holding: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
+        let held = *holding.borrow_and_update();
         tokio::select! {
             () = stop.called() => break,
+            Ok(()) = holding.changed() => {}
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
+            accepted = listener.accept(), if !held && connections.len() < MOST_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(attend(stream, Arc::clone(&service), stop.clone()));
+                    let attending = attend(stream, Arc::clone(&service), stop.clone());
+                    connections.spawn(while_let_go(holding.clone(), attending));
                 }
                 Err(_) => sleep(RETRY).await,
             },
@@ -110,6 +127,25 @@ async fn serve(listener: TcpListener, service: Arc<Service>, mut stop: Stop) {
     drop(listener);
     let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
     connections.shutdown().await;
+}
+
+/// Works, but not while it is held.
+async fn while_let_go(mut holding: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    let mut work = std::pin::pin!(work);
+    loop {
+        // Whoever could hold it is gone with the stand-in.
+        if holding.wait_for(|held| !held).await.is_err() {
+            return work.await;
+        }
+        let alone = tokio::select! {
+            biased;
+            held = holding.wait_for(|held| *held) => held.is_err(),
+            () = &mut work => return,
+        };
+        if alone {
+            return work.await;
+        }
+    }
 }
 
 /// Serves one connection, and the WebSocket it may turn into.

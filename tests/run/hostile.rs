@@ -27,14 +27,14 @@ fn probe(step: &str) -> Ended {
 }
 
 /// A step named `probe`, and one that is asked for while the process still lives; see [`probe_for`].
-fn with_usher(timeout: &str, step: &str) -> String {
+pub(crate) fn with_usher(timeout: &str, step: &str) -> String {
     format!(
         "scenario: hostile\nsteps:\n  - name: probe\n    timeout: {timeout}\n    {step}\n  - name: usher\n    \
          http: {{ get: 'http://${{env.USHER}}/' }}\n    timeout: 30s\n"
     )
 }
 
-fn probe_for(timeout: Duration, drill: Drill) -> Ended {
+pub(crate) fn probe_for(timeout: Duration, drill: Drill) -> Ended {
     let (process, told) = mpsc::channel();
     let (told, peak) = (Mutex::new(told), Arc::new(Mutex::new(None)));
     let measured = Arc::clone(&peak);

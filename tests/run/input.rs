@@ -206,3 +206,19 @@ fn variables_that_double_one_another_end_the_run_in_bounded_memory(#[case] shape
     assert!(whole.contains(long), "{whole}");
     untouched.assert();
 }
+
+#[test]
+fn fragments_that_use_others_twice_end_in_bounded_time_and_memory() {
+    let mut drill = Drill::of(["check", "scenario.yaml"]).with_memory(1 << 30);
+    for depth in 0..20 {
+        let uses = format!("{{ file: {}.yaml }}", depth + 1);
+        let steps = format!("  - {{ name: a, use: {uses} }}\n  - {{ name: b, use: {uses} }}\n");
+        drill = drill.file(&format!("{depth}.yaml"), format!("fragment: f{depth}\nsteps:\n{steps}"));
+    }
+    drill = drill.file("20.yaml", "fragment: last\nsteps: [{ wait: 1s }]\n");
+    let ended = drill.file("scenario.yaml", "scenario: bomb\nsteps: [{ use: { file: 0.yaml } }]\n").go();
+    ended.exits(2);
+    let said = "error[use/cycle]: the scenario comes to more than 10000 steps by its fragments\n";
+    assert!(ended.stderr().starts_with(said), "{}", ended.stderr());
+    assert_eq!(ended.stdout(), "1 error in 1 scenario file\n");
+}

@@ -10,5 +10,6 @@ mod peer;
 mod report;
 mod secret;
 mod signal;
+mod slow;
 mod support;
 mod verdict;

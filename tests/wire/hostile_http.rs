@@ -336,6 +336,51 @@ async fn http2_that_never_answers_times_out_waiting() {
     assert_eq!(phases, [Phase::Connect, Phase::Send, Phase::Wait]);
 }
 
+/// HTTP/2 that says `first`, and then `frame` until the other end is gone.
+async fn flooding_http2(first: &'static [u8], frame: Vec<u8>) -> SocketAddr {
+    serve(move |mut stream| {
+        let frames = frame.repeat((64 << 10) / frame.len() + 1);
+        async move {
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            let _ = stream.write_all(&[&settings, first].concat()).await;
+            let (mut from, mut to) = stream.split();
+            let flood = async { while to.write_all(&frames).await.is_ok() {} };
+            let (mut heard, mut piece) = (true, [0; 4096]);
+            let hear = async {
+                while heard {
+                    heard = from.read(&mut piece).await.is_ok_and(|count| count > 0);
+                }
+            };
+            tokio::select! { () = flood => {} () = hear => {} }
+        }
+    })
+    .await
+}
+
+/// A header block's piece of 16 KiB, `a: b` again and again, in a frame that says that more of it comes.
+fn continuation() -> Vec<u8> {
+    let fields = [0, 1, b'a', 1, b'b'].repeat(3276);
+    let length = u32::try_from(fields.len()).unwrap().to_be_bytes();
+    [&length[1..], &[9, 0, 0, 0, 0, 1], &fields].concat()
+}
+
+#[rstest]
+// The status alone, and then a head without end.
+#[case::head(&[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x88], continuation(), Reason::Limit)]
+#[case::pings(&[], [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[7; 8]].concat(), Reason::Timeout(Phase::Wait))]
+#[case::settings(&[], vec![0, 0, 0, 4, 0, 0, 0, 0, 0], Reason::Timeout(Phase::Wait))]
+#[tokio::test]
+async fn a_flood_of_http2_frames_ends(
+    #[case] first: &'static [u8],
+    #[case] frame: Vec<u8>,
+    #[case] wanted: Reason,
+) {
+    let mut request = get(flooding_http2(first, frame).await);
+    request.version = Version::Http2;
+    let reason = end(send(&request, &short()).await).0;
+    assert_eq!(reason, wanted);
+}
+
 #[rstest]
 #[case::headers("/many")]
 #[case::head("/large")]

@@ -54,9 +54,11 @@ impl Folder {
         let (sender, mut events) = Sender::new(plan.mask.clone(), Instant::now());
         let options = Options {
             id: "test".into(),
-            started: "2026-01-01T00:00:00Z".into(),
+            started: jiff::Timestamp::UNIX_EPOCH,
             seed: 7,
             policy: Arc::default(),
+            runtime: firedrill::stack::Choice::Processes,
+            program: env!("CARGO_BIN_EXE_firedrill").into(),
         };
         run(&plan, Arc::new(reading.sources), &options, &sender, &CancellationToken::new()).await;
         drop(sender);

@@ -175,6 +175,52 @@ async fn a_certificate_for_another_name_fails_and_is_read() {
     );
 }
 
+/// A step of a kind that speaks over TLS, and trusts what is in `ca.pem`.
+fn step(kind: &str, host: &str, port: u16) -> String {
+    let tls = "tls: { ca: ca.pem }";
+    match kind {
+        "http" | "health" | "ready" | "metrics" | "websocket" => {
+            let key = if kind == "http" { "get" } else { "url" };
+            let scheme = if kind == "websocket" { "wss" } else { "https" };
+            format!("- {kind}: {{ {key}: '{scheme}://{host}:{port}/', {tls} }}")
+        }
+        "tcp" => format!("- tcp: {{ address: '{host}:{port}', {tls} }}"),
+        other => panic!("no step is called `{other}`"),
+    }
+}
+
+#[rstest]
+#[case::expired("expired", "certificate expired")]
+#[case::not_yet_valid("early", "certificate not valid yet")]
+#[case::signed_by_itself("own", "UnknownIssuer")]
+#[case::another_name("name", "certificate not valid for name \"127.0.0.1\"")]
+#[case::broken_chain("broken", "UnknownIssuer")]
+#[tokio::test]
+async fn a_bad_certificate_is_one_failure_of_every_kind_of_step(
+    #[case] defect: &str,
+    #[case] why: &str,
+    #[values("http", "health", "ready", "metrics", "websocket", "tcp")] kind: &str,
+) {
+    let years = match defect {
+        "expired" => (2020, 2021),
+        "early" => (2998, 2999),
+        _ => (2026, 2999),
+    };
+    let issued = Issued::new(years.0, years.1);
+    let acceptor = match defect {
+        "own" => super::peer::Identity::new(&["localhost"], &[]).acceptor,
+        _ => issued.acceptor(defect != "broken"),
+    };
+    let at = server(acceptor, &[]).await;
+    let host = if defect == "name" { "127.0.0.1" } else { "localhost" };
+    let folder = Folder::new(&format!("bad_certificate_{}", at.port())).with("ca.pem", issued.root.pem());
+    let run = folder.run(&step(kind, host, at.port()), &[]).await;
+    let failures = run.failures();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].starts_with("tls: ") && failures[0].contains(why), "{failures:?}");
+    assert!(run.attempts()[0].1.certificate_until.is_some());
+}
+
 #[tokio::test]
 async fn another_version_is_a_breach() {
     let issued = Issued::new(2026, 2999);

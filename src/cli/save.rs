@@ -1,0 +1,50 @@
+//! Where runs are saved: their events in a file each, what they measured and concluded in the store.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::report::{Format, Report, Target};
+use crate::store::{FILE, FOLDER, Recorder};
+
+/// Says that nothing is to be saved.
+const NO_SAVE: &str = "FIREDRILL_NO_SAVE";
+
+/// Keeps the folder out of everybody's repository.
+const IGNORE: &str = "# Made by firedrill: saved runs and their history.\n*\n";
+
+/// The store of the folder we are in.
+pub(super) fn store() -> PathBuf {
+    Path::new(FOLDER).join(FILE)
+}
+
+/// What saves the run of this name; nothing where the environment says so, or where it cannot be done, which is
+/// said.
+pub(super) fn reports(id: &str, now: Timestamp) -> io::Result<Vec<Box<dyn Report>>> {
+    if std::env::var_os(NO_SAVE).is_some_and(|value| !value.is_empty() && value != "0") {
+        return Ok(Vec::new());
+    }
+    match open(id, now) {
+        Ok(reports) => Ok(reports.into()),
+        Err(why) => {
+            writeln!(io::stderr(), "warning: this run is not saved: {why} (`--no-save` saves none)")?;
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// The events' file and the store.
+fn open(id: &str, now: Timestamp) -> Result<[Box<dyn Report>; 2], String> {
+    let folder = Path::new(FOLDER);
+    let path = folder.join("runs").join(format!("{id}.jsonl"));
+    let events =
+        Target { format: Format::Json, path: path.clone() }.open().map_err(|error| error.to_string())?;
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, IGNORE)
+            .map_err(|error| format!("cannot create `{}`: {error}", ignore.display()))?;
+    }
+    let recorder = Recorder::new(&store(), Some(path.display().to_string()), now);
+    Ok([events, Box::new(recorder.map_err(|error| error.to_string())?)])
+}

@@ -1,0 +1,322 @@
+//! Stacks at work: services, Prometheus and Alertmanager, started for a run and always taken down.
+
+mod ask;
+pub mod clean;
+mod launch;
+pub mod processes;
+mod ready;
+mod stand_in;
+mod up;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::launch::{File, Launch, Shows, Way};
+use self::processes::Processes;
+use self::processes::process::Process;
+use self::stand_in::Playing;
+pub use self::up::up;
+use crate::event::{Event, Sender};
+use crate::scenario::template::Unset;
+use crate::units::Span;
+
+/// How a stack's services are to be run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// In containers where an engine answers and every service has an image, else as processes.
+    #[default]
+    Auto,
+    /// In containers.
+    Containers,
+    /// As processes, by programs from `PATH`.
+    Processes,
+}
+
+/// What a stack needs besides its plan.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tells what this run starts from what others do.
+    pub id: String,
+    /// How services are run.
+    pub runtime: Choice,
+    /// Makes what is random in stand-ins repeatable.
+    pub seed: u64,
+    /// The firedrill program, which stands over each process; see [`processes::supervise`].
+    pub supervisor: PathBuf,
+}
+
+/// Who is told how a stack comes up.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    /// For which scenario.
+    pub scenario: String,
+    /// Where events go.
+    pub sender: Sender,
+}
+
+impl Notices {
+    fn starting(&self, service: &str) {
+        let (scenario, service) = (self.scenario.clone(), service.to_owned());
+        self.sender.send(Event::ServiceStarting { scenario, service });
+    }
+
+    fn ready(&self, service: &Service, took: Duration) {
+        let addresses: Vec<_> = service.ports.values().map(ToString::to_string).collect();
+        self.sender.send(Event::ServiceReady {
+            scenario: self.scenario.clone(),
+            service: service.name.clone(),
+            address: addresses.join(", "),
+            took: took.into(),
+        });
+    }
+}
+
+/// Why a stack does not come up, or does not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No runtime can run it.
+    #[error("{0}")]
+    Runtime(String),
+    /// The run's folder cannot be made.
+    #[error("the folder `{}` cannot be made: {source}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of a service cannot be written.
+    #[error("`{}` of service `{service}` cannot be written: {source}", path.display())]
+    File {
+        /// Whose.
+        service: String,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A name has no value.
+    #[error("service `{service}`: {unset}")]
+    Unset {
+        /// Whose.
+        service: String,
+        /// Which.
+        unset: Unset,
+    },
+    /// A service cannot be started at all.
+    #[error("service `{service}` does not start: {why}")]
+    Start {
+        /// Which.
+        service: String,
+        /// Why.
+        why: String,
+    },
+    /// A program that prepares a service failed.
+    #[error("service `{service}` is not set up: `{command}` {why}")]
+    Setup {
+        /// Which.
+        service: String,
+        /// What was run.
+        command: String,
+        /// How it ended, and what it said.
+        why: String,
+    },
+    /// A service ended before it was ready.
+    #[error("service `{service}` {how} before it was ready{}", tail(log))]
+    Ended {
+        /// Which.
+        service: String,
+        /// How.
+        how: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// A service took too long.
+    #[error("service `{service}` is not ready after {}: {why}{}", Span(*within), tail(log))]
+    NotReady {
+        /// Which.
+        service: String,
+        /// How long was waited.
+        within: Duration,
+        /// What was seen last.
+        why: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// A service does not do what it was told.
+    #[error("service `{service}` cannot be {done}: {why}")]
+    Told {
+        /// Which.
+        service: String,
+        /// What it was told: `paused`.
+        done: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The run was stopped meanwhile.
+    #[error("the run was stopped while the stack came up")]
+    Stopped,
+}
+
+fn tail(log: &str) -> String {
+    if log.is_empty() { "; it wrote nothing".to_owned() } else { format!("; the end of its log:\n{log}") }
+}
+
+/// A stack that is up.
+#[derive(Debug)]
+pub struct Running {
+    runtime: Runtime,
+    services: BTreeMap<String, Service>,
+}
+
+/// What runs a stack's services.
+#[derive(Debug)]
+pub enum Runtime {
+    /// Programs of this machine.
+    Processes(Processes),
+}
+
+/// A service that was started. What breaks it on purpose takes it by shared reference: steps run side by side.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Where this process reaches each of its ports.
+    pub ports: BTreeMap<String, SocketAddr>,
+    handle: Handle,
+}
+
+#[derive(Debug)]
+enum Handle {
+    StandIn(Box<Playing>),
+    Process(Arc<Process>),
+}
+
+impl Running {
+    /// Where a port of a service is reached from here.
+    #[must_use]
+    pub fn address(&self, service: &str, port: &str) -> Option<SocketAddr> {
+        self.services.get(service)?.ports.get(port).copied()
+    }
+
+    /// The service of that name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// Every service, in the order of names.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
+    }
+
+    /// What runs it.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The names that files may use for what the stack gives, and their values.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, String)> {
+        match &self.runtime {
+            Runtime::Processes(processes) => processes.variables(),
+        }
+    }
+
+    /// Takes everything down, and returns when it is gone.
+    pub async fn down(self) {
+        for service in self.services.into_values() {
+            if let Handle::StandIn(playing) = service.handle {
+                playing.stop().await;
+            }
+        }
+        match self.runtime {
+            Runtime::Processes(processes) => processes.down().await,
+        }
+    }
+}
+
+impl Service {
+    /// Ends it at once, as a crash would (SIGKILL).
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub async fn kill(&self) -> Result<(), Error> {
+        match &self.handle {
+            Handle::StandIn(playing) => {
+                playing.kill().await;
+                Ok(())
+            }
+            Handle::Process(process) => process.kill().await,
+        }
+    }
+
+    /// Asks it to end (SIGTERM), and makes it end when it does not within a grace.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub async fn stop(&self) -> Result<(), Error> {
+        match &self.handle {
+            Handle::StandIn(playing) => {
+                playing.stop().await;
+                Ok(())
+            }
+            Handle::Process(process) => process.stop().await,
+        }
+    }
+
+    /// Holds it where it stands (SIGSTOP): connections stay open and nothing answers.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub async fn pause(&self) -> Result<(), Error> {
+        match &self.handle {
+            Handle::StandIn(playing) => playing.pause().await,
+            Handle::Process(process) => process.pause().await,
+        }
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub async fn resume(&self) -> Result<(), Error> {
+        match &self.handle {
+            Handle::StandIn(playing) => playing.resume().await,
+            Handle::Process(process) => process.resume().await,
+        }
+    }
+
+    /// Ends it, where it still runs, starts it again at the same ports, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub async fn restart(&self) -> Result<(), Error> {
+        match &self.handle {
+            Handle::StandIn(playing) => playing.restart().await,
+            Handle::Process(process) => process.restart().await,
+        }
+    }
+
+    /// Whether it runs.
+    pub async fn alive(&self) -> bool {
+        match &self.handle {
+            Handle::StandIn(playing) => playing.alive().await,
+            Handle::Process(process) => process.alive(),
+        }
+    }
+
+    /// The last lines it wrote.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        match &self.handle {
+            Handle::StandIn(_) => String::new(),
+            Handle::Process(process) => process.log().tail(),
+        }
+    }
+}
