@@ -6,13 +6,15 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus prometheus-alertmanager dnsmasq dig openssl curl sqlite3)
+programs=(cc nginx redis-server prometheus prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
   [redis-server]="redis-server"
   [prometheus]="prometheus"
   [prometheus-alertmanager]="prometheus-alertmanager"
+  [prometheus-redis-exporter]="prometheus-redis-exporter"
+  [etcd]="etcd-server"
   [dnsmasq]="dnsmasq-base"
   [dig]="bind9-dnsutils"
   [openssl]="openssl"
@@ -20,7 +22,7 @@ declare -A packages=(
   [sqlite3]="sqlite3"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus prometheus-alertmanager)
+services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd)
 
 policy=/usr/sbin/policy-rc.d
 

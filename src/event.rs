@@ -71,6 +71,13 @@ pub enum Event {
         /// How long that took.
         took: Nanos,
     },
+    /// What is worth knowing of a stack: what of a configuration has no part in it.
+    StackNoted {
+        /// For which scenario.
+        scenario: String,
+        /// What.
+        note: String,
+    },
     /// What firedrill measures with is missing; the scenario says nothing about the target.
     NotMeasured {
         /// The scenario.

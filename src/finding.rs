@@ -182,6 +182,14 @@ codes! {
     RouteTiming = "route/timing", Error;
     /// Times that are none, or not there, or there twice.
     RouteInterval = "route/interval", Error;
+    /// An integration of Alertmanager's without an address, or with one that is none.
+    AlertmanagerAddress = "alertmanager/address", Error;
+    /// An integration of Alertmanager's without a credential that it needs, or with two of one.
+    AlertmanagerCredential = "alertmanager/credential", Error;
+    /// A kind of integration that cannot be re-addressed.
+    AlertmanagerKind = "alertmanager/kind", Error;
+    /// A file that Alertmanager would read a secret or a certificate from, and that is not here.
+    AlertmanagerSecretFile = "alertmanager/secret-file", Warning;
 }
 
 impl fmt::Display for Code {

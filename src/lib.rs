@@ -57,6 +57,8 @@ pub mod drill;
 
 pub mod fault;
 
+pub mod sink;
+
 pub mod stack;
 
 pub mod run;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use firedrill::finding::{Code, Finding, Findings};
 use firedrill::plan::{Surroundings, read};
+use firedrill::secret::Mask;
+use firedrill::sink::{Ends, readdress};
 use firedrill::source::Sources;
-use firedrill::yaml::parse;
-use firedrill::{route, rule};
+use firedrill::{route, rule, yaml};
 
 /// Examples in `fixtures/bad` by the code they are named after; what a second file belongs to it has two dots.
 fn examples() -> Vec<(String, PathBuf)> {
@@ -20,33 +21,52 @@ fn examples() -> Vec<(String, PathBuf)> {
 }
 
 fn drawings(path: &Path) -> (Vec<Code>, String) {
-    let stem = path.file_stem().unwrap().to_string_lossy();
-    if stem.starts_with("rule-") || stem.starts_with("route-") {
-        return drawings_of_others(path, stem.starts_with("rule-"));
-    }
-    let reading = read(&[path.to_owned()], &Surroundings::default());
-    draw(&reading.findings, &reading.sources)
-}
-
-fn draw(findings: &[Finding], sources: &Sources) -> (Vec<Code>, String) {
+    let name = path.file_name().unwrap().to_string_lossy();
+    let (sources, findings) = if name.starts_with("alertmanager-") {
+        readdressed(path)
+    } else if name.starts_with("rule-") {
+        rules(path)
+    } else if name.starts_with("route-") {
+        routes(path)
+    } else {
+        let reading = read(&[path.to_owned()], &Surroundings::default());
+        (reading.sources, reading.findings)
+    };
     let codes = findings.iter().map(|finding| finding.code).collect();
-    let drawn = findings.iter().map(|finding| finding.draw(sources).render(false));
+    let drawn = findings.iter().map(|finding| finding.draw(&sources).render(false));
     (codes, drawn.collect::<Vec<_>>().join("\n\n"))
 }
 
-/// Of files that belong to Prometheus, as read for a drill at the highest speed, or to Alertmanager.
-fn drawings_of_others(path: &Path, of_prometheus: bool) -> (Vec<Code>, String) {
+/// What is found as an Alertmanager's configuration is re-addressed.
+fn readdressed(path: &Path) -> (Sources, Vec<Finding>) {
+    let mut sources = Sources::default();
+    let (id, _) = sources.open(path).unwrap();
+    let text = sources.file(id).text.clone();
+    let mut config = yaml::as_elder(yaml::parse(id, &text).unwrap().remove(0), &text);
+    let ends = Ends { http: "127.0.0.1:9099".to_owned(), smtp: "127.0.0.1:9025".to_owned() };
+    let findings = readdress(&mut config, &ends, &|_| false, &Mask::default());
+    (sources, findings)
+}
+
+/// What is found in a rule file, as it is read for a drill at the highest speed.
+fn rules(path: &Path) -> (Sources, Vec<Finding>) {
     let mut sources = Sources::default();
     let mut findings = Findings::default();
     let (id, _) = sources.open(path).unwrap();
-    let documents = parse(id, &sources.file(id).text).unwrap();
-    if of_prometheus {
-        rule::check(&documents, &sources, &mut findings);
-        let _ = rule::scaled(&documents[0], 600.0, &mut findings);
-    } else {
-        route::check(&documents[0], route::matcher::Dialect::default(), &mut findings);
-    }
-    draw(&findings.in_reading_order(), &sources)
+    let documents = yaml::parse(id, &sources.file(id).text).unwrap();
+    rule::check(&documents, &sources, &mut findings);
+    let _ = rule::scaled(&documents[0], 600.0, &mut findings);
+    (sources, findings.in_reading_order())
+}
+
+/// What is found in an Alertmanager's routing.
+fn routes(path: &Path) -> (Sources, Vec<Finding>) {
+    let mut sources = Sources::default();
+    let mut findings = Findings::default();
+    let (id, _) = sources.open(path).unwrap();
+    let documents = yaml::parse(id, &sources.file(id).text).unwrap();
+    route::check(&documents[0], &sources, route::matcher::Dialect::default(), &mut findings);
+    (sources, findings.in_reading_order())
 }
 
 #[test]

@@ -38,6 +38,8 @@ fn reasons(name: &str, step: &str, options: &[&str]) -> Vec<String> {
 #[case::tls("tls", "tls: { address: 'ADDRESS' }")]
 #[case::dns("dns", "dns: { name: shop.test, server: 'udp://ADDRESS' }")]
 #[case::dns_on_a_connection("dns-tcp", "dns: { name: shop.test, server: 'tcp://ADDRESS' }")]
+#[case::grpc("grpc", "grpc: { address: 'ADDRESS' }")]
+#[case::promql("promql", "promql: { url: 'http://ADDRESS', query: up }")]
 #[case::icmp("icmp", "icmp: { host: 127.0.0.1 }")]
 #[case::load("load", "load: { users: 1, for: 100ms, http: { get: 'http://ADDRESS/' } }")]
 fn no_kind_of_step_connects_to_what_is_denied(#[case] kind: &str, #[case] step: &str) {

@@ -44,6 +44,7 @@ impl Drop for Folder {
 #[rstest]
 #[case::exec("scenarios/probes/exec.yaml")]
 #[case::kubelet("scenarios/probes/kubelet.yaml")]
+#[case::logs("scenarios/probes/logs.yaml")]
 fn a_scenario_of_probes_passes(#[case] scenario: &str) {
     let run = firedrill(scenario);
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
@@ -139,7 +140,15 @@ fn a_pod_that_fares_ill_says_how(#[case] kubelet: &str, #[case] parts: &[&str]) 
 #[case::no_probe("kubelet: { for: 10s }", "there is no probe to make")]
 #[case::two_in_one(
     "kubelet: { liveness: { exec: { command: [ls] }, tcpSocket: { port: 80 } }, for: 10s }",
-    "a probe is one of `httpGet`, `tcpSocket` and `exec`"
+    "a probe is one of `httpGet`, `tcpSocket`, `grpc` and `exec`"
+)]
+#[case::no_port(
+    "kubelet: { liveness: { grpc: { port: 70000 } }, for: 10s }",
+    "70000 is not a port: 1 to 65535"
+)]
+#[case::a_port_by_name(
+    "kubelet: { liveness: { grpc: { port: http } }, for: 10s }",
+    "expected a whole number, found text"
 )]
 #[case::two_sources(
     "kubelet: { pod: POD, container: shop, liveness: { exec: { command: [ls] } }, for: 10s }",

@@ -1,4 +1,4 @@
-//! firedrill against the servers its users have: nginx, Redis and Prometheus, as they come from `PATH`.
+//! firedrill against the servers its users have: nginx, Redis, Prometheus and Alertmanager, as they come from `PATH`.
 #![cfg(test)]
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
@@ -11,8 +11,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use support::{Nginx, PATIENCE, Prometheus, Redis};
+use support::{Etcd, Nginx, PATIENCE, Prometheus, Redis};
 
+mod alertmanager;
 mod names;
 mod phases;
 mod support;
@@ -55,6 +56,31 @@ fn a_scenario_probes_servers_nobody_here_wrote() {
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
     assert!(out.lines().last().is_some_and(|line| line.starts_with("PASS")), "{out}");
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn a_scenario_asks_prometheus() {
+    let prometheus = Prometheus::start().unwrap();
+    passes("scenarios/probes/promql.yaml", "PROMETHEUS", prometheus.address);
+}
+
+#[test]
+#[ignore = "needs etcd"]
+fn a_scenario_asks_etcd_how_it_is() {
+    let etcd = Etcd::start().unwrap();
+    passes("scenarios/probes/grpc.yaml", "ETCD", etcd.address);
+}
+
+/// Runs a scenario that finds its server in the environment.
+fn passes(scenario: &str, variable: &str, server: SocketAddr) {
+    let run = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .args(["run", scenario])
+        .env(variable, server.to_string())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
 }
 
 /// `firedrill simulate`, as a user starts it.

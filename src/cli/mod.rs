@@ -1,12 +1,15 @@
 //! The words of the command line.
 
 mod check;
+mod clean;
 mod plan;
 mod run;
 mod save;
 mod schema;
 mod simulate;
+mod sink;
 mod supervise;
+mod up;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -29,7 +32,8 @@ pub struct Cli {
     verb: Verb,
 
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, help_heading = "Output")]
+    // Its order would change with the number of verbs.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, help_heading = "Output", display_order = 900)]
     color: Colour,
 }
 
@@ -51,6 +55,12 @@ enum Verb {
     Schema(schema::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
+    /// Start a stack and hold it until stopped
+    Up(up::Arguments),
+    /// Remove what killed runs have left
+    Clean,
+    /// Be every receiver of an Alertmanager, and print what is delivered
+    Sink(sink::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -124,6 +134,9 @@ impl Cli {
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
+            Verb::Up(arguments) => up::execute(&arguments, self.color),
+            Verb::Clean => clean::execute(),
+            Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

@@ -147,6 +147,8 @@ impl Planner<'_> {
             self.findings.add(Finding::new(Code::FileKind, named.place, title));
             return None;
         };
+        let text = &self.library.sources.file(tree.place.file).text;
+        let tree = yaml::as_elder(tree, text);
         let mut others = Vec::new();
         for pattern in listed(&tree, key) {
             others.extend(matching(&beside(&path, pattern)));

@@ -11,11 +11,14 @@ use tokio::time::Instant;
 use super::connect::Deadline;
 use super::errand::{Done, Errand};
 use super::http::{Client, Exchange};
+use super::logs::tail::Marks;
 use super::oauth::Tokens;
 use super::policy::Policy;
 use super::trace::Traceparent;
 use super::trust::Keyring;
-use super::{answer, certificate, dns, each, exec, health, icmp, kubelet, metrics, talk, tls};
+use super::{
+    answer, certificate, dns, each, exec, grpc, health, icmp, kubelet, logs, metrics, promql, talk, tls,
+};
 use crate::event::{Evidence, Failure, Hop};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::sample::{Cause, Reason};
@@ -38,6 +41,8 @@ pub struct Session {
     pub policy: Arc<Policy>,
     /// The one address to ask, whatever the name resolves to.
     pub address: Option<SocketAddr>,
+    /// Where the logs ended that are read, when the scenario began.
+    pub marks: Arc<Marks>,
     /// The tokens that were given to it.
     pub tokens: Arc<Tokens>,
 }
@@ -51,6 +56,7 @@ impl Session {
             keyring: Arc::clone(&self.keyring),
             policy: Arc::clone(&self.policy),
             address: self.address,
+            marks: Arc::clone(&self.marks),
             tokens: Arc::clone(&self.tokens),
         }
     }
@@ -200,6 +206,11 @@ pub(super) async fn at_one(
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, deadline).await?,
         Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope, session).await?,
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, deadline).await?,
+        Probe::Grpc(wanted) => grpc::attempt(wanted, &step.expect, scope, session, deadline).await?,
+        Probe::Promql(wanted) => promql::attempt(wanted, step, scope, session, deadline).await?,
+        Probe::Logs(wanted) => {
+            logs::attempt(wanted, &step.expect, &step.captures, scope, session, deadline).await?
+        }
         Probe::Tls(wanted) => tls::attempt(wanted, &step.expect, scope, session, deadline).await?,
         Probe::Dns(wanted) => dns::attempt(wanted, &step.expect, scope, session, deadline).await?,
         Probe::Icmp(wanted) => icmp::attempt(wanted, &step.expect, scope, session, deadline).await?,
@@ -253,7 +264,7 @@ const HEADERS_KEPT: usize = 32;
 
 impl Seen {
     /// The hops of an exchange, and what is worth keeping of its answer.
-    fn of(exchange: &Exchange, http: &Http) -> Self {
+    pub(super) fn of(exchange: &Exchange, http: &Http) -> Self {
         let hops = exchange.hops.iter().map(|hop| Hop {
             method: hop.method.to_string(),
             url: hop.url.to_string(),
@@ -297,7 +308,7 @@ impl Seen {
     }
 
     /// The answer, or else the breach that there was none.
-    fn response(&mut self, exchange: Exchange, place: Place) -> Option<super::http::Response> {
+    pub(super) fn response(&mut self, exchange: Exchange, place: Place) -> Option<super::http::Response> {
         exchange.result.map_err(|cause| self.breaches.push(Breach::lost(cause, place))).ok()
     }
 }

@@ -61,6 +61,15 @@ impl Errand {
         Ok(grant.map(|grant| Self { request, grant, tokens, traced: http.trace }))
     }
 
+    /// The same, to a path beneath its own.
+    pub(super) fn beneath(mut self, path: &[&str]) -> Self {
+        // Only an address without a host has no path to add to.
+        if let Ok(mut segments) = self.request.url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        self
+    }
+
     /// Sends the request once, all before `deadline`.
     pub(super) async fn run(&self, client: &mut Client, deadline: &Deadline) -> Done {
         let began = Instant::now();

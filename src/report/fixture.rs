@@ -78,6 +78,7 @@ pub(super) fn of(stamped: &Stamped) -> Option<&str> {
         Event::ScenarioStarted { scenario, .. }
         | Event::ServiceStarting { scenario, .. }
         | Event::ServiceReady { scenario, .. }
+        | Event::StackNoted { scenario, .. }
         | Event::NotMeasured { scenario, .. }
         | Event::Sampled { scenario, .. }
         | Event::Judged { scenario, .. }
@@ -277,8 +278,9 @@ fn quickstart() -> Vec<(u64, Event)> {
     let address = "127.0.0.1:8080".to_owned();
     let ready =
         Event::ServiceReady { scenario: name.into(), service: "shop".into(), address, took: micros(211_000) };
+    let starting = Event::ServiceStarting { scenario: name.into(), service: "shop".into() };
     let about = "A shopper's visit against an embedded stand-in";
-    let mut happened = vec![(1, started(name, Some(about), steps.clone())), (212, ready)];
+    let mut happened = vec![(1, started(name, Some(about), steps.clone())), (1, starting), (212, ready)];
     happened.extend(visit(&steps));
     happened.extend(load(&steps[0]));
     let took = micros(7_299_000);

@@ -42,6 +42,7 @@ impl Report for Json {
             | Event::ScenarioStarted { .. }
             | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
+            | Event::StackNoted { .. }
             | Event::NotMeasured { .. }
             | Event::StepStarted { .. }
             | Event::Attempted { .. }

@@ -39,6 +39,12 @@ struct Load {
     tally: Tally,
 }
 
+/// A service that starts, among the steps.
+fn starting(scenario: &str, service: &str) -> StepId {
+    let (scenario, name) = (scenario.to_owned(), format!("{service} starts"));
+    StepId { scenario, number: 0, name, kind: "service".to_owned() }
+}
+
 impl Live {
     /// Draws on `out`, usually standard error.
     #[must_use]
@@ -58,14 +64,19 @@ impl Live {
                     Load { elapsed: (*elapsed).into(), length: (*length).into(), tally: tally.clone() };
                 self.steps.entry(step.clone()).or_insert((at, None)).1 = Some(load);
             }
+            Event::ServiceStarting { scenario, service } => {
+                self.steps.insert(starting(scenario, service), (at, None));
+            }
+            Event::ServiceReady { scenario, service, .. } => {
+                self.steps.remove(&starting(scenario, service));
+            }
             Event::StepEnded { step, .. } => {
                 self.steps.remove(step);
             }
             Event::ScenarioEnded { scenario, .. } => self.steps.retain(|step, _| step.scenario != *scenario),
             Event::RunStarted { .. }
             | Event::ScenarioStarted { .. }
-            | Event::ServiceStarting { .. }
-            | Event::ServiceReady { .. }
+            | Event::StackNoted { .. }
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }

@@ -46,6 +46,8 @@ pub(crate) struct Scenario {
     pub(crate) planned: Vec<StepId>,
     /// Services that came up.
     pub(crate) services: Vec<Service>,
+    /// What is worth knowing of its stack.
+    pub(crate) notes: Vec<String>,
     /// Steps begun or skipped, background steps first.
     pub(crate) steps: BTreeMap<usize, Step>,
     /// Numbers of steps in the order they ended.
@@ -142,6 +144,7 @@ impl Run {
                 (entry.labels, entry.planned) = (labels.clone(), steps.clone());
                 (entry.began, entry.end) = (at, None);
             }
+            Event::StackNoted { scenario, note } => self.scenario(scenario, at).notes.push(note.clone()),
             Event::ServiceStarting { .. } | Event::Sampled { .. } => {}
             Event::ServiceReady { scenario, service, address, took } => {
                 let (name, address, took) = (service.clone(), address.clone(), Duration::from(*took));

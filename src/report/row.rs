@@ -80,12 +80,21 @@ pub(crate) fn stopped(step: &Step, columns: Columns, style: Style) -> String {
     row.print(columns, &["stopped before it ended".to_owned()], style)
 }
 
+/// What is worth knowing of a scenario's stack.
+pub(crate) fn note(note: &str, style: Style) -> String {
+    paragraph(Mark::Note, note, style)
+}
+
 /// Why a scenario says nothing about its target.
 pub(crate) fn not_measured(why: &str, style: Style) -> String {
+    paragraph(Mark::Unknown, why, style)
+}
+
+fn paragraph(mark: Mark, text: &str, style: Style) -> String {
     let indent = MARGIN.len() + style.mark_width() + 1;
     let room = style.width.saturating_sub(indent).max(NARROW);
-    let lines = fold(&[bounded(why, style, room * MOST_LINES)], room);
-    format!("{MARGIN}{} {}\n", style.mark(Mark::Unknown), lines.join(&format!("\n{}", " ".repeat(indent))))
+    let lines = fold(&[bounded(text, style, room * MOST_LINES)], room);
+    format!("{MARGIN}{} {}\n", style.mark(mark), lines.join(&format!("\n{}", " ".repeat(indent))))
 }
 
 /// The objectives that were judged: each with its sentence beside it where there is room for all, else below.

@@ -43,6 +43,7 @@ pub(crate) enum Mark {
     Failed,
     Skipped,
     Unknown,
+    Note,
 }
 
 impl Style {
@@ -63,6 +64,7 @@ impl Style {
             Mark::Failed => ("✗", "FAIL", Ink::Bad),
             Mark::Skipped => ("-", "skip", Ink::Faint),
             Mark::Unknown => ("?", "?", Ink::Doubt),
+            Mark::Note => ("!", "note", Ink::Faint),
         };
         let sign = if self.unicode { sign } else { word };
         self.paint(ink, &format!("{sign:<width$}", width = self.mark_width()))

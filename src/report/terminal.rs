@@ -28,6 +28,7 @@ struct Shown {
     scenarios: usize,
     /// Of the one after them: its heading, services and steps.
     heading: bool,
+    notes: usize,
     services: usize,
     steps: usize,
 }
@@ -122,6 +123,10 @@ impl Shown {
                 text += if self.scenarios > 0 { "\n" } else { "" };
                 text += &row::heading(scenario, style);
             }
+            for note in &scenario.notes[self.notes..] {
+                text += &row::note(note, style);
+            }
+            self.notes = scenario.notes.len();
             for service in &scenario.services[self.services..] {
                 text += &row::service(service, columns, style);
             }

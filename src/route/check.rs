@@ -7,12 +7,18 @@ use super::written::{ConfigWritten, InhibitionWritten, ReceiverWritten, RouteWri
 use super::{Config, GroupBy, Inhibition, Integration, Receiver, Route, Times, Timing};
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::promql::PromDuration;
-use crate::source::{At, Place};
-use crate::yaml::{Entries, Kind, Node, read_partly};
+use crate::source::{At, Place, Sources};
+use crate::yaml::{Entries, Kind, Node, as_elder, read_partly};
 
 /// Reads and checks a configuration; `None` where there is no routing in it.
-pub fn check(document: &Node, dialect: Dialect, findings: &mut Findings) -> Option<Config> {
-    let written = read_partly::<ConfigWritten>(&document.without_nothing());
+pub fn check(
+    document: &Node,
+    sources: &Sources,
+    dialect: Dialect,
+    findings: &mut Findings,
+) -> Option<Config> {
+    let tree = as_elder(document.clone(), &sources.file(document.place.file).text).without_nothing();
+    let written = read_partly::<ConfigWritten>(&tree);
     let broken = !written.findings.is_empty();
     findings.extend(written.findings);
     let written = written.value?;

@@ -11,7 +11,7 @@ fn read(text: &str) -> (Option<Config>, Vec<String>) {
     let mut sources = Sources::default();
     let id = sources.add("alertmanager.yml", text);
     let mut findings = Findings::default();
-    let config = check(&parse(id, text).unwrap()[0], matcher::Dialect::Both, &mut findings);
+    let config = check(&parse(id, text).unwrap()[0], &sources, matcher::Dialect::Both, &mut findings);
     let said = findings.in_reading_order().into_iter().map(|finding| {
         format!(
             "{}: {} @ {}",

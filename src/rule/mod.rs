@@ -15,7 +15,7 @@ use self::written::{GroupWritten, RuleFileWritten, RuleWritten};
 use crate::finding::{Code, Finding, Findings};
 use crate::promql::{PromDuration, Query};
 use crate::source::{At, Place, Sources};
-use crate::yaml::{Entries, Node, read_partly};
+use crate::yaml::{Entries, Node, as_elder, read_partly};
 
 /// The rules of one file.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +113,7 @@ pub fn check(documents: &[Node], sources: &Sources, findings: &mut Findings) -> 
         );
         findings.add(finding.label("a second begins here"));
     }
-    let written = read_partly::<RuleFileWritten>(&first.without_nothing());
+    let written = read_partly::<RuleFileWritten>(&as_written(first, sources));
     findings.extend(written.findings);
     let mut groups: Vec<Group> = Vec::new();
     for group in written.value.into_iter().flat_map(|file| file.groups) {
@@ -125,6 +125,11 @@ pub fn check(documents: &[Node], sources: &Sources, findings: &mut Findings) -> 
         groups.push(check_group(group, sources, findings));
     }
     RuleFile { groups }
+}
+
+/// A document as Prometheus reads it.
+fn as_written(document: &Node, sources: &Sources) -> Node {
+    as_elder(document.clone(), &sources.file(document.place.file).text).without_nothing()
 }
 
 fn check_group(written: GroupWritten, sources: &Sources, findings: &mut Findings) -> Group {

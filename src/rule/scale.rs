@@ -5,51 +5,46 @@ use crate::promql::{self, PromDuration, Query, TooShort, scaled_duration};
 use crate::yaml::Node;
 
 /// A rule file that was checked, with all its durations divided by `speed`: intervals, `for`, `keep_firing_for`,
-/// offsets, and those within expressions. A rule of which nothing would be left is a finding.
+/// offsets, and those within expressions. A rule of which nothing would be left is a finding, and stays as it was.
 #[must_use]
 pub fn scaled(file: &Node, speed: f64, findings: &mut Findings) -> Node {
-    file.map_values(|key, value| match key {
-        "groups" => value.map_items(|group| scaled_group(group, speed, findings)),
-        _ => value.clone(),
-    })
+    let mut file = file.clone();
+    let groups = file.get_mut("groups").map(Node::items_mut).unwrap_or_default();
+    for group in groups {
+        for key in ["interval", "query_offset"] {
+            shorten(group.get_mut(key), speed, findings);
+        }
+        for rule in group.get_mut("rules").map(Node::items_mut).unwrap_or_default() {
+            for key in ["for", "keep_firing_for"] {
+                shorten(rule.get_mut(key), speed, findings);
+            }
+            re_time(rule.get_mut("expr"), speed, findings);
+        }
+    }
+    file
 }
 
-fn scaled_group(group: &Node, speed: f64, findings: &mut Findings) -> Node {
-    group.map_values(|key, value| match key {
-        "interval" | "query_offset" => shorter(value, speed, findings),
-        "rules" => value.map_items(|rule| {
-            rule.map_values(|key, value| match key {
-                "for" | "keep_firing_for" => shorter(value, speed, findings),
-                "expr" => asked(value, speed, findings),
-                _ => value.clone(),
-            })
-        }),
-        _ => value.clone(),
-    })
-}
-
-/// A duration divided by `speed`; what is none was a finding already.
-fn shorter(written: &Node, speed: f64, findings: &mut Findings) -> Node {
-    let Some(Ok(duration)) = written.scalar().map(str::parse::<PromDuration>) else { return written.clone() };
+/// Divides a duration by `speed`; what is none was a finding already.
+fn shorten(written: Option<&mut Node>, speed: f64, findings: &mut Findings) {
+    let Some(written) = written else { return };
+    let Some(Ok(duration)) = written.scalar().map(str::parse::<PromDuration>) else { return };
     match scaled_duration(duration.0, speed) {
-        Ok(scaled) => written.says(PromDuration(scaled).to_string()),
-        Err(too_short) => left_alone(written, &too_short, findings),
+        Ok(scaled) => *written = written.text(PromDuration(scaled).to_string()),
+        Err(too_short) => findings.add(finding(written, &too_short)),
     }
 }
 
-/// An expression with its durations divided by `speed`.
-fn asked(written: &Node, speed: f64, findings: &mut Findings) -> Node {
-    let Some(Ok(query)) = written.scalar().map(|text| Query::read(text, written.place)) else {
-        return written.clone();
-    };
+/// Divides the durations of an expression by `speed`.
+fn re_time(written: Option<&mut Node>, speed: f64, findings: &mut Findings) {
+    let Some(written) = written else { return };
+    let Some(Ok(query)) = written.scalar().map(|text| Query::read(text, written.place)) else { return };
     match promql::scaled(&query.expr, speed) {
-        Ok(scaled) => written.says(scaled.to_string()),
-        Err(too_short) => left_alone(written, &too_short, findings),
+        Ok(scaled) => *written = written.text(scaled.to_string()),
+        Err(too_short) => findings.add(finding(written, &too_short)),
     }
 }
 
-fn left_alone(written: &Node, too_short: &TooShort, findings: &mut Findings) -> Node {
+fn finding(written: &Node, too_short: &TooShort) -> Finding {
     let finding = Finding::new(Code::RuleTooShort, written.place, too_short.to_string());
-    findings.add(finding.help("run the drill at a lower `clock.speed`"));
-    written.clone()
+    finding.help("run the drill at a lower `clock.speed`")
 }

@@ -19,11 +19,12 @@ use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::plan::{Plan, Planned};
 use crate::probe::attempt::Session;
+use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
 use crate::source::Sources;
-use crate::stack::{self, Choice, Notices, Running};
+use crate::stack::{self, Choice, Notices, Running, Speed};
 
 /// What a run needs besides its plan.
 #[derive(Debug, Clone)]
@@ -107,10 +108,12 @@ impl Rehearsal<'_> {
             labels: scenario.labels.clone(),
             steps: self.steps(),
         });
+        // Before anything is started that may log.
+        let marks = Arc::new(self.marks());
         let conclusion = match self.start().await {
             Err(why) => self.not_measured(why),
             Ok(stack) => {
-                let conclusion = match self.walker(stack.as_ref()) {
+                let conclusion = match self.walker(stack.as_ref(), marks) {
                     Err(why) => self.not_measured(why),
                     Ok(walker) => self.walk(walker).await,
                 };
@@ -140,16 +143,17 @@ impl Rehearsal<'_> {
             id: format!("{}-{}", self.options.id, self.number + 1),
             runtime: self.options.runtime,
             seed: self.options.seed,
+            speed: Speed::default(),
             supervisor: self.options.program.clone(),
         };
         let scenario = self.planned.scenario.name.value.clone();
         let notices = Notices { scenario, sender: self.sender.clone() };
-        let up = stack::up(planned, &options, &notices, self.stop).await;
+        let up = stack::up(planned, self.sources, &options, &notices, self.stop).await;
         up.map(Some).map_err(|error| error.to_string())
     }
 
     /// Gives every variable its value.
-    fn walker(&self, stack: Option<&Running>) -> Result<Walker, String> {
+    fn walker(&self, stack: Option<&Running>, marks: Arc<Marks>) -> Result<Walker, String> {
         let Planned { scenario, vars, scope, slos, .. } = self.planned;
         let mut scope = scope.clone();
         for (name, value) in stack.into_iter().flat_map(Running::variables) {
@@ -170,11 +174,23 @@ impl Rehearsal<'_> {
             session: Session {
                 keyring: Arc::new(keyring),
                 policy: Arc::clone(&self.options.policy),
+                marks,
                 ..Session::default()
             },
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
             givers: Arc::new(givers(&scenario.steps)),
         })
+    }
+
+    /// Where the logs end that are read. Variables that need a service have no value yet.
+    fn marks(&self) -> Marks {
+        let mut scope = self.planned.scope.clone();
+        for (name, shape) in &self.planned.vars {
+            if let Ok(value) = shape.value(&scope) {
+                scope.set(name, value);
+            }
+        }
+        Marks::set(&self.planned.scenario, &scope)
     }
 
     /// Background and steps, then the objectives.

@@ -8,7 +8,10 @@ use serde_json_path::JsonPath;
 
 use super::certificate::{Certificate, CertificateWritten};
 use super::dns::{Rcode, Records};
+use super::grpc::{Rpc, RpcStatus, Serving};
+use super::logs::{Lines, fields};
 use super::predicate::{Domain, Predicate, compile};
+use super::promql::Series;
 use super::schema::Schema;
 use super::template::{Hole, is_name};
 use crate::finding::{Code, Finding, Findings};
@@ -86,6 +89,44 @@ pub struct ExpectWritten {
     /// Whether a pod is given traffic at the end; unless it was restarted, it must be.
     #[schemars(with = "Option<Predicate>")]
     ready: Option<Json>,
+    /// How a gRPC server says its service is; SERVING unless said.
+    serving: Option<At<Serving>>,
+    /// How a gRPC call ends; OK unless said.
+    grpc_status: Option<At<RpcStatus>>,
+    /// How many series a query gives; at least one unless said. A scalar is one.
+    #[schemars(with = "Option<Predicate>")]
+    series: Option<Json>,
+    /// The value of every series; NaN is never as expected.
+    #[schemars(with = "Option<Predicate>")]
+    value: Option<Json>,
+    /// The value of at least one series.
+    #[schemars(with = "Option<Predicate>")]
+    any_value: Option<Json>,
+    /// Labels of every series.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    labels: Entries<Json>,
+    /// How many warnings come with the answer to a query; none unless said.
+    #[schemars(with = "Option<Predicate>")]
+    warnings: Option<Json>,
+    /// How many lines were logged; at least one unless said.
+    #[schemars(with = "Option<Predicate>")]
+    lines: Option<Json>,
+    /// How many lines of a log are no JSON object; none unless said.
+    #[schemars(with = "Option<Predicate>")]
+    malformed: Option<Json>,
+    /// Fields of every line of a log, by name, or by JSONPath where it begins with `$`.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    fields: Entries<Json>,
+    /// How many lines of a log are of a level: `ERROR: 0`; capitals or not.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    levels: Entries<Json>,
+    /// Fields of one line of a log, which must be there; captures are of that line.
+    #[serde(default)]
+    #[schemars(with = "Entries<Predicate>")]
+    find: Entries<Json>,
 }
 
 /// What will do: a status, a class, or one of several.
@@ -145,6 +186,12 @@ pub struct Expect {
     pub restarts: Option<At<Predicate>>,
     /// Whether a pod is given traffic at the end.
     pub ready: Option<At<Predicate>>,
+    /// What a gRPC server says.
+    pub rpc: Rpc,
+    /// What a query gives.
+    pub query: Series,
+    /// What was logged.
+    pub log: Lines,
 }
 
 /// A status that will do.
@@ -176,6 +223,10 @@ impl std::fmt::Display for Status {
     }
 }
 
+/// What is expected of an HTTP answer.
+const HTTP: [&str; 9] =
+    ["status", "latency", "phases", "headers", "body", "size", "json", "schema", "certificate"];
+
 /// What is expected of a name server's answer, and of no other.
 const DNS: [&str; 6] = ["rcode", "answers", "count", "authority", "additional", "ttl"];
 
@@ -198,6 +249,12 @@ pub enum Answer {
     Dns,
     /// Echoes, and how many were lost.
     Echo,
+    /// The health of a gRPC service.
+    Grpc,
+    /// Series of a query.
+    Series,
+    /// Lines of a log, and captures from the one that was found, or else the last.
+    Lines,
     /// Nothing.
     None,
 }
@@ -206,16 +263,21 @@ impl Answer {
     /// Whether this key of `expect` means something.
     fn has(self, key: &str) -> bool {
         match self {
-            Self::Http => {
-                let others = ["version", "loss", "exit", "stdout", "stderr", "restarts", "ready"];
-                !DNS.contains(&key) && !others.contains(&key)
-            }
+            Self::Http => HTTP.contains(&key),
             Self::Exec => matches!(key, "exit" | "stdout" | "stderr" | "json" | "latency"),
             Self::Message | Self::Timed => matches!(key, "latency" | "phases" | "certificate"),
             Self::Tls => matches!(key, "latency" | "phases" | "certificate" | "version"),
             Self::Dns => matches!(key, "latency" | "phases") || DNS.contains(&key),
             Self::Echo => matches!(key, "latency" | "phases" | "loss"),
             Self::Kubelet => matches!(key, "restarts" | "ready"),
+            Self::Grpc => matches!(key, "latency" | "phases" | "certificate" | "serving" | "grpc_status"),
+            Self::Series => {
+                matches!(key, "latency" | "phases" | "certificate")
+                    || matches!(key, "series" | "value" | "any_value" | "labels" | "warnings")
+            }
+            Self::Lines => {
+                matches!(key, "latency" | "lines" | "malformed" | "fields" | "levels" | "find")
+            }
             Self::None => false,
         }
     }
@@ -227,20 +289,27 @@ impl Answer {
         }
         match self {
             Self::Http => true,
-            Self::Message | Self::Exec => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
-            Self::Kubelet | Self::Tls | Self::Dns | Self::Echo | Self::Timed | Self::None => false,
+            Self::Series => matches!(origin, Origin::Json(_) | Origin::Header(_) | Origin::Regex(_)),
+            Self::Message | Self::Exec | Self::Lines => matches!(origin, Origin::Json(_) | Origin::Regex(_)),
+            Self::Kubelet | Self::Tls | Self::Dns | Self::Echo | Self::Grpc | Self::Timed | Self::None => {
+                false
+            }
         }
     }
 }
 
 impl ExpectWritten {
     /// Checks what was written at `place` for a step of kind `kind`.
-    pub fn check(self, answer: Answer, kind: &str, place: Place, findings: &mut Findings) -> Expect {
+    pub fn check(mut self, answer: Answer, kind: &str, place: Place, findings: &mut Findings) -> Expect {
         if self.says_nothing() {
             let finding = Finding::new(Code::ScenarioExpectation, place, "nothing is expected here");
             findings.add(finding.help("leave `expect` out, or say what is expected: `{ status: 200 }`"));
         }
         let expect = Expect {
+            records: self.records(findings),
+            query: self.query(findings),
+            log: self.log(findings),
+            rpc: Rpc { serving: self.serving, status: self.grpc_status },
             status: self.status.and_then(|json| statuses(&json.0, findings)),
             latency: wanted(self.latency, Domain::Time, findings),
             phases: self.phases.into_iter().filter_map(|entry| phase(entry, findings)).collect(),
@@ -254,14 +323,6 @@ impl ExpectWritten {
             stderr: wanted(self.stderr, Domain::Value, findings),
             certificate: self.certificate.map(|at| at.value.check(at.place, findings)),
             version: wanted(self.version, Domain::Value, findings),
-            records: Records {
-                rcode: self.rcode,
-                answers: wanted(self.answers, Domain::Value, findings),
-                count: wanted(self.count, Domain::Number, findings),
-                authority: wanted(self.authority, Domain::Value, findings),
-                additional: wanted(self.additional, Domain::Value, findings),
-                ttl: wanted(self.ttl, Domain::Number, findings),
-            },
             loss: wanted(self.loss, Domain::Share, findings),
             restarts: wanted(self.restarts, Domain::Number, findings),
             ready: wanted(self.ready, Domain::Value, findings),
@@ -275,6 +336,43 @@ impl ExpectWritten {
 }
 
 impl ExpectWritten {
+    fn records(&mut self, findings: &mut Findings) -> Records {
+        Records {
+            rcode: self.rcode.take(),
+            answers: wanted(self.answers.take(), Domain::Value, findings),
+            count: wanted(self.count.take(), Domain::Number, findings),
+            authority: wanted(self.authority.take(), Domain::Value, findings),
+            additional: wanted(self.additional.take(), Domain::Value, findings),
+            ttl: wanted(self.ttl.take(), Domain::Number, findings),
+        }
+    }
+
+    fn query(&mut self, findings: &mut Findings) -> Series {
+        let labels = std::mem::take(&mut self.labels).into_iter();
+        Series {
+            count: wanted(self.series.take(), Domain::Number, findings),
+            value: wanted(self.value.take(), Domain::Number, findings),
+            any_value: wanted(self.any_value.take(), Domain::Number, findings),
+            labels: labels
+                .filter_map(|(label, json)| Some((label.value, wanted(Some(json), Domain::Value, findings)?)))
+                .collect(),
+            warnings: wanted(self.warnings.take(), Domain::Number, findings),
+        }
+    }
+
+    fn log(&mut self, findings: &mut Findings) -> Lines {
+        let levels = std::mem::take(&mut self.levels).into_iter();
+        Lines {
+            count: wanted(self.lines.take(), Domain::Number, findings),
+            malformed: wanted(self.malformed.take(), Domain::Number, findings),
+            levels: levels
+                .filter_map(|(level, json)| Some((level, wanted(Some(json), Domain::Number, findings)?)))
+                .collect(),
+            fields: fields(std::mem::take(&mut self.fields), findings),
+            find: fields(std::mem::take(&mut self.find), findings),
+        }
+    }
+
     fn says_nothing(&self) -> bool {
         let single = [
             &self.status,
@@ -293,13 +391,18 @@ impl ExpectWritten {
             &self.stderr,
             &self.restarts,
             &self.ready,
+            &self.series,
+            &self.value,
+            &self.any_value,
+            &self.warnings,
+            &self.lines,
+            &self.malformed,
         ];
-        let several = [&self.phases, &self.headers, &self.json];
-        let nothing = single.iter().all(|one| one.is_none()) && self.certificate.is_none();
-        nothing
-            && self.schema.is_none()
-            && self.rcode.is_none()
-            && several.iter().all(|entries| entries.0.is_empty())
+        let several =
+            [&self.phases, &self.headers, &self.json, &self.labels, &self.fields, &self.levels, &self.find];
+        let words = [self.rcode.is_some(), self.serving.is_some(), self.grpc_status.is_some()];
+        let said = words.contains(&true) || self.certificate.is_some() || self.schema.is_some();
+        !said && single.iter().all(|one| one.is_none()) && several.iter().all(|entries| entries.0.is_empty())
     }
 }
 
@@ -324,6 +427,9 @@ impl Expect {
         places.extend(one("loss", &self.loss));
         places.extend(one("restarts", &self.restarts));
         places.extend(one("ready", &self.ready));
+        places.extend(self.rpc.places());
+        let named = self.query.predicates().chain(self.log.predicates());
+        places.extend(named.map(|(name, at)| (name, at.place)));
         places
     }
 
@@ -335,10 +441,11 @@ impl Expect {
             .chain([&self.exit, &self.stdout, &self.stderr, &self.restarts, &self.ready])
             .flatten();
         let records = self.records.predicates().map(|(_, at)| at);
+        let named = self.query.predicates().chain(self.log.predicates()).map(|(_, at)| at);
         let phases = self.phases.iter().map(|(_, at)| at);
         let headers = self.headers.iter().map(|(_, at)| at);
         let json = self.json.iter().map(|(_, at)| at);
-        let all = single.chain(phases).chain(headers).chain(json).chain(records);
+        let all = single.chain(phases).chain(headers).chain(json).chain(records).chain(named);
         let all = all.flat_map(|at| at.holes().map(|hole| (hole, at.place)));
         all.chain(self.certificate.iter().flat_map(Certificate::holes))
     }

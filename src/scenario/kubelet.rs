@@ -43,7 +43,7 @@ pub struct KubeletWritten {
     lasts: At<Span>,
 }
 
-/// A probe, as a Pod's spec writes it. Exactly one of `httpGet`, `tcpSocket` and `exec`.
+/// A probe, as a Pod's spec writes it. Exactly one of `httpGet`, `tcpSocket`, `grpc` and `exec`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ProbeWritten {
@@ -51,6 +51,8 @@ pub(super) struct ProbeWritten {
     http_get: Option<At<HttpGetWritten>>,
     /// Open a connection.
     tcp_socket: Option<At<TcpSocketWritten>>,
+    /// Ask by gRPC's health checking protocol; SERVING is a success.
+    grpc: Option<At<GrpcActionWritten>>,
     /// Run a command; exit code 0 is a success.
     exec: Option<At<CommandWritten>>,
     /// Not probed before the container has run so many seconds; 0 unless said.
@@ -114,6 +116,16 @@ struct TcpSocketWritten {
     port: At<Template>,
     /// The host; the pod's address unless said.
     host: Option<At<Template>>,
+}
+
+/// A gRPC server to ask, in the clear and without credentials.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GrpcActionWritten {
+    /// The port's number; Kubernetes takes no name here.
+    port: At<u32>,
+    /// The service that is asked about; the server as a whole unless said.
+    service: Option<At<Template>>,
 }
 
 /// A command to run.
@@ -213,6 +225,13 @@ pub enum Action {
         /// The host, where it is not the pod.
         host: Option<At<Template>>,
     },
+    /// Asks by gRPC's health checking protocol.
+    Grpc {
+        /// The port's number.
+        port: u16,
+        /// The service that is asked about.
+        service: Option<At<Template>>,
+    },
     /// Runs a command.
     Exec(Box<Exec>),
 }
@@ -279,15 +298,16 @@ impl At<ProbeWritten> {
     /// Checks a probe by what its role asks of it.
     pub(super) fn check(self, role: Role, findings: &mut Findings) -> Option<Probe> {
         let Self { value: written, place } = self;
-        let action = match (written.http_get, written.tcp_socket, written.exec) {
-            (Some(get), None, None) => Action::HttpGet(Box::new(get.value.check(findings))),
-            (None, Some(socket), None) => {
+        let action = match (written.http_get, written.tcp_socket, written.grpc, written.exec) {
+            (Some(get), None, None, None) => Action::HttpGet(Box::new(get.value.check(findings))),
+            (None, None, Some(grpc), None) => grpc.value.check(findings)?,
+            (None, Some(socket), None, None) => {
                 let TcpSocketWritten { port, host } = socket.value;
                 Action::TcpSocket { port, host }
             }
-            (None, None, Some(exec)) => Action::Exec(Box::new(exec.value.check(exec.place, findings)?)),
+            (None, None, None, Some(exec)) => Action::Exec(Box::new(exec.value.check(exec.place, findings)?)),
             _ => {
-                let title = "a probe is one of `httpGet`, `tcpSocket` and `exec`";
+                let title = "a probe is one of `httpGet`, `tcpSocket`, `grpc` and `exec`";
                 findings.add(Finding::new(Code::ScenarioStep, place, title));
                 return None;
             }
@@ -327,6 +347,16 @@ impl HttpGetWritten {
             host: self.host,
             scheme: self.scheme.unwrap_or_default(),
         }
+    }
+}
+
+impl GrpcActionWritten {
+    fn check(self, findings: &mut Findings) -> Option<Action> {
+        let port = u16::try_from(self.port.value).ok().filter(|port| *port != 0).ok_or_else(|| {
+            let title = format!("{} is not a port: 1 to 65535", self.port.value);
+            Finding::new(Code::FileValue, self.port.place, title)
+        });
+        Some(Action::Grpc { port: findings.take(port)?, service: self.service })
     }
 }
 
@@ -397,7 +427,7 @@ impl Action {
         match self {
             Self::HttpGet(get) => Some(&get.port),
             Self::TcpSocket { port, .. } => Some(port),
-            Self::Exec(_) => None,
+            Self::Grpc { .. } | Self::Exec(_) => None,
         }
     }
 
@@ -408,6 +438,7 @@ impl Action {
                 get.path.iter().chain([&get.port]).chain(&get.host).chain(headers).collect()
             }
             Self::TcpSocket { port, host } => std::iter::once(port).chain(host).collect(),
+            Self::Grpc { service, .. } => service.iter().collect(),
             Self::Exec(exec) => exec.templates().collect(),
         }
     }

@@ -4,12 +4,15 @@ use super::dns::Dns;
 use super::exchange::{Tcp, WebSocket};
 use super::exec::Exec;
 use super::expect::Answer;
+use super::grpc::Grpc;
 use super::health::Health;
 use super::http::{Http, Tls};
 use super::icmp::Icmp;
 use super::kubelet::Kubelet;
+use super::logs::Logs;
 use super::metrics::Metrics;
 use super::network::Network;
+use super::promql::Promql;
 use super::template::{Hole, Template};
 use super::tls::Handshake;
 use crate::source::{At, Place};
@@ -75,6 +78,12 @@ pub enum Probe {
     Icmp(Icmp),
     /// Reads a metrics page.
     Metrics(Metrics),
+    /// Asks a gRPC server about its health.
+    Grpc(Grpc),
+    /// Asks a Prometheus.
+    Promql(Promql),
+    /// Reads a log.
+    Logs(Logs),
     /// Runs a program.
     Exec(Exec),
     /// Watches a pod as a kubelet does.
@@ -94,6 +103,9 @@ impl Probe {
             Self::Dns(probe) => probe,
             Self::Icmp(probe) => probe,
             Self::Metrics(probe) => probe,
+            Self::Grpc(probe) => probe,
+            Self::Promql(probe) => probe,
+            Self::Logs(probe) => probe,
             Self::Exec(probe) => probe,
             Self::Kubelet(probe) => probe,
         }

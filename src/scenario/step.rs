@@ -12,15 +12,18 @@ use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
+use super::grpc::GrpcWritten;
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
 use super::icmp::IcmpWritten;
 use super::kubelet::{Kubelet, KubeletWritten};
 use super::load::{Load, LoadWritten};
+use super::logs::{Logs, LogsWritten};
 use super::metrics::MetricsWritten;
 use super::network::Network;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Probe};
+use super::promql::PromqlWritten;
 use super::schema::Schema;
 use super::template::{Hole, Shape, Template};
 use super::tls::HandshakeWritten;
@@ -36,7 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a step may do, as files name it.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 18] = [
     "health",
     "ready",
     "http",
@@ -45,7 +48,10 @@ const KINDS: [&str; 15] = [
     "tls",
     "dns",
     "icmp",
+    "grpc",
     "metrics",
+    "promql",
+    "logs",
     "exec",
     "kubelet",
     "load",
@@ -79,8 +85,14 @@ pub struct StepWritten {
     dns: Option<At<DnsWritten>>,
     /// Ask a host for echoes.
     icmp: Option<At<IcmpWritten>>,
+    /// Ask a gRPC server how it is.
+    grpc: Option<At<GrpcWritten>>,
     /// Read a metrics page.
     metrics: Option<At<MetricsWritten>>,
+    /// Ask a Prometheus.
+    promql: Option<At<PromqlWritten>>,
+    /// Read what was logged.
+    logs: Option<At<LogsWritten>>,
     /// Run a program.
     exec: Option<At<ExecWritten>>,
     /// Watch a pod as a kubelet does.
@@ -253,7 +265,10 @@ impl Does {
                 | Probe::Kubelet(_)
                 | Probe::Tls(_)
                 | Probe::Dns(_)
-                | Probe::Icmp(_) => Vec::new(),
+                | Probe::Icmp(_)
+                | Probe::Grpc(_)
+                | Probe::Promql(_)
+                | Probe::Logs(_) => Vec::new(),
             },
             Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
         }
@@ -286,6 +301,7 @@ impl Does {
         let Self::Probe(probe) = self else { return };
         match &mut **probe {
             Probe::Exec(exec) => folder.clone_into(&mut exec.beside),
+            Probe::Logs(logs) => folder.clone_into(&mut logs.beside),
             Probe::Kubelet(kubelet) => kubelet.stand_in(folder),
             Probe::Health(_)
             | Probe::Http(_)
@@ -294,7 +310,9 @@ impl Does {
             | Probe::Metrics(_)
             | Probe::Tls(_)
             | Probe::Dns(_)
-            | Probe::Icmp(_) => {}
+            | Probe::Icmp(_)
+            | Probe::Grpc(_)
+            | Probe::Promql(_) => {}
         }
     }
 
@@ -303,6 +321,14 @@ impl Does {
         let Self::Probe(probe) = self else { return None };
         let Probe::Kubelet(kubelet) = &mut **probe else { return None };
         kubelet.manifest.is_some().then_some(kubelet)
+    }
+
+    /// The log it reads.
+    #[must_use]
+    pub fn log(&self) -> Option<&Logs> {
+        let Self::Probe(probe) = self else { return None };
+        let Probe::Logs(logs) = &**probe else { return None };
+        Some(logs)
     }
 
     /// The way to the target, where something is connected to.
@@ -412,7 +438,10 @@ impl StepWritten {
         offer(&mut offers, self.icmp.take(), move |at, f| {
             Some(probe(Probe::Icmp(at.value.check(timeout, f))))
         });
+        offer(&mut offers, self.grpc.take(), |at, f| Some(probe(Probe::Grpc(at.value.check(f)))));
         offer(&mut offers, self.metrics.take(), |at, f| Some(probe(Probe::Metrics(at.value.check(f)))));
+        offer(&mut offers, self.promql.take(), |at, f| Some(probe(Probe::Promql(at.value.check(f)))));
+        offer(&mut offers, self.logs.take(), |at, f| Some(probe(Probe::Logs(at.value.check(at.place, f)?))));
         offer(&mut offers, self.exec.take(), |at, f| Some(probe(Probe::Exec(at.value.check(at.place, f)?))));
         offer(&mut offers, self.kubelet.take(), |at, f| {
             Some(probe(Probe::Kubelet(at.value.check(at.place, f)?)))

@@ -1,14 +1,13 @@
-//! Text with `${name}` in it, and the names it can be filled from.
+//! Text with `${name}` in it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-use crate::secret::{Mask, Secret};
-use crate::units::Size;
+pub use super::scope::{MOST_FILLED, Scope};
+use super::scope::{NODE, Room};
 use crate::yaml::{Kind, Node};
 
 /// Text with holes. `$${` stands for `${` itself.
@@ -24,14 +23,11 @@ enum Part {
 /// A `${name}` or `${name:-default}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hole {
-    /// A variable, a capture, `env.NAME`, `secret.NAME` or `service.NAME.PORT`.
+    /// A variable, a capture, `env.NAME`, `secret.NAME`, `service.NAME.PORT` or `service.NAME.log`.
     pub name: String,
     /// What stands there when the name has no value.
     pub default: Option<String>,
 }
-
-/// The most that a scope holds together with what is filled from it: variables that double one another end here.
-pub const MOST_FILLED: Size = Size(32 << 20);
 
 /// Why a text has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -268,98 +264,6 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What names stand for while a scenario runs; every secret in it is known to the mask.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    values: BTreeMap<String, Value>,
-    mask: Mask,
-    /// What all values together weigh.
-    held: usize,
-}
-
-/// What an empty text, a number or a place in a list takes in memory.
-const NODE: usize = size_of::<Value>();
-
-/// What a value takes in memory.
-fn weight(value: &Value) -> usize {
-    NODE + match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + weight(value)).sum(),
-    }
-}
-
-/// How much more may be filled.
-struct Room(usize);
-
-impl Room {
-    fn take(&mut self, bytes: usize) -> Result<(), Unset> {
-        self.0 = self.0.checked_sub(bytes).ok_or(Unset::TooLong)?;
-        Ok(())
-    }
-}
-
-impl Scope {
-    /// An empty scope that tells `mask` its secrets.
-    #[must_use]
-    pub fn new(mask: Mask) -> Self {
-        Self { mask, ..Self::default() }
-    }
-
-    /// Gives `name` a value.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        let value = value.into();
-        self.held += weight(&value);
-        if let Some(before) = self.values.insert(name.into(), value) {
-            self.held -= weight(&before);
-        }
-    }
-
-    /// Gives `name` a value that must not be seen, nor any text within it.
-    pub fn set_secret(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        let value = value.into();
-        self.hide(&value);
-        self.set(name, value);
-    }
-
-    /// The value of `name`.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.values.get(name)
-    }
-
-    /// The mask that knows this scope's secrets.
-    #[must_use]
-    pub fn mask(&self) -> &Mask {
-        &self.mask
-    }
-
-    /// Masks every text and number within `value` from now on.
-    pub fn hide(&self, value: &Value) {
-        match value {
-            Value::Null | Value::Bool(_) => {}
-            Value::Number(number) => self.mask.add(&Secret::new(number.to_string())),
-            Value::String(text) => self.mask.add(&Secret::new(text)),
-            Value::Array(items) => items.iter().for_each(|item| self.hide(item)),
-            Value::Object(entries) => entries.values().for_each(|item| self.hide(item)),
-        }
-    }
-
-    /// What may still be filled from it.
-    fn room(&self) -> Room {
-        Room(MOST_FILLED.bytes().saturating_sub(self.held))
-    }
-
-    fn look_up(&self, hole: &Hole, room: &mut Room) -> Result<Value, Unset> {
-        match (self.values.get(&hole.name), &hole.default) {
-            (Some(value), _) => room.take(weight(value)).map(|()| value.clone()),
-            (None, Some(default)) => room.take(NODE + default.len()).map(|()| Value::from(default.as_str())),
-            (None, None) => Err(Unset::Name(hole.name.clone())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -420,15 +324,6 @@ mod tests {
             assert!(doublings < 40);
         };
         assert_eq!(end, Unset::TooLong);
-        assert!(scope.held <= MOST_FILLED.bytes());
-    }
-
-    #[test]
-    fn what_a_value_replaces_is_no_longer_held() {
-        let mut scope = Scope::default();
-        scope.set("name", "a long value");
-        scope.set("name", 1);
-        assert_eq!(scope.held, NODE);
     }
 
     proptest! {

@@ -1,12 +1,16 @@
 //! Stacks at work: services, Prometheus and Alertmanager, started for a run and always taken down.
 
+mod alertmanager;
 mod ask;
 pub mod clean;
 mod launch;
+mod preflight;
 pub mod processes;
+mod prometheus;
 mod ready;
 mod stand_in;
 mod up;
+mod version;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,10 +22,13 @@ use std::time::Duration;
 pub use self::launch::{File, Launch, Shows, Way};
 use self::processes::Processes;
 use self::processes::process::Process;
+pub use self::prometheus::Speed;
 use self::stand_in::Playing;
 pub use self::up::up;
 use crate::event::{Event, Sender};
+use crate::fault::relay::Relay;
 use crate::scenario::template::Unset;
+use crate::sink::Sink;
 use crate::units::Span;
 
 /// How a stack's services are to be run.
@@ -45,6 +52,8 @@ pub struct Options {
     pub runtime: Choice,
     /// Makes what is random in stand-ins repeatable.
     pub seed: u64,
+    /// By how much Prometheus and Alertmanager go faster than in production.
+    pub speed: Speed,
     /// The firedrill program, which stands over each process; see [`processes::supervise`].
     pub supervisor: PathBuf,
 }
@@ -62,6 +71,10 @@ impl Notices {
     fn starting(&self, service: &str) {
         let (scenario, service) = (self.scenario.clone(), service.to_owned());
         self.sender.send(Event::ServiceStarting { scenario, service });
+    }
+
+    fn noted(&self, note: String) {
+        self.sender.send(Event::StackNoted { scenario: self.scenario.clone(), note });
     }
 
     fn ready(&self, service: &Service, took: Duration) {
@@ -157,6 +170,15 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A file of Prometheus or Alertmanager cannot be used as it stands.
+    #[error("{0}")]
+    Files(String),
+    /// Prometheus does not watch.
+    #[error("Prometheus does not watch the stack: {why}")]
+    Unwatched {
+        /// What it has not done.
+        why: String,
+    },
     /// The run was stopped meanwhile.
     #[error("the run was stopped while the stack came up")]
     Stopped,
@@ -171,6 +193,8 @@ fn tail(log: &str) -> String {
 pub struct Running {
     runtime: Runtime,
     services: BTreeMap<String, Service>,
+    /// Every receiver's end, where there is an Alertmanager.
+    sink: Option<Sink>,
 }
 
 /// What runs a stack's services.
@@ -214,6 +238,29 @@ impl Running {
         self.services.values()
     }
 
+    /// Every receiver's end, where the stack has an Alertmanager.
+    #[must_use]
+    pub fn sink(&self) -> Option<&Sink> {
+        self.sink.as_ref()
+    }
+
+    /// The relay before a port of a service.
+    #[must_use]
+    pub fn relay(&self, service: &str, port: &str) -> Option<&Relay> {
+        match &self.runtime {
+            Runtime::Processes(processes) => processes.relay(service, port),
+        }
+    }
+
+    /// The relay through which Prometheus alone reaches a port. What slows users down must slow it down in its own
+    /// time, which may go faster.
+    #[must_use]
+    pub fn scrape_relay(&self, service: &str, port: &str) -> Option<&Relay> {
+        match &self.runtime {
+            Runtime::Processes(processes) => processes.scrape_relay(service, port),
+        }
+    }
+
     /// What runs it.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
@@ -237,6 +284,9 @@ impl Running {
         }
         match self.runtime {
             Runtime::Processes(processes) => processes.down().await,
+        }
+        if let Some(sink) = self.sink {
+            sink.close().await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Brings a stack up: each service as soon as those it waits for are ready.
+//! Brings a stack up: each service as soon as those it waits for are ready, and last what watches them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,31 +8,43 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use super::processes::Processes;
-use super::{Choice, Error, Launch, Notices, Options, Running, Runtime, Service};
+use super::{
+    Choice, Error, Launch, Notices, Options, Running, Runtime, Service, alertmanager, preflight, prometheus,
+};
 use crate::plan::PlannedStack;
+use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS};
+use crate::sink::{self, Ends, Sink};
+use crate::source::Sources;
 
-/// Brings a stack up, and returns when each of its services is ready. What was started is taken down again where
-/// one of them fails.
+/// Brings a stack up, and returns when each of its services is ready and Prometheus watches them. What was started
+/// is taken down again where one of them fails.
 ///
 /// # Errors
 /// What kept it from coming up.
 pub async fn up(
     planned: &PlannedStack,
+    sources: &Sources,
     options: &Options,
     notices: &Notices,
     stop: &CancellationToken,
 ) -> Result<Running, Error> {
-    let runtime = choose(planned, options)?;
+    preflight::check(planned).await?;
+    let runtime = choose(planned, options).await?;
+    let mut sink = None;
     let coming = async {
-        let launches = launches(planned, &runtime)?;
-        start(launches, &runtime, notices).await
+        if planned.alertmanager.is_some() {
+            let opened = sink::open(sink::Listen::default()).await;
+            sink = Some(opened.map_err(|error| Error::Runtime(format!("there is no sink: {error}")))?);
+        }
+        let coming = Coming { planned, sources, options, notices, runtime: &runtime };
+        coming.up(sink.as_ref()).await
     };
     let came = match stop.run_until_cancelled(coming).await {
         Some(came) => came,
         None => Err(Error::Stopped),
     };
     match came {
-        Ok(services) => Ok(Running { runtime, services }),
+        Ok(services) => Ok(Running { runtime, services, sink }),
         Err(error) => {
             match runtime {
                 Runtime::Processes(processes) => processes.down().await,
@@ -43,7 +55,7 @@ pub async fn up(
 }
 
 /// The runtime that was asked for.
-fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
+async fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
     match options.runtime {
         Choice::Containers => {
             let why = "containers are not built yet: run this stack with `--runtime processes`";
@@ -54,50 +66,94 @@ fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
                 let why = format!("`compose: {file}` needs containers: there is no process to start for it");
                 Err(Error::Runtime(why))
             }
-            None => Ok(Runtime::Processes(Processes::new(planned, options)?)),
+            None => Ok(Runtime::Processes(Processes::new(planned, options).await?)),
         },
     }
 }
 
-fn launches(planned: &PlannedStack, runtime: &Runtime) -> Result<Vec<Launch>, Error> {
-    let Runtime::Processes(processes) = runtime;
-    let services = planned.stack.services.iter();
-    services.map(|service| Launch::of(service, planned, &processes.scope(planned, service))).collect()
+/// A stack that comes up.
+struct Coming<'a> {
+    planned: &'a PlannedStack,
+    sources: &'a Sources,
+    options: &'a Options,
+    notices: &'a Notices,
+    runtime: &'a Runtime,
 }
 
-/// Starts every service; those that wait for nobody at once.
-async fn start(
-    launches: Vec<Launch>,
-    runtime: &Runtime,
-    notices: &Notices,
-) -> Result<BTreeMap<String, Service>, Error> {
-    let mut waiting = launches;
-    let mut started: BTreeMap<String, Service> = BTreeMap::new();
-    let mut starting = FuturesUnordered::new();
-    loop {
-        let (free, others): (Vec<_>, Vec<_>) = waiting
-            .into_iter()
-            .partition(|launch| launch.after.iter().all(|name| started.contains_key(name)));
-        waiting = others;
-        for launch in free {
-            notices.starting(&launch.name);
-            starting.push(timed(runtime, launch));
+impl Coming<'_> {
+    async fn up(&self, sink: Option<&Sink>) -> Result<BTreeMap<String, Service>, Error> {
+        let began = Instant::now();
+        let services = self.start(self.launches(sink)?).await?;
+        self.settle(&services).await?;
+        if let Some(prometheus) = services.get(PROMETHEUS) {
+            self.notices.ready(prometheus, began.elapsed());
         }
-        match starting.next().await {
-            None => return Ok(started),
-            Some((Err(error), _)) => return Err(error),
-            Some((Ok(service), took)) => {
-                notices.ready(&service, took);
-                started.insert(service.name.clone(), service);
+        Ok(services)
+    }
+
+    fn launches(&self, sink: Option<&Sink>) -> Result<Vec<Launch>, Error> {
+        let Self { planned, sources, options, .. } = self;
+        let Runtime::Processes(processes) = self.runtime;
+        let services = planned.stack.services.iter();
+        let mut launches = services
+            .map(|service| Launch::of(service, planned, &processes.scope(planned, &service.name)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let speed = options.speed;
+        let scope = processes.scope(planned, PROMETHEUS);
+        let given = prometheus::Given { planned, scope: &scope, reached: processes.scraped(), speed };
+        if let Some(led) = prometheus::lead(&given)? {
+            led.notes.into_iter().for_each(|note| self.notices.noted(note));
+            launches.push(led.launch);
+        }
+        if let Some(listens) = sink.map(Sink::listens) {
+            let ends = Ends { http: listens.http.to_string(), smtp: listens.smtp.to_string() };
+            let scope = processes.scope(planned, ALERTMANAGER);
+            let given = alertmanager::Given { planned, sources, scope: &scope, ends: &ends, speed };
+            launches.extend(alertmanager::lead(&given)?);
+        }
+        Ok(launches)
+    }
+
+    /// Starts every service; those that wait for nobody at once.
+    async fn start(&self, launches: Vec<Launch>) -> Result<BTreeMap<String, Service>, Error> {
+        let mut waiting = launches;
+        let mut started: BTreeMap<String, Service> = BTreeMap::new();
+        let mut starting = FuturesUnordered::new();
+        loop {
+            let may = |launch: &Launch| launch.after.iter().all(|name| started.contains_key(name));
+            let (free, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(may);
+            waiting = others;
+            for launch in free {
+                self.notices.starting(&launch.name);
+                starting.push(self.timed(launch));
+            }
+            match starting.next().await {
+                None => return Ok(started),
+                Some((Err(error), _)) => return Err(error),
+                Some((Ok(service), took)) => {
+                    // Prometheus is ready when it watches.
+                    if service.name != PROMETHEUS {
+                        self.notices.ready(&service, took);
+                    }
+                    started.insert(service.name.clone(), service);
+                }
             }
         }
     }
-}
 
-async fn timed(runtime: &Runtime, launch: Launch) -> (Result<Service, Error>, Duration) {
-    let began = Instant::now();
-    let service = match runtime {
-        Runtime::Processes(processes) => processes.start(launch).await,
-    };
-    (service, began.elapsed())
+    async fn timed(&self, launch: Launch) -> (Result<Service, Error>, Duration) {
+        let began = Instant::now();
+        let service = match self.runtime {
+            Runtime::Processes(processes) => processes.start(launch).await,
+        };
+        (service, began.elapsed())
+    }
+
+    /// Waits until Prometheus has scraped every target and found the Alertmanager.
+    async fn settle(&self, services: &BTreeMap<String, Service>) -> Result<(), Error> {
+        let address = services.get(PROMETHEUS).and_then(|service| service.ports.get(HTTP));
+        let (Some(address), Some(own)) = (address, &self.planned.prometheus) else { return Ok(()) };
+        let pace = prometheus::Watched::of(own, self.options.speed);
+        prometheus::settle(*address, &pace, services.contains_key(ALERTMANAGER)).await
+    }
 }

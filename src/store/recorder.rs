@@ -56,6 +56,7 @@ impl Report for Recorder {
             Event::ScenarioStarted { .. }
             | Event::ServiceStarting { .. }
             | Event::ServiceReady { .. }
+            | Event::StackNoted { .. }
             | Event::NotMeasured { .. }
             | Event::StepStarted { .. }
             | Event::Attempted { .. }

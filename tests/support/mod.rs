@@ -10,7 +10,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+mod alertmanager;
 pub(crate) mod names;
+
+pub(crate) use self::alertmanager::Alertmanager;
 
 /// How long anything a server does may take; the machine may be busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -109,6 +112,30 @@ impl Prometheus {
             command.arg("--web.listen-address").arg(address.to_string());
             Ok(command)
         })?;
+        Ok(Self { address, _server: server })
+    }
+}
+
+/// An etcd of one, with nothing in it.
+pub(crate) struct Etcd {
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    _server: Server,
+}
+
+impl Etcd {
+    /// Starts it.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (server, [address, _]) =
+            Server::start("ready to serve client requests", |folder, [clients, peers]| {
+                let (clients, peers) = (format!("http://{clients}"), format!("http://{peers}"));
+                let mut command = Command::new("etcd");
+                command.arg("--data-dir").arg(folder.join("data"));
+                command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+                command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+                command.args(["--name", "one", "--initial-cluster", &format!("one={peers}")]);
+                Ok(command)
+            })?;
         Ok(Self { address, _server: server })
     }
 }

@@ -4,11 +4,14 @@
 mod certificate;
 mod connect;
 mod dns;
+mod grpc;
 mod hostile_http;
 mod http;
 mod icmp;
+mod logs;
 mod peer;
 mod policy;
+mod promql;
 mod rehearsal;
 mod tcp;
 mod tls;

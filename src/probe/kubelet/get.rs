@@ -12,7 +12,7 @@ use crate::sample::{Cause, Reason};
 use crate::units::Size;
 
 /// How a kubelet calls itself.
-const AGENT: HeaderValue = HeaderValue::from_static("kube-probe/1.31");
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static("kube-probe/1.31");
 
 /// What a kubelet reads of a page; more is no failure.
 const BODY_READ: Size = Size(10 << 10);

@@ -19,8 +19,9 @@ use self::process::{Process, Program};
 use super::launch::{Launch, Way};
 use super::stand_in::Playing;
 use super::{Error, Handle, Options, Service};
+use crate::fault::relay::Relay;
 use crate::plan::PlannedStack;
-use crate::scenario::stack;
+use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS};
 use crate::scenario::template::Scope;
 
 /// Where services of this runtime listen.
@@ -28,6 +29,9 @@ const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The environment variable that says which run a process belongs to.
 pub const RUN_VARIABLE: &str = "firedrill_run";
+
+/// Addresses by service and port.
+pub(super) type Addresses = BTreeMap<String, BTreeMap<String, SocketAddr>>;
 
 /// What runs services as processes, and all that it has started.
 #[derive(Debug)]
@@ -37,39 +41,56 @@ pub struct Processes {
     /// The stack's file stands in this folder.
     beside: PathBuf,
     /// Where each service listens itself, by service and port.
-    inner: BTreeMap<String, BTreeMap<String, SocketAddr>>,
+    inner: Addresses,
+    /// Where it is reached, through a relay.
+    outer: Addresses,
+    relays: BTreeMap<String, BTreeMap<String, Relay>>,
+    /// Where Prometheus reaches it, through a relay of its own.
+    scraped: Addresses,
+    scrape_relays: BTreeMap<String, BTreeMap<String, Relay>>,
     started: Mutex<Vec<Arc<Process>>>,
 }
 
 impl Processes {
-    /// Makes the run's folder and finds a free port for each port of each service.
-    pub(super) fn new(planned: &PlannedStack, options: &Options) -> Result<Self, Error> {
+    /// Makes the run's folder, finds a free port for each port of each service, and puts a relay before it.
+    pub(super) async fn new(planned: &PlannedStack, options: &Options) -> Result<Self, Error> {
         let folder = Arc::new(Folder::new(&options.id)?);
-        let mut inner = BTreeMap::new();
-        for service in &planned.stack.services {
-            let ports = service.ports.iter().map(|(port, _)| {
-                let number = port::free(HOST).map_err(|why| Error::Start {
-                    service: service.name.value.clone(),
-                    why: format!("there is no free port for its `{port}`: {why}"),
-                })?;
-                Ok((port.value.clone(), SocketAddr::new(HOST, number)))
-            });
-            inner.insert(service.name.value.clone(), ports.collect::<Result<BTreeMap<_, _>, Error>>()?);
+        let inner = free_ports(planned)?;
+        let relays = relays(&inner, options.seed).await?;
+        let outer = addresses(&relays);
+        let watched = planned.stack.prometheus.is_some();
+        let mut scraped = outer.clone();
+        let mut scrape_relays = BTreeMap::new();
+        if watched {
+            let mut services = inner.clone();
+            services.retain(|service, _| planned.stack.service(service).is_some());
+            scrape_relays = self::relays(&services, options.seed).await?;
+            scraped.extend(addresses(&scrape_relays));
         }
         let beside = planned.file.parent().unwrap_or(std::path::Path::new("")).to_owned();
-        let started = Mutex::default();
-        Ok(Self { folder, options: options.clone(), beside, inner, started })
+        let (options, started) = (options.clone(), Mutex::default());
+        Ok(Self { folder, options, beside, inner, outer, relays, scraped, scrape_relays, started })
     }
 
-    /// Where the services are reached, by service and port.
-    fn outer(&self) -> &BTreeMap<String, BTreeMap<String, SocketAddr>> {
-        &self.inner
+    /// Where Prometheus reaches the services, by service and port.
+    pub(super) fn scraped(&self) -> &Addresses {
+        &self.scraped
+    }
+
+    /// The relay before a port of a service.
+    pub(super) fn relay(&self, service: &str, port: &str) -> Option<&Relay> {
+        self.relays.get(service)?.get(port)
+    }
+
+    /// The relay through which Prometheus reaches a port.
+    pub(super) fn scrape_relay(&self, service: &str, port: &str) -> Option<&Relay> {
+        self.scrape_relays.get(service)?.get(port)
     }
 
     /// The names that files may use for what the stack gives, and their values.
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         let mut variables = Vec::new();
-        for (service, ports) in self.outer() {
+        for (service, ports) in &self.outer {
             for (port, address) in ports {
                 let name = format!("service.{service}.{port}");
                 variables.push((format!("{name}.host"), address.ip().to_string()));
@@ -84,14 +105,14 @@ impl Processes {
     }
 
     /// What names stand for in what is written of a service.
-    pub(super) fn scope(&self, planned: &PlannedStack, service: &stack::Service) -> Scope {
+    pub(super) fn scope(&self, planned: &PlannedStack, service: &str) -> Scope {
         let mut scope = planned.scope.clone();
         self.variables().into_iter().for_each(|(name, value)| scope.set(name, value));
-        for (port, address) in self.inner.get(&service.name.value).into_iter().flatten() {
+        for (port, address) in self.inner.get(service).into_iter().flatten() {
             scope.set(format!("port.{port}"), address.port());
         }
         scope.set("host", HOST.to_string());
-        scope.set("dir", self.folder.of(&service.name).display().to_string());
+        scope.set("dir", self.folder.of(service).display().to_string());
         scope
     }
 
@@ -99,7 +120,7 @@ impl Processes {
     pub(super) async fn start(&self, launch: Launch) -> Result<Service, Error> {
         let name = launch.name.clone();
         let inner = self.inner.get(&name).cloned().unwrap_or_default();
-        let ports = self.outer().get(&name).cloned().unwrap_or_default();
+        let ports = self.outer.get(&name).cloned().unwrap_or_default();
         let command = match launch.way {
             Way::StandIn(profile) => {
                 let address = inner.values().next().copied().unwrap_or(SocketAddr::new(HOST, 0));
@@ -141,6 +162,60 @@ impl Processes {
         let started = std::mem::take(&mut *self.started.lock().unwrap_or_else(PoisonError::into_inner));
         join_all(started.iter().map(|process| process.end())).await;
         drop(started);
+        let relays = self.relays.into_values().chain(self.scrape_relays.into_values());
+        join_all(relays.flat_map(BTreeMap::into_values).map(Relay::close)).await;
         drop(self.folder);
     }
+}
+
+/// A free port for each port of each service.
+fn free_ports(planned: &PlannedStack) -> Result<Addresses, Error> {
+    let stack = &planned.stack;
+    let mut wanted: Vec<_> = stack
+        .services
+        .iter()
+        .map(|service| {
+            let ports = service.ports.iter().map(|(port, _)| port.value.as_str());
+            (service.name.value.as_str(), ports.collect::<Vec<_>>())
+        })
+        .collect();
+    wanted.extend(stack.prometheus.iter().map(|_| (PROMETHEUS, vec![HTTP])));
+    wanted.extend(stack.alertmanager.iter().map(|_| (ALERTMANAGER, vec![HTTP])));
+    let mut all = Addresses::new();
+    for (service, ports) in wanted {
+        let found = all.entry(service.to_owned()).or_default();
+        for port in ports {
+            let number = port::free(HOST).map_err(|error| {
+                let why = format!("there is no free port for its `{port}`: {error}");
+                Error::Start { service: service.to_owned(), why }
+            })?;
+            found.insert(port.to_owned(), SocketAddr::new(HOST, number));
+        }
+    }
+    Ok(all)
+}
+
+/// A relay before each address.
+async fn relays(before: &Addresses, seed: u64) -> Result<BTreeMap<String, BTreeMap<String, Relay>>, Error> {
+    let mut all: BTreeMap<String, BTreeMap<String, Relay>> = BTreeMap::new();
+    for (service, ports) in before {
+        let of_service = all.entry(service.clone()).or_default();
+        for (port, address) in ports {
+            let relay = Relay::start(SocketAddr::new(HOST, 0), *address, seed).await;
+            let relay = relay.map_err(|error| {
+                let why = format!("there is no relay before its `{port}`: {error}");
+                Error::Start { service: service.clone(), why }
+            })?;
+            of_service.insert(port.clone(), relay);
+        }
+    }
+    Ok(all)
+}
+
+/// Where relays listen.
+fn addresses(relays: &BTreeMap<String, BTreeMap<String, Relay>>) -> Addresses {
+    let of_service = |ports: &BTreeMap<String, Relay>| {
+        ports.iter().map(|(port, relay)| (port.clone(), relay.address())).collect()
+    };
+    relays.iter().map(|(service, ports)| (service.clone(), of_service(ports))).collect()
 }

@@ -1,0 +1,155 @@
+//! `firedrill up`: hold a stack for a person, until they stop it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use super::{Colour, Input, Runtime, draw, runtime};
+use crate::event::{Event, Sender, Stamped};
+use crate::exit::Exit;
+use crate::plan::PlannedStack;
+use crate::stack::{Notices, Options, Running, Speed, up};
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The stack's file
+    #[arg(value_name = "STACK", help_heading = "Input")]
+    stack: PathBuf,
+
+    /// A YAML file of secrets, NAME: value; the environment goes before it
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    secrets: Option<PathBuf>,
+
+    /// How its services are run
+    #[arg(long, value_enum, default_value_t = Runtime::Auto, help_heading = "Run")]
+    runtime: Runtime,
+
+    /// By how much Prometheus and Alertmanager go faster than in production
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed, help_heading = "Run")]
+    speed: Speed,
+
+    /// Make what is random in stand-ins repeatable
+    #[arg(long, value_name = "NUMBER", help_heading = "Run")]
+    seed: Option<u64>,
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    text.parse().ok().and_then(Speed::new).ok_or_else(|| "a number from 1 to 1000".to_owned())
+}
+
+pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
+    let input = Input { paths: vec![arguments.stack.clone()], secrets: arguments.secrets.clone() };
+    let reading = input.read();
+    draw(&reading, colour)?;
+    let Some(plan) = reading.plan else { return Ok(Exit::Usage) };
+    let [planned] = plan.stacks.as_slice() else {
+        writeln!(std::io::stderr(), "error: `{}` is no stack", arguments.stack.display())?;
+        return Ok(Exit::Usage);
+    };
+    let options = Options {
+        id: super::run::new_id(Timestamp::now()),
+        runtime: arguments.runtime.into(),
+        seed: arguments.seed.unwrap_or_else(rand::random),
+        speed: arguments.speed,
+        supervisor: std::env::current_exe()?,
+    };
+    let runtime = runtime()?;
+    let exit = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let (signalled, stopped) = (super::run::signalled(), stop.clone());
+        let signals = tokio::spawn(async move {
+            signalled.await;
+            stopped.cancel();
+        });
+        let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
+        let telling = tokio::spawn(tell(events));
+        let notices = Notices { scenario: planned.stack.name.value.clone(), sender };
+        let came = up(planned, &reading.sources, &options, &notices, &stop).await;
+        drop(notices);
+        let told = telling.await.map_err(std::io::Error::other)?;
+        let exit = match (came, told) {
+            (Ok(running), Ok(())) => hold(planned, &options, running, &stop).await,
+            (Ok(running), Err(error)) => {
+                running.down().await;
+                Err(error)
+            }
+            (Err(_), _) if stop.is_cancelled() => Ok(Exit::Pass),
+            (Err(error), _) => {
+                writeln!(std::io::stderr(), "error: {error}")?;
+                Ok(Exit::NotMeasured)
+            }
+        };
+        signals.abort();
+        exit
+    });
+    runtime.shutdown_background();
+    exit
+}
+
+/// Tells how the stack comes up, on standard error.
+async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
+    while let Some(stamped) = events.recv().await {
+        let mut err = std::io::stderr().lock();
+        match stamped.event {
+            Event::ServiceStarting { service, .. } => writeln!(err, "{service} starts")?,
+            Event::ServiceReady { service, took, .. } => {
+                let took = Duration::from(took).as_millis();
+                writeln!(err, "{service} is ready after {took} ms")?;
+            }
+            Event::StackNoted { note, .. } => writeln!(err, "note: {note}")?,
+            Event::RunStarted { .. }
+            | Event::ScenarioStarted { .. }
+            | Event::NotMeasured { .. }
+            | Event::StepStarted { .. }
+            | Event::Attempted { .. }
+            | Event::Sampled { .. }
+            | Event::Loading { .. }
+            | Event::Loaded { .. }
+            | Event::StepEnded { .. }
+            | Event::Judged { .. }
+            | Event::ScenarioEnded { .. }
+            | Event::RunEnded { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Says where everything is, and waits to be stopped.
+async fn hold(
+    planned: &PlannedStack,
+    options: &Options,
+    running: Running,
+    stop: &CancellationToken,
+) -> std::io::Result<Exit> {
+    let said = say(planned, options, &running);
+    if said.is_ok() {
+        stop.cancelled().await;
+    }
+    running.down().await;
+    said.map(|()| Exit::Pass)
+}
+
+fn say(planned: &PlannedStack, options: &Options, running: &Running) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} is up as {}", planned.stack.name, options.id)?;
+    let ports =
+        || running.services().flat_map(|service| service.ports.iter().map(move |port| (service, port)));
+    let label = |service: &str, port: &str| format!("{service}.{port}");
+    let wide = ports().map(|(service, (port, _))| label(&service.name, port).len()).max().unwrap_or(0);
+    for (service, (port, address)) in ports() {
+        let speaks = matches!(port.as_str(), "http" | "https");
+        let scheme = if speaks { format!("{port}://") } else { String::new() };
+        writeln!(out, "  {:wide$}  {scheme}{address}", label(&service.name, port))?;
+    }
+    if let Some(sink) = running.sink() {
+        writeln!(out, "  {:wide$}  http://{}", "sink", sink.listens().http)?;
+    }
+    writeln!(out, "Ctrl-C takes it down")?;
+    out.flush()
+}

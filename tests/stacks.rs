@@ -1,0 +1,285 @@
+//! Stacks of real programs: how they come up, what they say when they do not, and that nothing of them is left.
+#![cfg(test)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+
+/// Far more than anything here takes, on a machine however busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder of a test's own, and a place of its own for what runs leave.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Short: sockets have short names.
+        let path = std::env::temp_dir().join(format!("fds-{}-{number}", std::process::id()));
+        fs::create_dir_all(path.join("tmp")).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A scenario with a stack of these services, that waits so long.
+    fn scenario(&self, services: &str, wait: &str) -> PathBuf {
+        self.write("stack.yaml", &format!("stack: tried\nservices:\n{services}"));
+        self.write(
+            "scenario.yaml",
+            &format!("scenario: tried\nstack: stack.yaml\nsteps: [{{ wait: {wait} }}]\n"),
+        )
+    }
+
+    fn firedrill(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        command.env("TMPDIR", self.0.join("tmp")).current_dir(&self.0);
+        command
+    }
+
+    fn run(&self, file: &Path) -> Output {
+        self.firedrill().args(["run", "--no-save", "--runtime", "processes"]).arg(file).output().unwrap()
+    }
+
+    /// What runs have left in the folder for what passes.
+    fn left(&self) -> Vec<PathBuf> {
+        let runs = fs::read_dir(self.0.join("tmp")).unwrap().map(|entry| entry.unwrap().path());
+        runs.flat_map(|runs| fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path())).collect()
+    }
+
+    /// Processes whose environment says that they belong here.
+    fn processes(&self) -> Vec<String> {
+        let mark = format!("TMPDIR={}", self.0.join("tmp").display());
+        let ours = |pid: &str| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let dead = state.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
+            !dead && environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+        };
+        let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+        all.filter_map(|name| name.into_string().ok()).filter(|pid| ours(pid)).collect()
+    }
+
+    fn await_peace(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.processes().is_empty() {
+            assert!(Instant::now() < deadline, "still there: {:?}", self.processes());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    // Lines of a report are broken where a terminal ends.
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[rstest]
+#[case::absent(
+    "process: no-such-program",
+    "service `s` does not start: `no-such-program`: there is no such program"
+)]
+#[case::not_beside("process: ./nothing.sh", "there is no such program")]
+#[case::crashes_at_once(
+    "process: [sh, -c, \"echo out of luck >&2; exit 3\"]\n    ready: { log: never }",
+    "service `s` exited with 3 before it was ready; the end of its log: out of luck"
+)]
+#[case::dies_of_a_signal(
+    "process: [sh, -c, \"kill -9 $$\"]\n    ready: { log: never }",
+    "service `s` was ended by signal 9 before it was ready; it wrote nothing"
+)]
+#[case::never_ready(
+    "process: [sh, -c, \"echo any moment; exec sleep 600\"]\n    ports: { http: 80 }\n    ready: { tcp: http, within: 300ms }",
+    "service `s` is not ready after 300ms: port `http`"
+)]
+#[case::never_says_so(
+    "process: [sh, -c, \"echo any moment; exec sleep 600\"]\n    ready: { log: \"^now$\", within: 300ms }",
+    "no line of its log matches `^now$`; the end of its log: any moment"
+)]
+#[case::answers_ill(
+    "process: [sh, -c, \"exec sleep 600\"]\n    ready: { exec: [sh, -c, \"exit 4\"], within: 300ms }",
+    "ends with exit status: 4"
+)]
+#[case::not_set_up(
+    "setup: [[sh, -c, \"echo no space >&2; exit 2\"]]\n    process: sleep 600",
+    "service `s` is not set up: `sh -c echo no space >&2; exit 2` exited with 2: no space"
+)]
+#[case::image_alone("image: redis:7", "service `s` has an `image` and no `process`")]
+fn a_service_that_does_not_come_up_says_why(#[case] service: &str, #[case] why: &str) {
+    let place = Place::new();
+    let run = place.run(&place.scenario(&format!("  s:\n    {service}\n"), "1s"));
+    let said = said(&run);
+    assert_eq!(run.status.code(), Some(4), "{said}");
+    assert!(said.contains(why), "{said}");
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+    place.await_peace();
+}
+
+#[test]
+#[ignore = "needs to be root"]
+fn a_service_runs_as_the_user_it_is_to() {
+    let place = Place::new();
+    let run = place.run(&place.scenario("  s:\n    process: sleep 600\n    user: no-such-user\n", "1s"));
+    assert_eq!(run.status.code(), Some(4));
+    assert!(said(&run).contains("this machine has no user `no-such-user`"), "{}", said(&run));
+
+    let services = "  s:\n    setup: [[sh, -c, 'id -un > made']]\n    \
+                    process: [sh, -c, 'cat made; id -un; echo ready; exec sleep 600']\n    \
+                    user: nobody\n    ready: { log: ready }\n    ports: { http: 80 }\n";
+    place.scenario(services, "1s");
+    let steps = "scenario: tried\nstack: stack.yaml\nsteps:\n  \
+                 - exec: { command: [cat, '${service.s.log}'] }\n    expect: { stdout: \"nobody\\nnobody\\nready\" }\n";
+    let run = place.run(&place.write("scenario.yaml", steps));
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+}
+
+#[test]
+fn a_flood_a_fork_and_a_deaf_service_end_with_the_run() {
+    let place = Place::new();
+    let services = "  flood: { process: [sh, -c, 'yes flood'] }\n  \
+                    deaf: { process: [sh, -c, 'trap \"\" TERM INT HUP; while :; do sleep 1; done'] }\n  \
+                    fork: { process: [sh, -c, 'setsid sleep 600 & (setsid sleep 601 &) ; exec sleep 602'] }\n";
+    let run = place.run(&place.scenario(services, "500ms"));
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+    place.await_peace();
+}
+
+#[test]
+fn services_start_in_order_and_are_given_what_they_need() {
+    let place = Place::new();
+    place.write("copied.txt", "as it is ${port.none}\n");
+    place.write("filled.txt", "at ${service.second.web}, in ${dir}\n");
+    let services = "  second:\n    process: [sh, -c, 'cat copied.txt filled.txt deep/text made; echo $COLOUR; exec sleep 600']\n    \
+                    setup: ['cp copied.txt made']\n    \
+                    env: { COLOUR: teal }\n    \
+                    files: { copied.txt: copied.txt, filled.txt: { template: filled.txt }, deep/text: { text: \"deep\\n\" } }\n    \
+                    ready: { log: teal }\n    ports: { web: 80 }\n    after: [first]\n  \
+                    first: { process: [sh, -c, 'sleep 0.2; echo ready; exec sleep 600'], ready: { log: ready } }\n";
+    place.scenario(services, "1s");
+    let steps = "scenario: tried\nstack: stack.yaml\nsteps:\n  \
+                 - exec: { command: [cat, '${service.second.log}'] }\n    \
+                 expect: { stdout: \"matches (?s)^as it is \\\\$\\\\{port.none\\\\}\\nat 127.0.0.1:\\\\d+, in .*/second\\ndeep\\nas it is .*teal$\" }\n";
+    let run = place.run(&place.write("scenario.yaml", steps));
+    let said = said(&run);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    let at = |name: &str| said.find(&format!("✓ {name} ")).unwrap_or_else(|| panic!("no {name} in {said}"));
+    assert!(at("first") < at("second"), "{said}");
+}
+
+/// A run that holds a stack until it is killed.
+fn hold(place: &Place) -> Child {
+    let services = "  one: { process: [sh, -c, 'trap \"\" TERM; (setsid sleep 600 &); while :; do sleep 1; done'] }\n  \
+                    two: { process: sleep 600, after: [one] }\n  three: { process: sleep 601 }\n";
+    let file = place.scenario(services, "10m");
+    let mut command = place.firedrill();
+    command.args(["run", "--no-save", "--runtime", "processes"]).arg(file);
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// How many runs are killed: `SOAK` says otherwise.
+fn rounds() -> u64 {
+    std::env::var("SOAK").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_process_and_the_next_one_no_folder() {
+    let place = Place::new();
+    for round in 0..rounds() {
+        let mut run = hold(&place);
+        // Sooner or later, from before the first service to long after the last.
+        std::thread::sleep(Duration::from_millis((round * 37) % 400));
+        run.kill().unwrap();
+        run.wait().unwrap();
+        place.await_peace();
+    }
+    let clean = place.firedrill().arg("clean").output().unwrap();
+    assert_eq!(clean.status.code(), Some(0), "{}", said(&clean));
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+    let again = place.firedrill().arg("clean").output().unwrap();
+    assert_eq!(said(&again), "no run has left anything");
+}
+
+#[rstest]
+#[case::interrupt("-INT")]
+#[case::terminate("-TERM")]
+fn a_run_that_is_stopped_takes_its_stack_down(#[case] signal: &str) {
+    let place = Place::new();
+    let mut run = hold(&place);
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("two")), "the stack is not up");
+    assert!(Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(3));
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+    place.await_peace();
+}
+
+#[test]
+fn cleaning_leaves_what_lives_alone() {
+    let place = Place::new();
+    let mut run = hold(&place);
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("two")), "the stack is not up");
+    let before = place.processes();
+    let clean = place.firedrill().arg("clean").output().unwrap();
+    assert_eq!(said(&clean), "no run has left anything");
+    let still: Vec<_> = place.processes().into_iter().filter(|pid| before.contains(pid)).collect();
+    assert!(still.len() > 3, "{still:?} of {before:?}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    place.await_peace();
+}
+
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    let place = Place::new();
+    let services =
+        "  s: { process: [sh, -c, 'echo up; exec sleep 600'], ready: { log: up }, ports: { http: 80 } }\n";
+    let file = place.scenario(services, "300ms");
+    let start = || {
+        let mut command = place.firedrill();
+        command.args(["run", "--no-save", "--runtime", "processes"]).arg(&file);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let runs: Vec<_> = (0..4).map(|_| start()).collect();
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_stack_is_held_until_it_is_stopped() {
+    let place = Place::new();
+    place.scenario("  shop: { process: [sh, -c, 'echo up; exec sleep 600'], ports: { http: 80, admin: 81 }, ready: { log: up } }\n", "1s");
+    let mut command = place.firedrill();
+    command.args(["up", "--runtime", "processes", "stack.yaml"]);
+    let mut up = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let shown: Vec<_> = lines.by_ref().take(4).collect();
+    assert!(shown[0].starts_with("tried is up as "), "{shown:?}");
+    assert!(shown[1].starts_with("  shop.admin  127.0.0.1:"), "{shown:?}");
+    assert!(shown[2].starts_with("  shop.http   http://127.0.0.1:"), "{shown:?}");
+    assert!(Command::new("kill").args(["-INT", &up.id().to_string()]).status().unwrap().success());
+    assert_eq!(up.wait().unwrap().code(), Some(0));
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+    place.await_peace();
+}
