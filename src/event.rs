@@ -10,9 +10,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::finding::Drawing;
-use crate::gate::{Judgement, Verdict};
-use crate::ladder::Rung;
 use crate::gate::{Decision, Judgement, Verdict};
+use crate::ladder::Rung;
 use crate::sample::{Phases, Reason};
 use crate::secret::Mask;
 use crate::sli::Folded;

@@ -23,8 +23,6 @@ pub mod rule;
 
 pub mod prometheus;
 
-pub mod rule;
-
 pub mod route;
 
 pub mod slo;

@@ -247,7 +247,7 @@ impl Does {
     fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
-            Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
+            Self::Load(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
         }
     }
 
@@ -270,7 +270,7 @@ impl Does {
                 | Probe::Promql(_)
                 | Probe::Logs(_) => Vec::new(),
             },
-            Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
+            Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
         }
     }
 
@@ -365,7 +365,7 @@ impl Step {
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
         let of_load = match &mut self.does {
             Does::Load(load) => load.expect.schema.as_mut(),
-            Does::Probe(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
         };
         of_load.into_iter().chain(&mut self.expect.schema)
     }
