@@ -111,7 +111,7 @@ fn config(text: &str, dialect: Dialect) -> Option<Config> {
     let mut sources = Sources::default();
     let id = sources.add("alertmanager.yml", text);
     let mut findings = Findings::default();
-    let config = check(&parse(id, text).unwrap()[0], dialect, &mut findings);
+    let config = check(&parse(id, text).unwrap()[0], &sources, dialect, &mut findings);
     config.filter(|_| !findings.any_error())
 }
 
