@@ -112,6 +112,7 @@ async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
             | Event::Loading { .. }
             | Event::Loaded { .. }
             | Event::Drilled { .. }
+            | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::Judged { .. }
             | Event::ScenarioEnded { .. }

@@ -47,11 +47,11 @@ pub enum Ended {
 
 /// What the files say of an expected alert.
 #[derive(Debug, Clone)]
-pub struct Known<'a> {
+pub struct Known {
     /// When it may reach each rung.
     pub window: Window,
     /// Its rule's expression, as the user wrote it; `None` where no rule has its name.
-    pub query: Option<&'a Query>,
+    pub query: Option<Query>,
     /// How long its condition must hold, in rule time.
     pub holds_for: Duration,
     /// How often it is evaluated, in rule time.
@@ -62,13 +62,13 @@ pub struct Known<'a> {
 
 /// One drill, under way.
 #[derive(Debug)]
-pub struct Drill<'a> {
-    pub(super) instruments: &'a Instruments,
+pub struct Drill {
+    pub(super) instruments: Instruments,
     pub(super) alertmanager: Option<alertmanager::Client>,
     pub(super) clock: Clock,
-    pub(super) alerts: &'a Alerts,
+    pub(super) alerts: Alerts,
     /// What is known of each expected alert, in the order of `alerts.expected`.
-    pub(super) known: Vec<Known<'a>>,
+    pub(super) known: Vec<Known>,
     pub(super) watched: Vec<Watched>,
     /// Alerts that fired and that nobody expected, by their labels: since when.
     pub(super) strangers: BTreeMap<String, Duration>,
@@ -88,29 +88,29 @@ pub struct Report {
     pub failures: Vec<Failure>,
 }
 
-impl<'a> Drill<'a> {
+impl Drill {
     /// A drill whose fault has just taken effect.
     ///
     /// # Errors
     /// When Prometheus or Alertmanager does not answer.
     pub async fn begin(
-        instruments: &'a Instruments,
+        instruments: Instruments,
         clock: Clock,
-        alerts: &'a Alerts,
-        known: Vec<Known<'a>>,
+        alerts: Alerts,
+        known: Vec<Known>,
     ) -> Result<Self, Error> {
         let client = instruments.alertmanager.as_deref().map(alertmanager::Client::new).transpose();
         Ok(Self {
-            instruments,
             alertmanager: client.map_err(|error| Error::Alertmanager(error.to_string()))?,
             clock,
-            alerts,
-            watched: watched(alerts, &known),
+            watched: watched(&alerts, &known),
             known,
             strangers: BTreeMap::new(),
             effect: instruments.time().await?,
             lifted: None,
             broken: vec![None; alerts.expected.len()],
+            alerts,
+            instruments,
         })
     }
 
@@ -120,11 +120,11 @@ impl<'a> Drill<'a> {
     /// When Prometheus or Alertmanager does not answer.
     pub async fn rise(
         &mut self,
-        told: impl Fn(Timestamp) -> Vec<Message>,
+        told: &(dyn Fn(Timestamp) -> Vec<Message> + Send + Sync),
         stop: &CancellationToken,
     ) -> Result<Ended, Error> {
         let top = if self.alertmanager.is_some() { Rung::Delivered } else { Rung::Firing };
-        let latest = |(expected, Known { window, .. }): (&Expected, &Known<'_>)| {
+        let latest = |(expected, Known { window, .. }): (&Expected, &Known)| {
             let fires = expected.fires.as_ref().map_or(window.fires.latest, |at| at.value);
             fires + window.delivery_after_firing()
         };
@@ -170,14 +170,14 @@ impl<'a> Drill<'a> {
                 clock: self.clock,
                 proof: Proof::Scaled,
                 broken: self.broken[number].as_ref(),
-                query: known.query,
+                query: known.query.as_ref(),
             };
             let silent = !known.sends_resolved && watched.climb.has(Rung::Delivered);
             let note = "its receiver is not told when it is over (`send_resolved: false`)".to_owned();
             report.drilled.push(verdict::drilled(case, silent.then_some(note).into_iter().collect()));
             report.failures.extend(verdict::failures(case, sources));
         }
-        report.failures.extend(verdict::strangers(self.alerts, &self.strangers, self.clock, sources));
+        report.failures.extend(verdict::strangers(&self.alerts, &self.strangers, self.clock, sources));
         report
     }
 
@@ -196,11 +196,11 @@ impl<'a> Drill<'a> {
     /// When Prometheus or Alertmanager does not answer.
     pub async fn fall(
         &mut self,
-        told: impl Fn(Timestamp) -> Vec<Message>,
+        told: &(dyn Fn(Timestamp) -> Vec<Message> + Send + Sync),
         stop: &CancellationToken,
     ) -> Result<Ended, Error> {
         let top = if self.alertmanager.is_some() { Rung::Resolved } else { Rung::Cleared };
-        let latest = |(expected, Known { window, .. }): (&Expected, &Known<'_>)| {
+        let latest = |(expected, Known { window, .. }): (&Expected, &Known)| {
             let clears = expected.clears.as_ref().map_or(window.clears.latest, |at| at.value);
             clears + window.resolution_after_clearing()
         };
@@ -215,7 +215,7 @@ impl<'a> Drill<'a> {
         limit: Duration,
         top: Rung,
         zero: Timestamp,
-        told: impl Fn(Timestamp) -> Vec<Message>,
+        told: &(dyn Fn(Timestamp) -> Vec<Message> + Send + Sync),
         stop: &CancellationToken,
     ) -> Result<Ended, Error> {
         let began = Instant::now();
@@ -269,7 +269,7 @@ impl<'a> Drill<'a> {
     }
 }
 
-fn watched(alerts: &Alerts, known: &[Known<'_>]) -> Vec<Watched> {
+fn watched(alerts: &Alerts, known: &[Known]) -> Vec<Watched> {
     let both = alerts.expected.iter().cloned().zip(known);
     both.map(|(expected, known)| Watched::new(expected, known.sends_resolved)).collect()
 }

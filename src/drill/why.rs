@@ -21,7 +21,7 @@ const MOST_POINTS: u32 = 2000;
 /// Characters of an error that are shown.
 const LONGEST_ERROR: usize = 300;
 
-impl Drill<'_> {
+impl Drill {
     /// Why an alert did not come all the way up; `None` if it did. To be asked while the fault still holds.
     pub(super) async fn broken_up(
         &self,
@@ -72,7 +72,7 @@ impl Drill<'_> {
     }
 
     /// It was never pending, or is no longer.
-    async fn not_pending(&self, watched: &Watched, known: &Known<'_>) -> Result<Broken, Error> {
+    async fn not_pending(&self, watched: &Watched, known: &Known) -> Result<Broken, Error> {
         if !watched.loaded {
             return Ok(Broken::new(Rung::Pending, "Prometheus has no alerting rule of this name"));
         }
@@ -87,7 +87,7 @@ impl Drill<'_> {
             return Ok(Broken::new(Rung::Firing, title));
         }
         let (Some(query), Ok(loaded)) =
-            (known.query, promql_parser::parser::parse(&watched.loaded_query))
+            (known.query.as_ref(), promql_parser::parser::parse(&watched.loaded_query))
         else {
             return Ok(Broken::new(Rung::Pending, "it was never pending"));
         };
@@ -176,7 +176,7 @@ fn failed(error: &str) -> Broken {
     }
 }
 
-fn not_fired(known: &Known<'_>, pending: Duration) -> Broken {
+fn not_fired(known: &Known, pending: Duration) -> Broken {
     let (pending, wanted) = (Span(whole(pending)), Span(known.holds_for));
     Broken::new(Rung::Firing, format!("it was pending for {pending} of {wanted} when its time was over"))
         .help("its `for` is longer than was waited: make the fault last, or `for` shorter")

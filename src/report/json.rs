@@ -49,6 +49,7 @@ impl Report for Json {
             | Event::Loading { .. }
             | Event::Loaded { .. }
             | Event::Drilled { .. }
+            | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::Sampled { .. }
             | Event::Judged { .. } => Ok(()),

@@ -81,6 +81,7 @@ impl Live {
             | Event::Attempted { .. }
             | Event::Loaded { .. }
             | Event::Drilled { .. }
+            | Event::Fault { .. }
             | Event::Sampled { .. }
             | Event::Judged { .. }
             | Event::RunEnded { .. } => {}

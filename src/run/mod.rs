@@ -1,6 +1,9 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+mod drill;
+mod fault;
 mod fire;
+mod hold;
 mod judge;
 mod slis;
 mod walk;
@@ -14,6 +17,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::drill::Ground;
 use self::slis::{Clock, Slis};
 use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
@@ -23,6 +27,7 @@ use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
+use crate::scenario;
 use crate::source::Sources;
 use crate::stack::{self, Choice, Notices, Running, Speed};
 
@@ -81,7 +86,7 @@ fn givers(steps: &[Step]) -> BTreeMap<String, String> {
     let captures =
         |step: &Step| step.captures.iter().map(|capture| capture.name.value.clone()).collect::<Vec<_>>();
     let named =
-        steps.iter().flat_map(|step| captures(step).into_iter().map(|name| (name, step.name.clone())));
+        steps.iter().flat_map(Step::all).flat_map(|step| captures(step).into_iter().map(|name| (name, step.name.clone())));
     named.collect()
 }
 
@@ -113,11 +118,13 @@ impl Rehearsal<'_> {
         let conclusion = match self.start().await {
             Err(why) => self.not_measured(why),
             Ok(stack) => {
+                let stack = stack.map(Arc::new);
                 let conclusion = match self.walker(stack.as_ref(), marks) {
                     Err(why) => self.not_measured(why),
                     Ok(walker) => self.walk(walker).await,
                 };
-                if let Some(stack) = stack {
+                // Nobody walks any more, and so nobody else has it.
+                if let Some(stack) = stack.and_then(Arc::into_inner) {
                     stack.down().await;
                 }
                 conclusion
@@ -131,7 +138,7 @@ impl Rehearsal<'_> {
     /// The steps that will be told of, background first.
     fn steps(&self) -> Vec<StepId> {
         let scenario = &self.planned.scenario;
-        let steps = scenario.background.iter().chain(&scenario.steps).enumerate();
+        let steps = scenario.all_steps().enumerate();
         let told = steps.filter(|(_, step)| !matches!(step.does, Does::Set(_)));
         told.map(|(number, step)| walk::step_id(&scenario.name, number, step)).collect()
     }
@@ -143,7 +150,7 @@ impl Rehearsal<'_> {
             id: format!("{}-{}", self.options.id, self.number + 1),
             runtime: self.options.runtime,
             seed: self.options.seed,
-            speed: Speed::default(),
+            speed: self.speed(),
             supervisor: self.options.program.clone(),
         };
         let scenario = self.planned.scenario.name.value.clone();
@@ -152,17 +159,34 @@ impl Rehearsal<'_> {
         up.map(Some).map_err(|error| error.to_string())
     }
 
+    /// How fast the stack goes: as its clock says where alerts are looked at, and as in production elsewhere.
+    fn speed(&self) -> Speed {
+        let scenario = &self.planned.scenario;
+        let drills = scenario.all_steps().any(|step| match &step.does {
+            Does::Quiet(_) => true,
+            Does::Fault(fault) => !fault.alerts.is_empty(),
+            Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => false,
+        });
+        let clock = (drills || scenario.clock_given).then(|| Speed::new(scenario.clock.speed)).flatten();
+        clock.unwrap_or_default()
+    }
+
     /// Gives every variable its value.
-    fn walker(&self, stack: Option<&Running>, marks: Arc<Marks>) -> Result<Walker, String> {
+    fn walker(&self, stack: Option<&Arc<Running>>, marks: Arc<Marks>) -> Result<Walker, String> {
         let Planned { scenario, vars, scope, slos, .. } = self.planned;
         let mut scope = scope.clone();
-        for (name, value) in stack.into_iter().flat_map(Running::variables) {
+        for (name, value) in stack.into_iter().flat_map(|stack| stack.variables()) {
             scope.set(name, value);
         }
         for (name, shape) in vars {
             let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
             scope.set(name, value);
         }
+        let clock = scenario::alert::Clock { speed: self.speed().factor(), ..scenario.clock };
+        let ground = match (stack, &self.planned.stack) {
+            (Some(running), Some(planned)) => Ground::of(planned, running, clock)?,
+            (Some(_) | None, _) => None,
+        };
         let (certificates, keys) = self.planned.read_late(&scope)?;
         let keyring = Keyring::read(&certificates, &keys)?;
         Ok(Walker {
@@ -179,6 +203,11 @@ impl Rehearsal<'_> {
             },
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
             givers: Arc::new(givers(&scenario.steps)),
+            stack: stack.cloned(),
+            ground: ground.map(Arc::new),
+            within: Vec::new(),
+            measured: true,
+            steady: true,
         })
     }
 
@@ -206,14 +235,17 @@ impl Rehearsal<'_> {
             behind.spawn(async move { walker.take(number, &step, true).await });
         }
         let mut outcomes = Vec::new();
-        for (number, step) in scenario.steps.iter().enumerate() {
+        let mut number = scenario.background.len();
+        for step in &scenario.steps {
             if self.stop.is_cancelled() {
                 break;
             }
-            outcomes.extend(walker.take(scenario.background.len() + number, step, false).await);
+            outcomes.extend(walker.take(number, step, false).await);
+            number += step.all().count();
         }
+        outcomes.append(&mut walker.within);
         last_step.cancel();
-        let mut conclusion = Conclusion::Pass;
+        let mut conclusion = if walker.measured { Conclusion::Pass } else { Conclusion::NotMeasured };
         while let Some(ended) = behind.join_next().await {
             match ended {
                 Ok(outcome) => outcomes.extend(outcome),

@@ -6,11 +6,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::alert::{Quiet, QuietWritten};
+use super::alert::{AlertWritten, Alerts, Others, Quiet, QuietWritten};
 use super::body::Attached;
 use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
+use super::fault::{Fault, FaultWritten};
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
 use super::grpc::GrpcWritten;
 use super::health::{HealthWritten, State};
@@ -39,7 +40,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a step may do, as files name it.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "health",
     "ready",
     "http",
@@ -56,6 +57,7 @@ const KINDS: [&str; 18] = [
     "kubelet",
     "load",
     "quiet",
+    "fault",
     "wait",
     "use",
 ];
@@ -101,6 +103,8 @@ pub struct StepWritten {
     load: Option<At<LoadWritten>>,
     /// See that no alert is pending or firing for a while, and every target is scraped.
     quiet: Option<At<QuietWritten>>,
+    /// Break something on purpose, and mend it again.
+    fault: Option<At<FaultWritten>>,
     /// Do nothing for a while.
     wait: Option<At<Span>>,
     /// Do the steps of a fragment.
@@ -123,6 +127,19 @@ pub struct StepWritten {
     when: Entries<Json>,
     /// The SLI that its attempts feed.
     sli: Option<At<String>>,
+    /// Fault only: hold it at least so long.
+    #[serde(rename = "for")]
+    hold: Option<At<Span>>,
+    /// Fault only: what must hold while it lasts; this is also what shows that it took effect.
+    #[serde(rename = "while")]
+    meanwhile: Option<At<Vec<At<StepWritten>>>>,
+    /// Fault only: what must hold once it is lifted, most often `within` some time.
+    then: Option<At<Vec<At<StepWritten>>>>,
+    /// Fault only: the alerts that it must raise, by their names. Times are rule time.
+    #[serde(default)]
+    alerts: Entries<At<AlertWritten>>,
+    /// Fault only: whether alerts that are not named may fire meanwhile.
+    others: Option<At<Others>>,
     /// Background only: end with the last step instead of being waited for.
     #[serde(default)]
     cancel: bool,
@@ -172,6 +189,19 @@ pub struct Step {
     pub sli: Option<At<String>>,
     /// Whether it ends with the last step, when it runs in the background.
     pub cancel: bool,
+    /// What it is in the scenario.
+    pub role: Role,
+}
+
+/// What a step is in its scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A step like others.
+    Plain,
+    /// Shows that the system is steady before anything is broken; where it fails, nothing was measured.
+    SteadyBefore,
+    /// Shows that the system is steady again.
+    SteadyAfter,
 }
 
 /// How long a step is tried.
@@ -204,6 +234,8 @@ pub enum Does {
     Load(Box<Load>),
     /// Sees that no alert is pending or firing for a while.
     Quiet(Quiet),
+    /// Breaks something, and mends it.
+    Fault(Box<Fault>),
     /// Does nothing for a while.
     Wait(Duration),
     /// Does the steps of a fragment; resolved by the plan.
@@ -229,6 +261,7 @@ impl Does {
             Self::Probe(probe) => probe.told().kind(),
             Self::Load(_) => "load",
             Self::Quiet(_) => "quiet",
+            Self::Fault(_) => "fault",
             Self::Wait(_) => "wait",
             Self::Use(_) => "use",
             Self::Set(_) => "set",
@@ -239,7 +272,7 @@ impl Does {
     fn answer(&self) -> Answer {
         match self {
             Self::Probe(probe) => probe.told().answer(),
-            Self::Load(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
+            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
         }
     }
 
@@ -247,7 +280,7 @@ impl Does {
     fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
-            Self::Load(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
+            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
         }
     }
 
@@ -270,7 +303,7 @@ impl Does {
                 | Probe::Promql(_)
                 | Probe::Logs(_) => Vec::new(),
             },
-            Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
         }
     }
 
@@ -280,6 +313,7 @@ impl Does {
             Self::Probe(probe) => probe.told().subject(),
             Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
             Self::Quiet(quiet) => format!("quiet for {}", Span(quiet.lasts.value)),
+            Self::Fault(fault) => fault.to_string(),
             Self::Wait(span) => format!("wait {}", Span(*span)),
             Self::Use(fragment) => format!("use {}", fragment.file),
             Self::Set(_) => "set".to_owned(),
@@ -292,7 +326,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().tls(),
             Self::Load(load) => Some(&load.request.tls),
-            Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -337,7 +371,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().target().map(|target| target.network),
             Self::Load(load) => Some(&load.request.network),
-            Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -347,7 +381,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().holes(),
             Self::Load(load) => Box::new(load.request.holes().chain(load.expect.holes())),
-            Self::Quiet(_) | Self::Wait(_) => Box::new(std::iter::empty()),
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) => Box::new(std::iter::empty()),
             Self::Use(Use { with, .. }) | Self::Set(with) => {
                 Box::new(with.iter().flat_map(|(_, at)| at.value.holes().map(|hole| (hole, at.place))))
             }
@@ -356,6 +390,39 @@ impl Does {
 }
 
 impl Step {
+    /// A step that nobody wrote as one: one attempt of `probe`, which was written at `place`.
+    pub(super) fn of(probe: Probe, place: Place) -> Self {
+        Self {
+            name: probe.told().subject(),
+            place,
+            does: Does::Probe(Box::new(probe)),
+            expect: Expect::default(),
+            captures: Vec::new(),
+            patience: Patience::Once,
+            timeout: TIMEOUT,
+            when: Vec::new(),
+            sli: None,
+            cancel: false,
+            role: Role::Plain,
+        }
+    }
+
+    /// The fault, where this breaks something.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match &self.does {
+            Does::Fault(fault) => Some(fault),
+            Does::Probe(_) | Does::Load(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+        }
+    }
+
+    /// The step and the steps within it, in the order they are told of.
+    #[must_use]
+    pub fn all(&self) -> Box<dyn Iterator<Item = &Step> + '_> {
+        let within = self.fault().into_iter().flat_map(Fault::steps).flat_map(Step::all);
+        Box::new(std::iter::once(self).chain(within))
+    }
+
     /// The files that it sends, to be read.
     pub fn attached(&mut self) -> Vec<&mut Attached> {
         self.does.attached()
@@ -365,12 +432,12 @@ impl Step {
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
         let of_load = match &mut self.does {
             Does::Load(load) => load.expect.schema.as_mut(),
-            Does::Probe(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_) | Does::Fault(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
         };
         of_load.into_iter().chain(&mut self.expect.schema)
     }
 
-    /// Every hole, with its place.
+    /// Every hole, with its place; not those of steps within it.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
         let when = self.when.iter().flat_map(|(template, predicate)| {
             let template = template.holes().map(|hole| (hole, template.place));
@@ -383,7 +450,7 @@ impl Step {
 impl StepWritten {
     /// Checks the step, which stands at `place`.
     pub fn check(mut self, place: Place, findings: &mut Findings) -> Option<Step> {
-        let does = self.take_kind(place, findings)?;
+        let mut does = self.take_kind(place, findings)?;
         let expect = self
             .expect
             .map(|at| at.value.check(does.answer(), does.kind(), at.place, findings))
@@ -406,8 +473,12 @@ impl StepWritten {
             Some((At::new(template, text.place), wanted(Some(json), Domain::Value, findings)?))
         });
         let when = when.collect();
+        let name = self.name.map_or_else(|| does.describe(), |name| name.value);
+        if let Does::Fault(fault) = &mut does {
+            fault.name_steps_after(&name);
+        }
         Some(Step {
-            name: self.name.map_or_else(|| does.describe(), |name| name.value),
+            name,
             place,
             expect,
             captures,
@@ -416,6 +487,7 @@ impl StepWritten {
             when,
             sli: self.sli,
             cancel: self.cancel,
+            role: Role::Plain,
             does,
         })
     }
@@ -423,6 +495,7 @@ impl StepWritten {
     /// The one thing the step does.
     fn take_kind(&mut self, place: Place, findings: &mut Findings) -> Option<Does> {
         let timeout = self.timeout.map_or(TIMEOUT, |span| span.0);
+        let around = self.take_around(findings);
         let mut offers = Vec::new();
         offer(&mut offers, self.health.take(), |at, f| {
             Some(probe(Probe::Health(at.value.check(State::Healthy, f))))
@@ -449,6 +522,7 @@ impl StepWritten {
         offer(&mut offers, self.load.take(), move |at, f| {
             Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
         });
+        offer(&mut offers, self.fault.take(), |at, f| Some(Does::Fault(Box::new(around.check(at, f)?))));
         offer(&mut offers, self.wait, |at, _| Some(Does::Wait(at.value.0)));
         offer(&mut offers, self.quiet.take(), |at, f| Some(Does::Quiet(at.value.check(f))));
         offer(&mut offers, self.uses.take(), |at, f| Some(Does::Use(at.value.check(f))));
@@ -465,6 +539,56 @@ impl StepWritten {
                 None
             }
         }
+    }
+}
+
+/// What a step says of a fault besides what is broken.
+struct Around {
+    hold: Option<At<Span>>,
+    meanwhile: Option<At<Vec<At<StepWritten>>>>,
+    then: Option<At<Vec<At<StepWritten>>>>,
+    alerts: Entries<At<AlertWritten>>,
+    others: Option<At<Others>>,
+}
+
+impl StepWritten {
+    /// What is said of the fault; a finding where there is none.
+    fn take_around(&mut self, findings: &mut Findings) -> Around {
+        let around = Around {
+            hold: self.hold.take(),
+            meanwhile: self.meanwhile.take(),
+            then: self.then.take(),
+            alerts: std::mem::take(&mut self.alerts),
+            others: self.others.take(),
+        };
+        if self.fault.is_none() {
+            let keys = [
+                ("for", around.hold.as_ref().map(|at| at.place)),
+                ("while", around.meanwhile.as_ref().map(|at| at.place)),
+                ("then", around.then.as_ref().map(|at| at.place)),
+                ("alerts", around.alerts.0.first().map(|(name, _)| name.place)),
+                ("others", around.others.as_ref().map(|at| at.place)),
+            ];
+            for (key, at) in keys.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+                let title = format!("`{key}` belongs to a `fault`, and this step has none");
+                findings.add(Finding::new(Code::FaultStep, at, title));
+            }
+        }
+        around
+    }
+}
+
+impl Around {
+    fn check(self, fault: At<FaultWritten>, findings: &mut Findings) -> Option<Fault> {
+        let place = fault.place;
+        let (target, breaks) = fault.value.check(place, findings)?;
+        let mut within = |steps: Option<At<Vec<At<StepWritten>>>>| {
+            super::check_steps(steps.map(|at| at.value).unwrap_or_default(), findings)
+        };
+        let (meanwhile, after) = (within(self.meanwhile), within(self.then));
+        let hold = self.hold.map_or(Duration::ZERO, |span| span.0);
+        let alerts = Alerts::check(self.alerts, self.others, findings);
+        Some(Fault { target, breaks, place, hold, meanwhile, after, alerts })
     }
 }
 

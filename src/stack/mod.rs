@@ -29,6 +29,8 @@ use crate::event::{Event, Sender};
 use crate::fault::relay::Relay;
 use crate::scenario::template::Unset;
 use crate::sink::Sink;
+use crate::scenario::fault::stand_in::Pose;
+use crate::simulate::Posing;
 use crate::units::Span;
 
 /// How a stack's services are to be run.
@@ -350,6 +352,21 @@ impl Service {
         match &self.handle {
             Handle::StandIn(playing) => playing.restart().await,
             Handle::Process(process) => process.restart().await,
+        }
+    }
+
+    /// Has a stand-in pretend something, until what is given back is dropped.
+    ///
+    /// # Errors
+    /// When it is no stand-in, or does not run.
+    pub async fn pose(&self, pose: Pose) -> Result<Posing, Error> {
+        match &self.handle {
+            Handle::StandIn(playing) => playing.pose(pose).await,
+            Handle::Process(_) => Err(Error::Told {
+                service: self.name.clone(),
+                done: "made to pretend",
+                why: "it is no stand-in of this process".to_owned(),
+            }),
         }
     }
 

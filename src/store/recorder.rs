@@ -63,6 +63,7 @@ impl Report for Recorder {
             | Event::Loading { .. }
             | Event::Loaded { .. }
             | Event::Drilled { .. }
+            | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::ScenarioEnded { .. } => Ok(()),
         };

@@ -119,7 +119,7 @@ impl Speed {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let file = sources.add(path, text.as_str());
         let mut findings = Findings::default();
-        let documents = yaml::parse(file, &text).map_err(|finding| vec![finding]);
+        let documents = yaml::parse(file, &text);
         let documents = findings.take_all(documents).unwrap_or_default();
         let first = documents.into_iter().next().map(|first| yaml::as_elder(first, &text));
         let scaled = first.map(|first| rule::scaled(&first, self.0, &mut findings));
