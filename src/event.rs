@@ -515,7 +515,8 @@ impl Sender {
 }
 
 /// Keys whose values are words of ours, and not text that could hold a secret.
-const OUR_WORDS: [&str; 8] = ["reason", "outcome", "conclusion", "verdict", "severity", "code", "kind", "stage"];
+const OUR_WORDS: [&str; 8] =
+    ["reason", "outcome", "conclusion", "verdict", "severity", "code", "kind", "stage"];
 
 /// The event without secrets.
 fn masked(event: Event, mask: &Mask) -> Event {

@@ -121,7 +121,8 @@ pub(super) fn surround(scenario: &mut Scenario, findings: &mut Findings) {
         });
         named.collect::<Vec<_>>()
     };
-    // From behind, so that the first place stays what it is.
-    scenario.steps.splice(last + 1..last + 1, as_part(Role::SteadyAfter, "steady after"));
+    let rest = scenario.steps.split_off(last + 1);
+    scenario.steps.extend(as_part(Role::SteadyAfter, "steady after"));
+    scenario.steps.extend(rest);
     scenario.steps.splice(first..first, as_part(Role::SteadyBefore, "steady before"));
 }

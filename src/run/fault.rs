@@ -1,6 +1,5 @@
 //! A fault, put in, seen to take effect, and lifted again however the steps within it end.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -27,7 +26,7 @@ pub(super) struct Broken<'a> {
     /// What is done to traffic.
     guards: Vec<FaultGuard>,
     /// What a stand-in pretends.
-    _posing: Option<Posing>,
+    posing: Option<Posing>,
 }
 
 impl<'a> Broken<'a> {
@@ -40,7 +39,7 @@ impl<'a> Broken<'a> {
         stack: Option<&'a Running>,
         fault: &'a Fault,
     ) -> Result<Self, String> {
-        let mut broken = Self { fault, service: None, guards: Vec::new(), _posing: None };
+        let mut broken = Self { fault, service: None, guards: Vec::new(), posing: None };
         let Some(target) = &fault.target else {
             if let Breaks::Deed(both) = &fault.breaks {
                 perform(walker, &both.deed).await.map_err(|why| format!("it could not be put in: {why}"))?;
@@ -62,7 +61,7 @@ impl<'a> Broken<'a> {
             Breaks::Traffic(does) => broken.guards = disturb(stack, service, Some(target), does)?,
             Breaks::Container(squeeze) => return Err(needs_container(squeeze.kind(), name)),
             Breaks::StandIn(pose) => {
-                broken._posing = Some(service.pose(pose.clone()).await.map_err(|error| error.to_string())?);
+                broken.posing = Some(service.pose(pose.clone()).await.map_err(|error| error.to_string())?);
             }
             Breaks::Deed(_) => {}
         }
@@ -90,7 +89,8 @@ impl<'a> Broken<'a> {
                 }
             },
             Breaks::Traffic(_) => self.felt_by_traffic(),
-            Breaks::StandIn(_) => Ok(format!("`{name}` pretends")),
+            Breaks::StandIn(_) if self.posing.is_some() => Ok(format!("`{name}` pretends")),
+            Breaks::StandIn(_) => Err(format!("`{name}` does not pretend")),
             Breaks::Container(_) | Breaks::Deed(_) => Ok("what breaks it was done".to_owned()),
         }
     }
@@ -177,20 +177,13 @@ fn disturb(
 }
 
 /// Runs a program or sends a request that breaks or mends something.
-///
-/// Of a type that is known to be `Send`: within what calls it, the compiler could not find that out.
-fn perform<'a>(
-    walker: &'a mut Walker,
-    step: &'a Step,
-) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
-    Box::pin(async move {
-        let Does::Probe(probe) = &step.does else { return Ok(()) };
-        let Walker { scope, session, sources, .. } = walker;
-        let made = attempt(step, probe, step.timeout, scope, session).await;
-        let made = made.map_err(|unset| unset.to_string())?;
-        match made.breaches.first() {
-            None => Ok(()),
-            Some(breach) => Err(format!("{}: {}", step.name, breach.draw(sources).drawing.title)),
-        }
-    })
+async fn perform(walker: &mut Walker, step: &Step) -> Result<(), String> {
+    let Does::Probe(probe) = &step.does else { return Ok(()) };
+    let Walker { scope, session, sources, .. } = walker;
+    let made = Box::pin(attempt(step, probe, step.timeout, scope, session)).await;
+    let made = made.map_err(|unset| unset.to_string())?;
+    match made.breaches.first() {
+        None => Ok(()),
+        Some(breach) => Err(format!("{}: {}", step.name, breach.draw(sources).drawing.title)),
+    }
 }

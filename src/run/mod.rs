@@ -85,8 +85,10 @@ pub async fn run(
 fn givers(steps: &[Step]) -> BTreeMap<String, String> {
     let captures =
         |step: &Step| step.captures.iter().map(|capture| capture.name.value.clone()).collect::<Vec<_>>();
-    let named =
-        steps.iter().flat_map(Step::all).flat_map(|step| captures(step).into_iter().map(|name| (name, step.name.clone())));
+    let named = steps
+        .iter()
+        .flat_map(Step::all)
+        .flat_map(|step| captures(step).into_iter().map(|name| (name, step.name.clone())));
     named.collect()
 }
 

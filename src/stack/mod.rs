@@ -27,10 +27,10 @@ use self::stand_in::Playing;
 pub use self::up::up;
 use crate::event::{Event, Sender};
 use crate::fault::relay::Relay;
-use crate::scenario::template::Unset;
-use crate::sink::Sink;
 use crate::scenario::fault::stand_in::Pose;
+use crate::scenario::template::Unset;
 use crate::simulate::Posing;
+use crate::sink::Sink;
 use crate::units::Span;
 
 /// How a stack's services are to be run.

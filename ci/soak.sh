@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# What takes longer than the test command may: `ci/soak.sh JOB …` runs these jobs, `ci/soak.sh` says which there are.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Each job is a function of its name; what it is, and what makes it shorter or longer.
+declare -A jobs=(
+  [fuzz]="files and everything a target sends, changed at random; FIREDRILL_FUZZ_CASES=20000"
+)
+
+job_fuzz() {
+  # Not by nextest, which ends a test after two minutes.
+  FIREDRILL_FUZZ_CASES="${FIREDRILL_FUZZ_CASES:-20000}" cargo test --locked --test fuzz
+}
+
+if (($# == 0)); then
+  printf 'usage: ci/soak.sh JOB …\n'
+  for job in "${!jobs[@]}"; do
+    printf '  %-8s %s\n' "$job" "${jobs[$job]}"
+  done
+  exit 2
+fi
+for job in "$@"; do
+  if [[ -z ${jobs[$job]+known} ]]; then
+    printf 'soak.sh: there is no job `%s`; there is: %s\n' "$job" "${!jobs[*]}" >&2
+    exit 2
+  fi
+done
+for job in "$@"; do
+  printf '\n==> %s\n' "$job"
+  "job_$job"
+done
