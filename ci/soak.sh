@@ -6,11 +6,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Each job is a function of its name; what it is, and what makes it shorter or longer.
 declare -A jobs=(
   [fuzz]="files and everything a target sends, changed at random; FIREDRILL_FUZZ_CASES=20000"
+  [killed]="runs with a stack of processes, killed at random moments; FIREDRILL_KILLED_RUNS=50"
 )
 
 job_fuzz() {
   # Not by nextest, which ends a test after two minutes.
   FIREDRILL_FUZZ_CASES="${FIREDRILL_FUZZ_CASES:-20000}" cargo test --locked --test fuzz
+}
+
+job_killed() {
+  FIREDRILL_KILLED_RUNS="${FIREDRILL_KILLED_RUNS:-50}" cargo test --locked --test stacks -- killed
 }
 
 if (($# == 0)); then

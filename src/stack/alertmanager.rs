@@ -82,6 +82,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
         files,
         volumes: Vec::new(),
         ports: vec![(HTTP.to_owned(), 9093)],
+        datagrams: std::collections::BTreeSet::new(),
         sign: Shows::Http { port: HTTP.to_owned(), path: "/-/ready".to_owned() },
         within: std::time::Duration::from_secs(60),
         after: Vec::new(),
