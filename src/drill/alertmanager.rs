@@ -1,16 +1,9 @@
 //! Asks Alertmanager what it has of alerts, and whom it means to tell.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
 use crate::exposition::Labels;
-
-/// An answer is waited for at most so long; a look is repeated anyway.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// More than this is not read of an answer.
-const LARGEST: usize = 64 << 20;
+use crate::prometheus::{self, Access, Setup};
 
 /// An alert that Alertmanager has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -78,55 +71,35 @@ impl From<Answered> for Held {
 
 /// Asks one Alertmanager.
 #[derive(Debug, Clone)]
-pub(super) struct Client {
-    http: reqwest::Client,
-    alerts: String,
-    metrics: String,
-}
+pub(super) struct Client(prometheus::Client);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
+    /// Its address is none.
+    #[error(transparent)]
+    Setup(#[from] Setup),
     /// It was not reached, or broke off.
-    #[error("Alertmanager does not answer: {0}")]
-    Unreachable(#[from] reqwest::Error),
+    #[error(transparent)]
+    Unreachable(#[from] prometheus::Error),
     /// What it answered is none of its answers.
     #[error("Alertmanager answers what is not read: {0}")]
-    Foreign(String),
+    Foreign(#[from] serde_json::Error),
 }
 
 impl Client {
     /// Asks the Alertmanager at this address: `http://127.0.0.1:9093`.
     pub(super) fn new(address: &str) -> Result<Self, Error> {
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
-        let address = address.trim_end_matches('/');
-        Ok(Self {
-            http,
-            alerts: format!("{address}/api/v2/alerts"),
-            metrics: format!("{address}/metrics"),
-        })
+        Ok(Self(prometheus::Client::new(&Access::to(address))?))
     }
 
     /// Everything it has, also what it keeps quiet.
     pub(super) async fn alerts(&self) -> Result<Vec<Held>, Error> {
-        let body = self.get(&self.alerts).await?;
-        serde_json::from_slice(&body).map_err(|error| Error::Foreign(error.to_string()))
+        Ok(serde_json::from_slice(&self.0.page("api/v2/alerts").await?)?)
     }
 
     /// Its own metrics page.
     pub(super) async fn metrics(&self) -> Result<String, Error> {
-        Ok(String::from_utf8_lossy(&self.get(&self.metrics).await?).into_owned())
-    }
-
-    async fn get(&self, url: &str) -> Result<Vec<u8>, Error> {
-        let mut response = self.http.get(url).send().await?.error_for_status()?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(Error::Foreign("it is too long".to_owned()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        Ok(String::from_utf8_lossy(&self.0.page("metrics").await?).into_owned())
     }
 }

@@ -210,6 +210,7 @@ impl Walker {
     async fn follow_down(&mut self, id: &StepId, mut drill: Drill) -> Result<Outcome, String> {
         let stack = self.stack.clone();
         let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
+        drill.lift().await.map_err(|error| error.to_string())?;
         drill.fall(&told, &self.stop).await.map_err(|error| error.to_string())?;
         drill.explain_down().await.map_err(|error| error.to_string())?;
         let report = drill.report(&self.sources);
