@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter)
+programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
@@ -20,9 +20,11 @@ declare -A packages=(
   [openssl]="openssl"
   [curl]="curl"
   [sqlite3]="sqlite3"
+  [promtool]="prometheus"
+  [victoria-metrics]="victoria-metrics"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd)
+services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics)
 
 policy=/usr/sbin/policy-rc.d
 

@@ -63,6 +63,8 @@ pub mod run;
 
 pub mod store;
 
+pub mod history;
+
 pub mod exit;
 
 pub mod cli;
