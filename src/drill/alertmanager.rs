@@ -49,6 +49,7 @@ struct Receiver {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "as Alertmanager names them")]
 struct Status {
     inhibited_by: Vec<String>,
     silenced_by: Vec<String>,

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{T_LAND, T_LOR};
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{BinModifier, BinaryExpr, Call, Expr, VectorMatchCardinality, VectorSelector};
+use promql_parser::parser::{
+    BinModifier, BinaryExpr, Call, Expr, ParenExpr, VectorMatchCardinality, VectorMatchFillValues,
+    VectorSelector,
+};
 
 use crate::prometheus::answer::{Data, Series};
 use crate::prometheus::{Client, Error};
@@ -113,7 +116,21 @@ impl<'a> Asker<'a> {
         'a: 'f,
     {
         Box::pin(async move {
-            if gives_always(expr) || !self.series(&expr.to_string()).await?.is_empty() {
+            // A range by itself cannot be asked for; its selector can.
+            let asked = match expr {
+                Expr::MatrixSelector(matrix) => matrix.vs.to_string(),
+                Expr::Subquery(inner) => inner.expr.to_string(),
+                Expr::Paren(_)
+                | Expr::Unary(_)
+                | Expr::Aggregate(_)
+                | Expr::Call(_)
+                | Expr::Binary(_)
+                | Expr::VectorSelector(_)
+                | Expr::NumberLiteral(_)
+                | Expr::StringLiteral(_)
+                | Expr::Extension(_) => expr.to_string(),
+            };
+            if gives_always(expr) || !self.series(&asked).await?.is_empty() {
                 return Ok(None);
             }
             match expr {
@@ -275,10 +292,10 @@ pub(super) fn unfiltered(expr: &Expr) -> Expr {
 }
 
 fn parenthesised(expr: Expr) -> Expr {
-    match expr {
-        Expr::Binary(_) => Expr::Paren(promql_parser::parser::ParenExpr { expr: Box::new(expr) }),
-        other => other,
+    if matches!(expr, Expr::Binary(_)) {
+        return Expr::Paren(ParenExpr { expr: Box::new(expr) });
     }
+    expr
 }
 
 /// A set operator between what its sides compare.
@@ -292,12 +309,12 @@ fn with_bool(binary: &BinaryExpr) -> Expr {
         card: VectorMatchCardinality::OneToOne,
         matching: None,
         return_bool: true,
-        fill_values: Default::default(),
+        fill_values: VectorMatchFillValues::default(),
     };
-    let modifier = binary.modifier.clone().map_or_else(unmodified, |modifier| BinModifier {
-        return_bool: true,
-        ..modifier
-    });
+    let modifier = binary
+        .modifier
+        .clone()
+        .map_or_else(unmodified, |modifier| BinModifier { return_bool: true, ..modifier });
     Expr::Binary(BinaryExpr { modifier: Some(modifier), ..binary.clone() })
 }
 

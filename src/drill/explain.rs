@@ -87,9 +87,7 @@ impl Asker<'_> {
                 let title = format!("`{written}` gave nothing: `{selector}` is still there");
                 Broken::new(Rung::Held, title).at(way, "there all the time")
             }
-            Why::NoPartner { left, right, labels } => {
-                no_partner(left, right, labels, way)
-            }
+            Why::NoPartner { left, right, labels } => no_partner(left, right, labels, way),
             Why::NotHeld { .. } | Why::NoResult { .. } | Why::NeverTogether { .. } => {
                 not_held(&culprit.why, rule, way)
             }
@@ -146,7 +144,8 @@ fn near<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
         let (long, short) = if other.len() > name.len() { (*other, name) } else { (name, *other) };
         short.len() >= 6 && (long.starts_with(short) || long.ends_with(short))
     };
-    nearest(name, others()).or_else(|| others().filter(related).min_by_key(|other| other.len().abs_diff(name.len())))
+    nearest(name, others())
+        .or_else(|| others().filter(related).min_by_key(|other| other.len().abs_diff(name.len())))
 }
 
 /// What would make a matcher match.
@@ -170,18 +169,16 @@ fn value_help(name: &str, label: &str, value: &str, values: &[String], has_bucke
 /// Series that were there and went with what the fault broke.
 fn gone(selector: &str, way: &[usize], targets: &Targets) -> Broken {
     let down = targets.active_targets.iter().find(|target| target.health == Health::Down);
-    let help = "a rule over series that vanish with their target cannot see it vanish: `up == 0` or `absent(…)` can";
-    match down {
-        Some(target) => {
-            let instance = target.labels.get("instance").map_or(target.scrape_url.as_str(), String::as_str);
-            let title = format!("`{instance}` is not scraped since the fault: {}", target.last_error);
-            Broken::new(Rung::Scraped, title).at(way, "has no samples since").help(help)
-        }
-        None => {
-            let title = format!("the series of `{selector}` went with the fault");
-            Broken::new(Rung::Selected, title).at(way, "has no samples since").help(help)
-        }
-    }
+    let help =
+        "a rule over series that vanish with their target cannot see it vanish: `up == 0` or `absent(…)` can";
+    let broken = if let Some(target) = down {
+        let instance = target.labels.get("instance").map_or(target.scrape_url.as_str(), String::as_str);
+        let title = format!("`{instance}` is not scraped since the fault: {}", target.last_error);
+        Broken::new(Rung::Scraped, title)
+    } else {
+        Broken::new(Rung::Selected, format!("the series of `{selector}` went with the fault"))
+    };
+    broken.at(way, "has no samples since").help(help)
 }
 
 fn no_partner(left: &[String], right: &[String], labels: &[String], way: &[usize]) -> Broken {
@@ -194,20 +191,23 @@ fn no_partner(left: &[String], right: &[String], labels: &[String], way: &[usize
         return broken.help("say which labels have to be the same: `on(…)` or `ignoring(…)`");
     }
     let ignoring = labels.join(", ");
-    broken.help(format!("the sides differ in {}: add `ignoring({ignoring})`, or `on(…)` with what they share", names.join(", ")))
+    broken.help(format!(
+        "the sides differ in {}: add `ignoring({ignoring})`, or `on(…)` with what they share",
+        names.join(", ")
+    ))
 }
 
 fn not_held(why: &Why, rule: Rule<'_>, way: &[usize]) -> Broken {
     let written = part(rule.written, way);
     match why {
         Why::NotHeld { operator, right, range, .. } => {
-            let left = match written {
-                Expr::Binary(binary) => binary.lhs.to_string(),
-                other => other.to_string(),
-            };
+            let left =
+                if let Expr::Binary(binary) = written { binary.lhs.to_string() } else { written.to_string() };
             let label = match range {
                 None => "NaN all the time: there was nothing to divide".to_owned(),
-                Some((least, most)) if least == most => format!("{} all the time", number(*least)),
+                Some((least, most)) if least.total_cmp(most).is_eq() => {
+                    format!("{} all the time", number(*least))
+                }
                 Some((least, most)) => format!("between {} and {}", number(*least), number(*most)),
             };
             Broken::new(Rung::Held, format!("`{left}` was never {operator} {right}")).at(way, label)
@@ -231,25 +231,21 @@ fn not_held(why: &Why, rule: Rule<'_>, way: &[usize]) -> Broken {
 
 /// A function that gave nothing: mostly a range too short for two samples.
 fn no_result(function: &str, written: &Expr, scraped_every: Duration, way: &[usize]) -> Broken {
-    let range = match written {
-        Expr::Call(call) => call.args.args.iter().find_map(|argument| match &**argument {
-            Expr::MatrixSelector(matrix) => Some(matrix.range),
-            _ => None,
-        }),
-        _ => None,
-    };
+    let range = crate::promql::children(written).into_iter().find_map(|argument| {
+        if let Expr::MatrixSelector(matrix) = argument { Some(matrix.range) } else { None }
+    });
     let broken = Broken::new(Rung::Held, format!("`{function}` gave nothing"));
     match range {
-        Some(range) if range < 2 * scraped_every => broken
-            .at(way, format!("{} holds fewer than two samples", Span(range)))
-            .help(format!(
+        Some(range) if range < 2 * scraped_every => {
+            broken.at(way, format!("{} holds fewer than two samples", Span(range))).help(format!(
                 "targets are scraped every {}: make the range at least {}",
                 Span(scraped_every),
                 Span(4 * scraped_every)
-            )),
-        Some(_) | None if function == "histogram_quantile" => {
-            broken.at(way, "needs series with a label `le`").help("use the histogram's `_bucket` series, and keep `le` when summing")
+            ))
         }
+        Some(_) | None if function == "histogram_quantile" => broken
+            .at(way, "needs series with a label `le`")
+            .help("use the histogram's `_bucket` series, and keep `le` when summing"),
         Some(_) | None => broken.at(way, "nothing to compute it from"),
     }
 }

@@ -22,7 +22,13 @@ pub(super) fn in_the_way(left: &[Series], right: &[Series], modifier: Option<&Bi
         let right = right.get(**name).unwrap_or(&empty);
         left.is_disjoint(right)
     };
-    names.iter().filter(|name| **name != "__name__").filter(matched).filter(apart).map(|name| (*name).to_owned()).collect()
+    names
+        .iter()
+        .filter(|name| **name != "__name__")
+        .filter(matched)
+        .filter(apart)
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 /// Every value of every label.

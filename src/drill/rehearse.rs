@@ -221,7 +221,7 @@ impl Drill {
         let began = Instant::now();
         loop {
             self.look(zero, began, &told(zero)).await?;
-            if self.watched.iter().all(|watched| self.is_done(watched, top)) {
+            if self.watched.iter().all(|watched| Self::is_done(watched, top)) {
                 return Ok(Ended::Complete);
             }
             if began.elapsed() >= limit {
@@ -235,7 +235,7 @@ impl Drill {
     }
 
     /// Whether there is nothing more to wait for with this alert.
-    fn is_done(&self, watched: &Watched, top: Rung) -> bool {
+    fn is_done(watched: &Watched, top: Rung) -> bool {
         if top.is_down() {
             // What never fired cannot clear; a receiver that is not told of the end is not waited for.
             let awaited = watched.climb.has(Rung::Delivered) && watched.sends_resolved;
@@ -248,9 +248,7 @@ impl Drill {
     async fn look(&mut self, zero: Timestamp, began: Instant, messages: &[Message]) -> Result<(), Error> {
         let groups = self.instruments.prometheus.rules().await?.data;
         let held: Vec<Held> = match &self.alertmanager {
-            Some(client) => {
-                client.alerts().await.map_err(|error| Error::Alertmanager(error.to_string()))?
-            }
+            Some(client) => client.alerts().await.map_err(|error| Error::Alertmanager(error.to_string()))?,
             None => Vec::new(),
         };
         let look = Look { since: began.elapsed(), zero, groups: &groups, held: &held, messages };

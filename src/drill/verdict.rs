@@ -109,8 +109,7 @@ fn broken(case: Case<'_>, sources: &Sources) -> Option<Failure> {
     let expected = &watched.expected;
     let (wanted, place) = wanted(expected, case, broken.rung);
     let rung = broken.rung.number();
-    let title =
-        format!("`{}` {wanted}: rung {rung} of {}: {}", expected.name, Rung::ALL.len(), broken.title);
+    let title = format!("`{}` {wanted}: rung {rung} of {}: {}", expected.name, Rung::ALL.len(), broken.title);
     let in_rule = broken.way.as_ref().and_then(|way| Some(query?.place_of(way, sources)));
     let labels = match in_rule {
         Some(part) => vec![(part, broken.label.as_str(), true), (place, "expected here", false)],
@@ -139,9 +138,7 @@ fn wanted(expected: &Expected, case: Case<'_>, rung: Rung) -> (String, Place) {
             (format!("fired and did not reach {whom}"), place)
         }
         Rung::Cleared => (format!("did not clear {}", within(clears)), expected.clears_place()),
-        Rung::Resolved => {
-            ("cleared, and its receiver was not told so".to_owned(), expected.clears_place())
-        }
+        Rung::Resolved => ("cleared, and its receiver was not told so".to_owned(), expected.clears_place()),
     }
 }
 

@@ -217,13 +217,15 @@ impl Watched {
             if self.expected.reaches.is_empty() { any } else { latest }
         };
         let (delivered, resolved) = (all(false), all(true));
-        delivered.into_iter().for_each(|at| {
+        if let Some(at) = delivered {
             // Who was told was meant to be, whatever a look at Alertmanager missed in between.
             self.climb.reach(Rung::Received, at);
             self.climb.reach(Rung::Routed, at);
             self.climb.reach(Rung::Delivered, at);
-        });
-        resolved.into_iter().for_each(|at| self.climb.reach(Rung::Resolved, at));
+        }
+        if let Some(at) = resolved {
+            self.climb.reach(Rung::Resolved, at);
+        }
     }
 }
 

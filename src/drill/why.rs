@@ -52,7 +52,8 @@ impl Drill {
         }
         if !climb.has(Rung::Cleared) {
             let holds = self.instruments.prometheus.instant(&watched.loaded_query, None).await;
-            let holds = holds.is_ok_and(|answer| matches!(answer.data, Data::Vector(series) if !series.is_empty()));
+            let holds =
+                holds.is_ok_and(|answer| matches!(answer.data, Data::Vector(series) if !series.is_empty()));
             let why = if holds { "its condition still holds" } else { "its rule keeps it firing" };
             return Ok(Some(Broken::new(Rung::Cleared, why)));
         }
@@ -82,8 +83,7 @@ impl Drill {
         if let Some(lasted) = watched.interrupted {
             let lasted = Span(whole(self.clock.rule_time(lasted)));
             let wanted = Span(known.holds_for);
-            let title =
-                format!("it was pending for {lasted} of {wanted}, then its condition no longer held");
+            let title = format!("it was pending for {lasted} of {wanted}, then its condition no longer held");
             return Ok(Broken::new(Rung::Firing, title));
         }
         let (Some(query), Ok(loaded)) =
@@ -100,11 +100,17 @@ impl Drill {
         }
         Ok(if watched.evaluated {
             let every = Span(known.evaluated_every);
-            Broken::new(Rung::Pending, format!("its condition held, but at none of its evaluations, every {every}"))
+            Broken::new(
+                Rung::Pending,
+                format!("its condition held, but at none of its evaluations, every {every}"),
+            )
         } else {
             let every = Span(known.evaluated_every);
-            Broken::new(Rung::Pending, format!("it was not evaluated since the fault: its group is every {every}"))
-                .help("give the group a shorter `interval`, or the drill more time")
+            Broken::new(
+                Rung::Pending,
+                format!("it was not evaluated since the fault: its group is every {every}"),
+            )
+            .help("give the group a shorter `interval`, or the drill more time")
         })
     }
 
@@ -160,7 +166,8 @@ fn failed(error: &str) -> Broken {
     let rung = if joins.iter().any(|word| error.contains(word)) { Rung::Joined } else { Rung::Held };
     let broken = Broken::new(rung, format!("its rule cannot be evaluated: {said}"));
     match rung {
-        Rung::Joined => broken.at(&[], "several series go together")
+        Rung::Joined => broken
+            .at(&[], "several series go together")
             .help("say which labels have to be the same, `on(…)`, and which side has many, `group_left`"),
         Rung::Effect
         | Rung::Scraped
@@ -210,7 +217,11 @@ fn failed_notices(page: &str) -> BTreeMap<String, u64> {
         let kind = line.split_once("integration=\"").and_then(|(_, rest)| rest.split_once('"'));
         let count = line.rsplit_once(' ').and_then(|(_, count)| count.parse::<f64>().ok());
         if let (Some((kind, _)), Some(count)) = (kind, count.filter(|count| *count >= 1.0)) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, at least 1")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count, at least 1"
+            )]
             let count = count as u64;
             *failed.entry(kind.to_owned()).or_default() += count;
         }

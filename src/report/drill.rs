@@ -10,8 +10,7 @@ use crate::report::text::{fold, on_one_line, width};
 use crate::units::{Reading, Span};
 
 /// Rungs that a passed alert's line tells of.
-const MILESTONES: [Rung; 5] =
-    [Rung::Pending, Rung::Firing, Rung::Delivered, Rung::Cleared, Rung::Resolved];
+const MILESTONES: [Rung; 5] = [Rung::Pending, Rung::Firing, Rung::Delivered, Rung::Cleared, Rung::Resolved];
 
 /// An alert below the step that raised it: its milestones, and the ladder where it broke.
 pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String {

@@ -12,8 +12,8 @@ use crate::drill::{Drill, Instruments, Known, Message, Spell, quiet};
 use crate::event::{Event, Evidence, Failure, Nanos, Outcome, StepId};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::plan::PlannedStack;
-use crate::promql::PromDuration;
 use crate::prometheus::{Access, Client};
+use crate::promql::PromDuration;
 use crate::route::Config;
 use crate::rule::window::{Group, Grouping, Pace, Waits, window};
 use crate::rule::{Recorded, RuleFile};
@@ -48,11 +48,16 @@ pub(super) struct Ground {
 
 impl Ground {
     /// What a stack gives drills to stand on; `None` where it has no Prometheus.
-    pub(super) fn of(planned: &PlannedStack, running: &Running, clock: Clock) -> Result<Option<Self>, String> {
+    pub(super) fn of(
+        planned: &PlannedStack,
+        running: &Running,
+        clock: Clock,
+    ) -> Result<Option<Self>, String> {
         let (Some(own), Some(address)) = (&planned.prometheus, running.address(PROMETHEUS, HTTP)) else {
             return Ok(None);
         };
-        let client = Client::new(&Access::to(format!("http://{address}"))).map_err(|error| error.to_string())?;
+        let client =
+            Client::new(&Access::to(format!("http://{address}"))).map_err(|error| error.to_string())?;
         let pace = pace(&own.tree);
         let alertmanager = running.address(ALERTMANAGER, HTTP).map(|address| format!("http://{address}"));
         let instruments = Instruments {
@@ -68,7 +73,8 @@ impl Ground {
     /// What the files say of an alert.
     fn known(&self, expected: &Expected) -> Known {
         let alerts = self.rules.iter().flat_map(RuleFile::alerts);
-        let mut named = alerts.filter(|(_, rule, _)| rule.name.value == expected.name.value).collect::<Vec<_>>();
+        let mut named =
+            alerts.filter(|(_, rule, _)| rule.name.value == expected.name.value).collect::<Vec<_>>();
         // Two rules of one name are told apart by what they add.
         named.sort_by_key(|(group, rule, _)| {
             let differs = |(name, value): &(crate::source::At<String>, crate::source::At<String>)| {
@@ -117,7 +123,8 @@ impl Ground {
         };
         let timings = routes.iter().filter(|route| meant(&route.receiver.value)).map(|route| route.timing);
         // Where none of them leads there, it is Alertmanager's own times that are waited for.
-        let slowest = timings.max_by_key(|timing| timing.group_wait.max(timing.group_interval)).unwrap_or_default();
+        let slowest =
+            timings.max_by_key(|timing| timing.group_wait.max(timing.group_interval)).unwrap_or_default();
         Some(Grouping { wait: slowest.group_wait, interval: slowest.group_interval, group: Group::Living })
     }
 
@@ -130,7 +137,9 @@ impl Ground {
             expected.reaches.iter().map(|at| at.value.as_str()).collect()
         };
         let tells = |name: &&str| {
-            routing.receiver(name).is_some_and(|receiver| receiver.integrations.iter().any(|one| one.sends_resolved))
+            routing
+                .receiver(name)
+                .is_some_and(|receiver| receiver.integrations.iter().any(|one| one.sends_resolved))
         };
         !names.is_empty() && names.iter().all(tells)
     }
@@ -139,7 +148,10 @@ impl Ground {
 /// How often Prometheus looks, by its configuration; of jobs that differ the slowest.
 fn pace(tree: &Node) -> Pace {
     let read = |node: &Node, key: &str| {
-        node.get(key).and_then(Node::scalar).and_then(|text| text.parse::<PromDuration>().ok()).map(|time| time.0)
+        node.get(key)
+            .and_then(Node::scalar)
+            .and_then(|text| text.parse::<PromDuration>().ok())
+            .map(|time| time.0)
     };
     let of_all = |key: &str| tree.get("global").and_then(|global| read(global, key));
     let scrape = of_all("scrape_interval").unwrap_or(INTERVAL);
@@ -168,7 +180,10 @@ impl Walker {
 
     async fn be_quiet(&mut self, id: &StepId, wanted: &Quiet) -> (Outcome, Option<String>) {
         let Some(ground) = self.ground.clone() else {
-            return self.unmeasured(id, "the stack has no Prometheus, so nobody can say that no alert fires".to_owned());
+            return self.unmeasured(
+                id,
+                "the stack has no Prometheus, so nobody can say that no alert fires".to_owned(),
+            );
         };
         match quiet(&ground.instruments, wanted, ground.clock, &self.stop).await {
             Err(error) => self.unmeasured(id, error.to_string()),

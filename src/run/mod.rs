@@ -26,8 +26,8 @@ use crate::probe::attempt::Session;
 use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
-use crate::scenario::step::{Does, Step};
 use crate::scenario;
+use crate::scenario::step::{Does, Step};
 use crate::source::Sources;
 use crate::stack::{self, Choice, Notices, Running, Speed};
 

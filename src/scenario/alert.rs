@@ -281,12 +281,9 @@ impl<'de> Deserialize<'de> for Names {
         let Json(node) = Json::deserialize(deserializer)?;
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
-            Kind::Null
-            | Kind::Bool(..)
-            | Kind::Int(..)
-            | Kind::Float(..)
-            | Kind::Text(_)
-            | Kind::Map(_) => std::slice::from_ref(&node),
+            Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::Map(_) => {
+                std::slice::from_ref(&node)
+            }
         };
         let names: Option<Vec<_>> =
             items.iter().map(|item| Some(At::new(item.scalar()?.to_owned(), item.place))).collect();

@@ -272,7 +272,9 @@ impl Does {
     fn answer(&self) -> Answer {
         match self {
             Self::Probe(probe) => probe.told().answer(),
-            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
+            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => {
+                Answer::None
+            }
         }
     }
 
@@ -280,7 +282,9 @@ impl Does {
     fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
-            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
+            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => {
+                false
+            }
         }
     }
 
@@ -412,7 +416,9 @@ impl Step {
     pub fn fault(&self) -> Option<&Fault> {
         match &self.does {
             Does::Fault(fault) => Some(fault),
-            Does::Probe(_) | Does::Load(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_) | Does::Load(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => {
+                None
+            }
         }
     }
 
@@ -432,7 +438,12 @@ impl Step {
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
         let of_load = match &mut self.does {
             Does::Load(load) => load.expect.schema.as_mut(),
-            Does::Probe(_) | Does::Fault(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_)
+            | Does::Fault(_)
+            | Does::Quiet(_)
+            | Does::Wait(_)
+            | Does::Use(_)
+            | Does::Set(_) => None,
         };
         of_load.into_iter().chain(&mut self.expect.schema)
     }

@@ -31,7 +31,7 @@ fn expected(reaches: &[&str]) -> Expected {
 }
 
 /// Prometheus's rules with one alert of `WebDown` in `state`, active since second `active`.
-fn rules(alerts: serde_json::Value, evaluated: u64) -> Groups {
+fn rules(alerts: &serde_json::Value, evaluated: u64) -> Groups {
     serde_json::from_value(json!({ "groups": [{
         "name": "web",
         "rules": [{
@@ -90,10 +90,10 @@ fn look<'a>(since: u64, groups: &'a Groups, held: &'a [Held], messages: &'a [Mes
 #[test]
 fn an_alert_climbs_by_the_clock_of_prometheus() {
     let mut watched = Watched::new(expected(&["pager"]), true);
-    watched.look_up(&look(3, &rules(alert("pending", 2), 2), &[], &[]));
-    watched.look_up(&look(8, &rules(alert("firing", 2), 7), &[], &[]));
-    watched.look_up(&look(9, &rules(alert("firing", 2), 8), &[held(&["pager"], &[])], &[]));
-    watched.look_up(&look(11, &rules(alert("firing", 2), 10), &[], &[message("pager", 10, false)]));
+    watched.look_up(&look(3, &rules(&alert("pending", 2), 2), &[], &[]));
+    watched.look_up(&look(8, &rules(&alert("firing", 2), 7), &[], &[]));
+    watched.look_up(&look(9, &rules(&alert("firing", 2), 8), &[held(&["pager"], &[])], &[]));
+    watched.look_up(&look(11, &rules(&alert("firing", 2), 10), &[], &[message("pager", 10, false)]));
     let reached: Vec<_> = watched.climb.reached().map(|(rung, at)| (rung, at.as_secs())).collect();
     let wanted = [
         (Rung::Pending, 2),
@@ -108,8 +108,8 @@ fn an_alert_climbs_by_the_clock_of_prometheus() {
 #[test]
 fn what_stops_holding_falls_back_and_says_how_far_it_was() {
     let mut watched = Watched::new(expected(&["pager"]), true);
-    watched.look_up(&look(3, &rules(alert("pending", 2), 2), &[], &[]));
-    watched.look_up(&look(6, &rules(json!([]), 5), &[], &[]));
+    watched.look_up(&look(3, &rules(&alert("pending", 2), 2), &[], &[]));
+    watched.look_up(&look(6, &rules(&json!([]), 5), &[], &[]));
     assert!(!watched.climb.has(Rung::Pending));
     assert_eq!(watched.interrupted, Some(seconds(4)));
 }
@@ -118,7 +118,7 @@ fn what_stops_holding_falls_back_and_says_how_far_it_was() {
 fn an_alert_with_other_labels_is_another() {
     let other = [("severity".to_owned(), "warning".to_owned())].into();
     let mut watched = Watched::new(Expected { labels: other, ..expected(&[]) }, true);
-    watched.look_up(&look(8, &rules(alert("firing", 2), 7), &[], &[]));
+    watched.look_up(&look(8, &rules(&alert("firing", 2), 7), &[], &[]));
     assert!(watched.loaded);
     assert!(!watched.climb.has(Rung::Firing));
 }
@@ -133,7 +133,7 @@ fn it_is_routed_where_nothing_keeps_it_from_the_receiver(
     #[case] routed: bool,
 ) {
     let mut watched = Watched::new(expected(&["pager"]), true);
-    let groups = rules(alert("firing", 2), 7);
+    let groups = rules(&alert("firing", 2), 7);
     watched.look_up(&look(9, &groups, &[held(receivers, inhibited)], &[]));
     assert!(watched.climb.has(Rung::Received));
     assert_eq!(watched.climb.has(Rung::Routed), routed);
@@ -142,7 +142,7 @@ fn it_is_routed_where_nothing_keeps_it_from_the_receiver(
 #[test]
 fn every_receiver_has_to_be_told() {
     let mut watched = Watched::new(expected(&["pager", "mail"]), true);
-    let groups = rules(alert("firing", 2), 7);
+    let groups = rules(&alert("firing", 2), 7);
     watched.look_up(&look(10, &groups, &[], &[message("pager", 10, false)]));
     assert!(!watched.climb.has(Rung::Delivered));
     watched.look_up(&look(12, &groups, &[], &[message("pager", 10, false), message("mail", 12, false)]));
@@ -152,19 +152,21 @@ fn every_receiver_has_to_be_told() {
 #[test]
 fn it_is_over_when_prometheus_says_so_and_when_the_receiver_is_told_so() {
     let mut watched = Watched::new(expected(&["pager"]), true);
-    watched.look_down(&look(1, &rules(alert("firing", 2), 1), &[], &[]));
+    watched.look_down(&look(1, &rules(&alert("firing", 2), 1), &[], &[]));
     assert!(!watched.climb.has(Rung::Cleared));
-    watched.look_down(&look(4, &rules(json!([]), 3), &[], &[]));
-    watched.look_down(&look(9, &rules(json!([]), 8), &[], &[message("pager", 9, true)]));
+    watched.look_down(&look(4, &rules(&json!([]), 3), &[], &[]));
+    watched.look_down(&look(9, &rules(&json!([]), 8), &[], &[message("pager", 9, true)]));
     assert_eq!(watched.climb.at(Rung::Cleared), Some(seconds(3)));
     assert_eq!(watched.climb.at(Rung::Resolved), Some(seconds(9)));
 }
 
 #[test]
 fn who_is_not_expected_is_a_stranger_unless_excepted() {
-    let groups = rules(alert("firing", 2), 7);
+    let groups = rules(&alert("firing", 2), 7);
     let names = |expected: &[Expected], except: &[&str]| {
-        strangers(&groups, expected, except).map(|alert| alert.labels["alertname"].clone()).collect::<Vec<_>>()
+        strangers(&groups, expected, except)
+            .map(|alert| alert.labels["alertname"].clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(&[], &[]), ["WebDown"]);
     assert!(names(&[expected(&[])], &[]).is_empty());

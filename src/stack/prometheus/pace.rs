@@ -106,8 +106,8 @@ impl Speed {
     }
 
     /// Alertmanager's configuration, re-timed.
-    pub(in crate::stack) fn routes(self, tree: Node) -> Result<Node, Error> {
-        if self.is_usual() { Ok(tree) } else { Ok(route::scaled(&tree, self.0)) }
+    pub(in crate::stack) fn routes(self, tree: Node) -> Node {
+        if self.is_usual() { tree } else { route::scaled(&tree, self.0) }
     }
 
     /// A rule file, re-timed.
