@@ -2,6 +2,7 @@
 
 mod check;
 mod clean;
+mod images;
 mod plan;
 mod run;
 mod save;

@@ -24,6 +24,7 @@ use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario::step::{Does, Step};
 use crate::source::Sources;
+use crate::stack::containers::ImageMap;
 use crate::stack::{self, Choice, Notices, Running, Speed};
 
 /// What a run needs besides its plan.
@@ -39,6 +40,8 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// How the services of stacks are run.
     pub runtime: Choice,
+    /// What is used in place of images.
+    pub images: ImageMap,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
 }
@@ -142,6 +145,7 @@ impl Rehearsal<'_> {
         let options = stack::Options {
             id: format!("{}-{}", self.options.id, self.number + 1),
             runtime: self.options.runtime,
+            images: self.options.images.clone(),
             seed: self.options.seed,
             speed: Speed::default(),
             supervisor: self.options.program.clone(),
