@@ -32,9 +32,10 @@ pub(super) fn execute() -> std::io::Result<Exit> {
         left.push(format!("the files of {}", super::count(removed.runs, "run")));
     }
     let mut out = std::io::stdout().lock();
-    match left.is_empty() {
-        true => writeln!(out, "no run has left anything")?,
-        false => writeln!(out, "removed what killed runs left: {}", left.join(", "))?,
+    if left.is_empty() {
+        writeln!(out, "no run has left anything")?;
+    } else {
+        writeln!(out, "removed what killed runs left: {}", left.join(", "))?;
     }
     match swept {
         Ok(_) => Ok(Exit::Pass),

@@ -152,7 +152,7 @@ impl Rehearsal<'_> {
         };
         let scenario = self.planned.scenario.name.value.clone();
         let notices = Notices { scenario, sender: self.sender.clone() };
-        let up = stack::up(planned, self.sources, &options, &notices, self.stop).await;
+        let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
         up.map(Some).map_err(|error| error.to_string())
     }
 

@@ -60,14 +60,13 @@ async fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Er
     let needs_containers = planned.stack.services.iter().any(|service| !service.is_program());
     match options.runtime {
         Choice::Containers => contain(planned, options).await,
-        Choice::Processes => processes(planned, options).await,
         Choice::Auto if has_images(planned) => match contain(planned, options).await {
             Ok(runtime) => Ok(runtime),
             // Programs of this machine will do as well, where there are some for all.
             Err(_) if !needs_containers => processes(planned, options).await,
             Err(error) => Err(error),
         },
-        Choice::Auto => processes(planned, options).await,
+        Choice::Auto | Choice::Processes => processes(planned, options).await,
     }
 }
 

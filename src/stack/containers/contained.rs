@@ -51,10 +51,10 @@ impl Contained {
         if let Some(names) = parts.fronts.names() {
             container.join(names).await.map_err(failed)?;
         }
-        let contained = Self { launch, parts: Arc::clone(parts), log, container: Mutex::new(None) };
-        contained.aim(&container);
-        *contained.container.lock().await = Some(container);
-        Ok(Arc::new(contained))
+        let service = Self { launch, parts: Arc::clone(parts), log, container: Mutex::new(None) };
+        service.aim(&container);
+        *service.container.lock().await = Some(container);
+        Ok(Arc::new(service))
     }
 
     /// What it has written.

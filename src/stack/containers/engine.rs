@@ -37,7 +37,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Finds the engine that DOCKER_HOST names, or else the one at the usual places, and asks what it is.
+    /// Finds the engine that `DOCKER_HOST` names, or else the one at the usual places, and asks what it is.
     ///
     /// # Errors
     /// When none answers, it is not for this user, or it is too old.
@@ -78,11 +78,8 @@ impl Engine {
         let reach = reach(&host).await;
         let engine = Self { docker, host, reach, home: home(), version: String::new() };
         let said = engine.ask_within(GREETING, "asking what it is", engine.docker.version()).await;
-        let said = said.map_err(|error| match error {
-            // Nobody listens at a socket that was left behind.
-            Error::Gone { host, .. } => Error::Absent { host },
-            other => other,
-        })?;
+        // Nobody listens at a socket that was left behind.
+        let said = said.map_err(Error::never_there)?;
         let api = said.api_version.unwrap_or_default();
         if parse_api(&api).is_none_or(|api| api < LEAST_API) {
             let least = format!("{}.{}", LEAST_API.0, LEAST_API.1);
@@ -182,7 +179,7 @@ fn usual_host() -> String {
     format!("unix://{there}")
 }
 
-/// A Podman that could be used, if DOCKER_HOST said so.
+/// A Podman that could be used, if `DOCKER_HOST` said so.
 fn podman_socket() -> Option<String> {
     let runtime = env::var("XDG_RUNTIME_DIR").unwrap_or_default();
     let usual = [format!("{runtime}/podman/podman.sock"), "/run/podman/podman.sock".to_owned()];
@@ -235,7 +232,8 @@ mod tests {
     async fn an_engine_that_hangs_up_is_no_engine() {
         let socket = Socket::new("hangs-up");
         let listener = UnixListener::bind(&socket.0).unwrap();
-        let (answer, engine) = tokio::join!(listener.accept(), Engine::at(&socket.host()));
+        let host = socket.host();
+        let (answer, engine) = tokio::join!(listener.accept(), Engine::at(&host));
         drop(answer);
         assert!(engine.is_err());
     }

@@ -126,6 +126,20 @@ impl Error {
         Self::Refused { why: one_line(&error.to_string()), doing: doing.to_owned() }
     }
 
+    /// The same of an engine that was asked for the first time: what breaks off then was no engine.
+    pub(super) fn never_there(self) -> Self {
+        if let Self::Gone { host, .. } = self { Self::Absent { host } } else { self }
+    }
+
+    /// The same of an image that was to be pulled: what the engine refuses then is the image.
+    pub(super) fn not_pulled(self, image: &str) -> Self {
+        if let Self::Refused { why, .. } = self {
+            Self::NoImage { image: image.to_owned(), why }
+        } else {
+            self
+        }
+    }
+
     /// Whether the engine answered, and answered that there is no such thing.
     #[must_use]
     pub(super) fn is_missing(error: &EngineError) -> bool {
@@ -136,8 +150,11 @@ impl Error {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match self {
-            Self::Absent { .. } | Self::Forbidden { .. } | Self::TooOld { .. } => true,
-            Self::Gone { .. } | Self::Slow { .. } => true,
+            Self::Absent { .. }
+            | Self::Forbidden { .. }
+            | Self::TooOld { .. }
+            | Self::Gone { .. }
+            | Self::Slow { .. } => true,
             Self::Refused { .. } | Self::NoImage { .. } | Self::File { .. } | Self::Unable(_) => false,
         }
     }

@@ -112,17 +112,13 @@ impl Engine {
         if self.has(image).await? {
             return Ok(());
         }
-        let no_image = |why: String| Error::NoImage { image: image.to_owned(), why };
         match timeout(PULL, named(image).pull_image()).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => {
-                let error = Error::of_started(&error, &self.host, "pulling");
-                Err(match error {
-                    Error::Refused { why, .. } => no_image(why),
-                    lost => lost,
-                })
+            Ok(Err(error)) => Err(Error::of_started(&error, &self.host, "pulling").not_pulled(image)),
+            Err(_) => {
+                let why = format!("it took longer than {} s", PULL.as_secs());
+                Err(Error::NoImage { image: image.to_owned(), why })
             }
-            Err(_) => Err(no_image(format!("it took longer than {} s", PULL.as_secs()))),
         }
     }
 }

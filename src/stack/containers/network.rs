@@ -66,7 +66,7 @@ impl Network {
         let doing = format!("looking at network `{}`", self.name);
         let told = self.engine.ask(&doing, self.engine.docker.inspect_network(&self.name, None)).await?;
         let ranges = told.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-        Ok(ranges.into_iter().filter_map(|range| range.gateway?.parse().ok()).next())
+        Ok(ranges.into_iter().find_map(|range| range.gateway?.parse().ok()))
     }
 
     /// Takes a container off the network: it goes on running, and neither hears nor is heard on it.
