@@ -78,7 +78,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
         let telling = tokio::spawn(tell(events));
         let notices = Notices { scenario: planned.stack.name.value.clone(), sender };
-        let came = up(planned, &reading.sources, &options, &notices, &stop).await;
+        let came = Box::pin(up(planned, &reading.sources, &options, &notices, &stop)).await;
         drop(notices);
         let told = telling.await.map_err(std::io::Error::other)?;
         let exit = match (came, told) {

@@ -1,6 +1,6 @@
 //! Echo requests to a host: how many were answered, and how soon.
 
-mod packet;
+pub mod packet;
 mod ping;
 
 use std::net::IpAddr;

@@ -10,7 +10,7 @@ pub(super) const LONGEST_IP_HEADER: usize = 60;
 
 /// The requests of one attempt, all alike but for their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Echo {
+pub struct Echo {
     /// Whether it is ICMP for IPv6.
     six: bool,
     id: u16,
@@ -20,7 +20,8 @@ pub(super) struct Echo {
 
 impl Echo {
     /// Requests to `peer` that carry `size` bytes and are told from others by `token`.
-    pub(super) fn new(peer: IpAddr, size: u16, token: u64) -> Self {
+    #[must_use]
+    pub fn new(peer: IpAddr, size: u16, token: u64) -> Self {
         let tail = (0..=u8::MAX).cycle();
         let payload = token.to_be_bytes().into_iter().chain(tail).take(usize::from(size)).collect();
         let [_, _, _, _, _, _, high, low] = token.to_be_bytes();
@@ -33,7 +34,8 @@ impl Echo {
     }
 
     /// The request with this number.
-    pub(super) fn request(&self, number: u16) -> Vec<u8> {
+    #[must_use]
+    pub fn request(&self, number: u16) -> Vec<u8> {
         let kind = if self.six { 128 } else { 8 };
         let mut bytes = vec![kind, 0, 0, 0];
         bytes.extend(self.id.to_be_bytes());
@@ -49,7 +51,8 @@ impl Echo {
 
     /// The number of the request that `bytes` reply to; none if they are something else. A raw socket hands over
     /// more than our own: there the id is looked at, which otherwise the kernel chooses.
-    pub(super) fn replied(&self, bytes: &[u8], raw: bool) -> Option<u16> {
+    #[must_use]
+    pub fn replied(&self, bytes: &[u8], raw: bool) -> Option<u16> {
         let bytes = if raw && !self.six { past_ip_header(bytes)? } else { bytes };
         let (head, payload) = bytes.split_at_checked(HEADER)?;
         let kind = if self.six { 129 } else { 0 };
