@@ -81,7 +81,7 @@ impl Runtime {
     pub(super) async fn down(self) {
         match self {
             Self::Processes(processes) => processes.down().await,
-            Self::Containers(containers) => containers.down().await,
+            Self::Containers(containers) => Box::pin(containers.down()).await,
         }
     }
 }

@@ -35,8 +35,8 @@ impl Run {
         let engine = Engine::connect().await.expect("a container engine answers");
         let id = format!("test-{}-{name}", std::process::id());
         let folder = std::env::temp_dir().join(format!("firedrill-{id}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let network = engine.make_network(&id, 0).await.unwrap();
+        std::fs::create_dir_all(&folder).expect("the machine and its engine can be used");
+        let network = engine.make_network(&id, 0).await.expect("the machine and its engine can be used");
         Self { id, engine, network, folder }
     }
 
@@ -63,7 +63,10 @@ impl Run {
         let list = |what: &[&str]| {
             let told =
                 std::process::Command::new("docker").args(what).args(["-q", "--filter", &label]).output();
-            String::from_utf8(told.unwrap().stdout).unwrap().lines().count()
+            String::from_utf8(told.expect("the machine and its engine can be used").stdout)
+                .expect("the machine and its engine can be used")
+                .lines()
+                .count()
         };
         list(&["ps", "-a"]) + list(&["network", "ls"]) + list(&["volume", "ls"])
     }

@@ -37,10 +37,10 @@ services:
     ports: { http: 80 }
 "#;
 
-const WATCHED: &str = r#"
+const WATCHED: &str = "
 prometheus: { config: prometheus.yml }
 alertmanager: { config: alertmanager.yml }
-"#;
+";
 
 const SCENARIO: &str = r#"
 scenario: shop
@@ -76,7 +76,7 @@ struct Place {
 impl Place {
     fn new(name: &str, watched: bool) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        std::fs::create_dir_all(folder.join("tmp")).unwrap();
+        std::fs::create_dir_all(folder.join("tmp")).expect("a folder can be made");
         let watched = if watched { WATCHED } else { "" };
         for (name, text) in [
             ("stack.yaml", format!("{STACK}{watched}")),
@@ -84,9 +84,10 @@ impl Place {
             ("prometheus.yml", PROMETHEUS.to_owned()),
             ("alertmanager.yml", ALERTMANAGER.to_owned()),
         ] {
-            std::fs::write(folder.join(name), text).unwrap();
+            std::fs::write(folder.join(name), text).expect("a file can be written");
         }
-        std::fs::copy("fixtures/image-map.yaml", folder.join("images.yaml")).unwrap();
+        std::fs::copy("fixtures/image-map.yaml", folder.join("images.yaml"))
+            .expect("the image map can be copied");
         Self { folder }
     }
 
@@ -110,11 +111,12 @@ impl Place {
             let format = "{{.Label \"firedrill.home\"}} {{.Label \"firedrill.run\"}}";
             let mut docker = Command::new("docker");
             docker.args(list).args(["--filter", "label=firedrill.run", "--format", format]);
-            let told = String::from_utf8(docker.output().unwrap().stdout).unwrap();
+            let told = docker.output().expect("`docker` is in PATH");
+            let told = String::from_utf8_lossy(&told.stdout);
             left.extend(told.lines().filter(|line| line.contains(&tmp)).map(ToOwned::to_owned));
         }
-        for above in std::fs::read_dir(tmp).unwrap().map(Result::unwrap) {
-            let runs = std::fs::read_dir(above.path()).into_iter().flatten().map(Result::unwrap);
+        for above in std::fs::read_dir(tmp).into_iter().flatten().filter_map(Result::ok) {
+            let runs = std::fs::read_dir(above.path()).into_iter().flatten().filter_map(Result::ok);
             left.extend(runs.map(|run| run.path().display().to_string()));
         }
         left
@@ -277,7 +279,7 @@ struct Way {
 
 impl Way {
     fn open(path: PathBuf) -> Self {
-        let listener = UnixListener::bind(&path).unwrap();
+        let listener = UnixListener::bind(&path).expect("a socket can be made");
         let closed = Arc::new(AtomicBool::new(false));
         let shut = Arc::clone(&closed);
         thread::spawn(move || {
@@ -285,11 +287,14 @@ impl Way {
                 if shut.load(Ordering::SeqCst) {
                     break;
                 }
-                let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
+                let engine =
+                    UnixStream::connect("/var/run/docker.sock").expect("the engine is at its usual place");
                 for (from, to) in [(&client, &engine), (&engine, &client)] {
-                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let (from, to) = (from.try_clone(), to.try_clone());
                     let shut = Arc::clone(&shut);
-                    thread::spawn(move || pass(from, to, &shut));
+                    if let (Ok(from), Ok(to)) = (from, to) {
+                        thread::spawn(move || pass(from, to, &shut));
+                    }
                 }
             }
         });

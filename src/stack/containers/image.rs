@@ -72,7 +72,7 @@ fn full(image: &str) -> String {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
         Some(_) | None => ("docker.io", image),
     };
-    let library = if registry == "docker.io" && !path.contains('/') { "library/" } else { "" };
+    let library = if registry == "docker.io" && !path.contains('/') && path != "*" { "library/" } else { "" };
     let tagged = path.contains('@') || path.ends_with('*') || split(path).1.is_some();
     format!("{registry}/{library}{path}{}", if tagged { "" } else { ":latest" })
 }

@@ -251,12 +251,14 @@ fn images(planned: &PlannedStack) -> Vec<String> {
     programs.chain(watcher).chain(told).collect()
 }
 
-/// Whether each service of a stack can run in a container.
+/// Whether each service of a stack can run in a container, and any of them need: stand-ins alone play without.
 pub(in crate::stack) fn has_images(planned: &PlannedStack) -> bool {
-    planned.stack.services.iter().all(|service| match &service.runs {
-        Runs::Program(program) => program.image.is_some(),
-        Runs::StandIn(_) => true,
-    })
+    let images = planned.stack.services.iter().filter_map(|service| match &service.runs {
+        Runs::Program(program) => Some(program.image.is_some()),
+        Runs::StandIn(_) => None,
+    });
+    let images: Vec<_> = images.collect();
+    !images.is_empty() && images.into_iter().all(|there| there)
 }
 
 /// Removes what runs of this machine that are over have left at the engine.
