@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 declare -A jobs=(
   [fuzz]="files and everything a target sends, changed at random; FIREDRILL_FUZZ_CASES=20000"
   [kills]="runs in containers that are killed at random moments leave nothing; FIREDRILL_KILLS=50"
+  [killed]="runs with a stack of processes, killed at random moments; FIREDRILL_KILLED_RUNS=50"
 )
 
 job_fuzz() {
@@ -18,6 +19,10 @@ job_kills() {
   # The engine and the images are those that `ci/test.sh` starts and builds.
   FIREDRILL_KILLS="${FIREDRILL_KILLS:-50}" cargo test --locked --test containers -- \
     --ignored --exact runs::runs_that_are_killed_leave_what_clean_removes
+}
+
+job_killed() {
+  FIREDRILL_KILLED_RUNS="${FIREDRILL_KILLED_RUNS:-50}" cargo test --locked --test stacks -- killed
 }
 
 if (($# == 0)); then

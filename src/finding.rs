@@ -160,6 +160,28 @@ codes! {
     SloSuperfluous = "slo/superfluous", Warning;
     /// Something that was left out, and what is taken in its place.
     SloAssumed = "slo/assumed", Warning;
+    /// A group of rules that Prometheus would not load, or not read.
+    RuleGroup = "rule/group", Error;
+    /// An expression that does not parse, or gives what no rule is made of.
+    RuleExpression = "rule/expression", Error;
+    /// A rule that is neither alert nor record, or both, or has what its kind has not.
+    RuleKind = "rule/kind", Error;
+    /// A label or annotation whose name not every Prometheus takes.
+    RuleLabel = "rule/label", Warning;
+    /// A duration that nothing would be left of at the drill's speed.
+    RuleTooShort = "rule/too-short", Error;
+    /// A first route that Alertmanager would not take.
+    RouteRoot = "route/root", Error;
+    /// A receiver that is not there, or there twice.
+    RouteReceiver = "route/receiver", Error;
+    /// Matchers that Alertmanager does not read.
+    RouteMatcher = "route/matcher", Error;
+    /// Labels to group by that do not go together.
+    RouteGroupBy = "route/group-by", Error;
+    /// An interval of no length.
+    RouteTiming = "route/timing", Error;
+    /// Times that are none, or not there, or there twice.
+    RouteInterval = "route/interval", Error;
     /// An integration of Alertmanager's without an address, or with one that is none.
     AlertmanagerAddress = "alertmanager/address", Error;
     /// An integration of Alertmanager's without a credential that it needs, or with two of one.

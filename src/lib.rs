@@ -17,7 +17,13 @@ pub mod yaml;
 
 pub mod secret;
 
+pub mod promql;
+
 pub mod prometheus;
+
+pub mod rule;
+
+pub mod route;
 
 pub mod slo;
 

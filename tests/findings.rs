@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use firedrill::finding::{Code, Finding};
+use firedrill::finding::{Code, Finding, Findings};
 use firedrill::plan::{Surroundings, read};
 use firedrill::secret::Mask;
 use firedrill::sink::{Ends, readdress};
 use firedrill::source::Sources;
-use firedrill::yaml;
+use firedrill::{route, rule, yaml};
 
 /// Examples in `fixtures/bad` by the code they are named after; what a second file belongs to it has two dots.
 fn examples() -> Vec<(String, PathBuf)> {
@@ -24,6 +24,10 @@ fn drawings(path: &Path) -> (Vec<Code>, String) {
     let name = path.file_name().unwrap().to_string_lossy();
     let (sources, findings) = if name.starts_with("alertmanager-") {
         readdressed(path)
+    } else if name.starts_with("rule-") {
+        rules(path)
+    } else if name.starts_with("route-") {
+        routes(path)
     } else {
         let reading = read(&[path.to_owned()], &Surroundings::default());
         (reading.sources, reading.findings)
@@ -42,6 +46,27 @@ fn readdressed(path: &Path) -> (Sources, Vec<Finding>) {
     let ends = Ends { http: "127.0.0.1:9099".to_owned(), smtp: "127.0.0.1:9025".to_owned() };
     let findings = readdress(&mut config, &ends, &|_| false, &Mask::default());
     (sources, findings)
+}
+
+/// What is found in a rule file, as it is read for a drill at the highest speed.
+fn rules(path: &Path) -> (Sources, Vec<Finding>) {
+    let mut sources = Sources::default();
+    let mut findings = Findings::default();
+    let (id, _) = sources.open(path).unwrap();
+    let documents = yaml::parse(id, &sources.file(id).text).unwrap();
+    rule::check(&documents, &sources, &mut findings);
+    let _ = rule::scaled(&documents[0], 600.0, &mut findings);
+    (sources, findings.in_reading_order())
+}
+
+/// What is found in an Alertmanager's routing.
+fn routes(path: &Path) -> (Sources, Vec<Finding>) {
+    let mut sources = Sources::default();
+    let mut findings = Findings::default();
+    let (id, _) = sources.open(path).unwrap();
+    let documents = yaml::parse(id, &sources.file(id).text).unwrap();
+    route::check(&documents[0], &sources, route::matcher::Dialect::default(), &mut findings);
+    (sources, findings.in_reading_order())
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! firedrill against the servers its users have: nginx, Redis, Prometheus and Alertmanager, as they come from `PATH`.
 #![cfg(test)]
 
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use rstest::rstest;
@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use support::{Etcd, Nginx, PATIENCE, Prometheus, Redis};
+use support::{Nginx, PATIENCE, Prometheus, Redis};
 
 mod alertmanager;
 mod names;
@@ -38,76 +38,22 @@ fn nginx_serves_its_pages_plain_and_over_tls(#[case] path: &str, #[case] parts: 
     }
 }
 
-#[test]
-#[ignore = "needs nginx, redis-server and prometheus"]
-fn a_scenario_probes_servers_nobody_here_wrote() {
-    let echo = StandIn::start("fixtures/real/echo.yaml");
-    let nginx = Nginx::start(echo.address).unwrap();
-    let (redis, prometheus) = (Redis::start().unwrap(), Prometheus::start().unwrap());
+#[rstest]
+#[case::real("scenarios/real")]
+#[case::stack("scenarios/stack")]
+#[case::names("scenarios/probes/dns.yaml")]
+#[case::certificates("scenarios/probes/tls.yaml")]
+#[case::queries("scenarios/probes/promql.yaml")]
+#[case::etcd("scenarios/probes/grpc.yaml")]
+#[ignore = "needs nginx, redis-server, prometheus, prometheus-alertmanager, dnsmasq, openssl and etcd"]
+fn a_scenario_starts_its_own_servers(#[case] scenario: &str) {
     let run = Command::new(env!("CARGO_BIN_EXE_firedrill"))
-        .args(["run", "scenarios/real/servers.yaml"])
-        .env("NGINX_HTTP", nginx.http.to_string())
-        .env("NGINX_HTTPS", nginx.https.to_string())
-        .env("NGINX_CA", nginx.certificate())
-        .env("REDIS", redis.address.to_string())
-        .env("PROMETHEUS", prometheus.address.to_string())
+        .args(["run", "--no-save", "--runtime", "processes", scenario])
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
-    assert!(out.lines().last().is_some_and(|line| line.starts_with("PASS")), "{out}");
-}
-
-#[test]
-#[ignore = "needs prometheus"]
-fn a_scenario_asks_prometheus() {
-    let prometheus = Prometheus::start().unwrap();
-    passes("scenarios/probes/promql.yaml", "PROMETHEUS", prometheus.address);
-}
-
-#[test]
-#[ignore = "needs etcd"]
-fn a_scenario_asks_etcd_how_it_is() {
-    let etcd = Etcd::start().unwrap();
-    passes("scenarios/probes/grpc.yaml", "ETCD", etcd.address);
-}
-
-/// Runs a scenario that finds its server in the environment.
-fn passes(scenario: &str, variable: &str, server: SocketAddr) {
-    let run = Command::new(env!("CARGO_BIN_EXE_firedrill"))
-        .args(["run", scenario])
-        .env(variable, server.to_string())
-        .output()
-        .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
-}
-
-/// `firedrill simulate`, as a user starts it.
-struct StandIn {
-    address: SocketAddr,
-    process: Child,
-}
-
-impl StandIn {
-    fn start(profile: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_firedrill"))
-            .args(["simulate", profile, "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit("http://").next().unwrap().parse().expect(&line);
-        Self { address, process }
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    assert!(out.lines().any(|line| line.starts_with("PASS")), "{out}");
 }
 
 #[test]

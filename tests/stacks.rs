@@ -194,9 +194,9 @@ fn hold(place: &Place) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// How many runs are killed: `SOAK` says otherwise.
+/// How many runs are killed: `FIREDRILL_KILLED_RUNS` says otherwise.
 fn rounds() -> u64 {
-    std::env::var("SOAK").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+    std::env::var("FIREDRILL_KILLED_RUNS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
 }
 
 #[test]

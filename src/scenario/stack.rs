@@ -2,6 +2,7 @@
 
 mod command;
 mod monitoring;
+mod port;
 mod ready;
 mod service;
 

@@ -94,6 +94,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
         files,
         volumes: vec!["data".to_owned()],
         ports: vec![(HTTP.to_owned(), PORT)],
+        datagrams: std::collections::BTreeSet::new(),
         sign: Shows::Http { port: HTTP.to_owned(), path: "/-/ready".to_owned() },
         within: std::time::Duration::from_secs(60),
         after: Vec::new(),

@@ -23,6 +23,8 @@ pub struct Launch {
     pub volumes: Vec<String>,
     /// Its ports: name, and number in a container.
     pub ports: Vec<(String, u16)>,
+    /// Those of them on which it takes datagrams too.
+    pub datagrams: std::collections::BTreeSet<String>,
     /// What shows that it is ready.
     pub sign: Shows,
     /// How long that may take.
@@ -110,6 +112,7 @@ impl Filling<'_> {
             files: self.files()?,
             volumes: service.volumes.iter().map(|path| path.value.clone()).collect(),
             ports: service.ports.iter().map(|(name, number)| (name.value.clone(), *number)).collect(),
+            datagrams: service.datagrams.clone(),
             sign: self.sign()?,
             within: service.ready.within,
             after: service.after.iter().map(|name| name.value.clone()).collect(),

@@ -51,4 +51,23 @@ impl Node {
             }
         }
     }
+
+    /// The same tree without keys that nothing stands behind. To programs written in Go that is the same; to
+    /// [`read`](super::read) it is a mistake.
+    #[must_use]
+    pub fn without_nothing(mut self) -> Self {
+        match &mut self.kind {
+            Kind::Map(entries) => {
+                entries.retain(|(_, value)| value.kind != Kind::Null);
+                let all = std::mem::take(entries).into_iter();
+                entries.extend(all.map(|(key, value)| (key, value.without_nothing())));
+            }
+            Kind::List(items) => {
+                let all = std::mem::take(items).into_iter();
+                items.extend(all.map(Self::without_nothing));
+            }
+            Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) => {}
+        }
+        self
+    }
 }

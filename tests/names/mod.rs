@@ -40,25 +40,6 @@ fn passes(run: &Output) {
 }
 
 #[test]
-#[ignore = "needs dnsmasq"]
-fn a_scenario_asks_dnsmasq() {
-    let dnsmasq = Dnsmasq::start().unwrap();
-    let mut run = firedrill();
-    run.args(["run", "scenarios/probes/dns.yaml"]).env("DNS", dnsmasq.address.to_string());
-    passes(&run.output().unwrap());
-}
-
-#[test]
-#[ignore = "needs openssl"]
-fn a_scenario_reads_certificates() {
-    let (valid, expired) = (OpenSsl::start(2026, 2999).unwrap(), OpenSsl::start(2020, 2021).unwrap());
-    let mut run = firedrill();
-    run.args(["run", "scenarios/probes/tls.yaml"]).env("TLS_CA", valid.file("ca.pem"));
-    run.env("TLS_VALID", valid.address.to_string()).env("TLS_EXPIRED", expired.address.to_string());
-    passes(&run.output().unwrap());
-}
-
-#[test]
 #[ignore = "needs the right to send ICMP"]
 fn a_scenario_asks_for_echoes() {
     passes(&firedrill().args(["run", "scenarios/probes/icmp.yaml"]).output().unwrap());

@@ -116,30 +116,6 @@ impl Prometheus {
     }
 }
 
-/// An etcd of one, with nothing in it.
-pub(crate) struct Etcd {
-    /// Where clients connect.
-    pub(crate) address: SocketAddr,
-    _server: Server,
-}
-
-impl Etcd {
-    /// Starts it.
-    pub(crate) fn start() -> io::Result<Self> {
-        let (server, [address, _]) =
-            Server::start("ready to serve client requests", |folder, [clients, peers]| {
-                let (clients, peers) = (format!("http://{clients}"), format!("http://{peers}"));
-                let mut command = Command::new("etcd");
-                command.arg("--data-dir").arg(folder.join("data"));
-                command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
-                command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-                command.args(["--name", "one", "--initial-cluster", &format!("one={peers}")]);
-                Ok(command)
-            })?;
-        Ok(Self { address, _server: server })
-    }
-}
-
 /// A running program and what is its own.
 struct Server {
     child: Child,

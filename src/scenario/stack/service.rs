@@ -1,8 +1,11 @@
 //! A service of a stack: a stand-in, a program, an image, and what each of them needs.
 
+use std::collections::BTreeSet;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
+use super::port::PortWritten;
 use super::ready::{Ready, ReadyWritten, Sign};
 use super::{Command, HTTP};
 use crate::finding::{Code, Finding, Findings, nearest};
@@ -38,7 +41,7 @@ pub(super) struct ServiceWritten {
     volumes: Vec<At<String>>,
     /// Ports by name: where it listens in a container. On this machine ports are always free ones.
     #[serde(default)]
-    ports: Entries<At<u16>>,
+    ports: Entries<At<PortWritten>>,
     /// What shows that it can be used; unless said, that each of its ports accepts connections.
     ready: Option<At<ReadyWritten>>,
     /// Services that must be ready before it starts.
@@ -93,6 +96,8 @@ pub struct Service {
     pub volumes: Vec<At<String>>,
     /// Its ports: name, and number in a container.
     pub ports: Vec<(At<String>, u16)>,
+    /// Those of them on which it takes datagrams too; nothing stands before these.
+    pub datagrams: BTreeSet<String>,
     /// When it can be used.
     pub ready: Ready,
     /// Who must be ready before it starts.
@@ -172,7 +177,7 @@ impl ServiceWritten {
             }
             (None, image, process) => Runs::Program(Program { image, command: self.command, process }),
         };
-        let ports = check_ports(self.ports, &runs, name.place, findings);
+        let (ports, datagrams) = check_ports(self.ports, &runs, name.place, findings);
         let ready = match self.ready {
             Some(at) => at.value.check(at.place, findings)?,
             None => Ready::default(),
@@ -184,6 +189,7 @@ impl ServiceWritten {
             files: self.files.into_iter().filter_map(|(path, at)| check_file(path, at, findings)).collect(),
             volumes: self.volumes,
             ports,
+            datagrams,
             ready,
             after: self.after,
             setup: self.setup,
@@ -196,12 +202,12 @@ impl ServiceWritten {
 
 /// The ports; a stand-in has one.
 fn check_ports(
-    written: Entries<At<u16>>,
+    written: Entries<At<PortWritten>>,
     runs: &Runs,
     place: Place,
     findings: &mut Findings,
-) -> Vec<(At<String>, u16)> {
-    let mut ports = Vec::new();
+) -> (Vec<(At<String>, u16)>, BTreeSet<String>) {
+    let (mut ports, mut datagrams) = (Vec::new(), BTreeSet::new());
     for (name, number) in written {
         if !crate::scenario::template::is_name(&name) || name.contains('.') {
             let title = format!("`{name}` cannot be a port's name");
@@ -210,10 +216,9 @@ fn check_ports(
         } else if OWN.contains(&name.value.as_str()) {
             let title = format!("`{name}` cannot be a port's name: a service has a `{name}` already");
             findings.add(Finding::new(Code::FileValue, name.place, title));
-        } else if number.value == 0 {
-            findings.add(Finding::new(Code::FileValue, number.place, "a port's number is at least 1"));
         } else {
-            ports.push((name, number.value));
+            datagrams.extend(number.datagrams.then(|| name.value.clone()));
+            ports.push((name, number.number));
         }
     }
     match runs {
@@ -226,7 +231,7 @@ fn check_ports(
         }
         Runs::Program(_) => {}
     }
-    ports
+    (ports, datagrams)
 }
 
 fn check_file(path: At<String>, at: At<FileWritten>, findings: &mut Findings) -> Option<Placed> {

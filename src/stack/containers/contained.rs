@@ -269,6 +269,12 @@ fn request(runtime: &Containers, launch: &Launch) -> Result<Request, Error> {
             launch.name
         )));
     };
+    if let Some(port) = launch.datagrams.iter().next() {
+        return Err(Error::Runtime(format!(
+            "service `{}` takes datagrams on `{port}`, which containers cannot be sent here: run the stack with `--runtime processes`",
+            launch.name
+        )));
+    }
     let parts = runtime.parts();
     let hosts = parts.fronts.hosts().into_iter().filter(|(name, _)| *name != launch.name);
     Ok(Request {

@@ -254,7 +254,7 @@ fn images(planned: &PlannedStack) -> Vec<String> {
 /// Whether each service of a stack can run in a container, and any of them need: stand-ins alone play without.
 pub(in crate::stack) fn has_images(planned: &PlannedStack) -> bool {
     let images = planned.stack.services.iter().filter_map(|service| match &service.runs {
-        Runs::Program(program) => Some(program.image.is_some()),
+        Runs::Program(program) => Some(program.image.is_some() && service.datagrams.is_empty()),
         Runs::StandIn(_) => None,
     });
     let images: Vec<_> = images.collect();

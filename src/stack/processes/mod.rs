@@ -56,16 +56,18 @@ impl Processes {
     pub(super) async fn new(planned: &PlannedStack, options: &Options) -> Result<Self, Error> {
         let folder = Arc::new(Folder::new(&options.id)?);
         let inner = free_ports(planned)?;
-        let relays = relays(&inner, options.seed).await?;
-        let outer = addresses(&relays);
+        let relayed = relayed(planned, &inner);
+        let relays = relays(&relayed, options.seed).await?;
+        let mut outer = inner.clone();
+        lay_over(&mut outer, addresses(&relays));
         let watched = planned.stack.prometheus.is_some();
         let mut scraped = outer.clone();
         let mut scrape_relays = BTreeMap::new();
         if watched {
-            let mut services = inner.clone();
+            let mut services = relayed;
             services.retain(|service, _| planned.stack.service(service).is_some());
             scrape_relays = self::relays(&services, options.seed).await?;
-            scraped.extend(addresses(&scrape_relays));
+            lay_over(&mut scraped, addresses(&scrape_relays));
         }
         let beside = planned.file.parent().unwrap_or(std::path::Path::new("")).to_owned();
         let (options, started) = (options.clone(), Mutex::default());
@@ -193,6 +195,24 @@ fn free_ports(planned: &PlannedStack) -> Result<Addresses, Error> {
         }
     }
     Ok(all)
+}
+
+/// The addresses before which a relay stands: not where datagrams are taken.
+fn relayed(planned: &PlannedStack, inner: &Addresses) -> Addresses {
+    let mut relayed = inner.clone();
+    for service in &planned.stack.services {
+        if let Some(ports) = relayed.get_mut(&service.name.value) {
+            ports.retain(|port, _| !service.datagrams.contains(port));
+        }
+    }
+    relayed
+}
+
+/// Puts addresses in the place of others.
+fn lay_over(all: &mut Addresses, over: Addresses) {
+    for (service, ports) in over {
+        all.entry(service).or_default().extend(ports);
+    }
 }
 
 /// A relay before each address.

@@ -2,6 +2,8 @@
 
 mod pace;
 mod scrape;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -82,6 +84,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Led>, Error> {
         files,
         volumes: vec!["data".to_owned()],
         ports: vec![(HTTP.to_owned(), PORT)],
+        datagrams: std::collections::BTreeSet::new(),
         sign: Shows::Http { port: HTTP.to_owned(), path: "/-/ready".to_owned() },
         within: std::time::Duration::from_secs(60),
         after: Vec::new(),

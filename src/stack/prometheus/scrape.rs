@@ -15,6 +15,9 @@ use crate::yaml::{Key, Kind, Node};
 /// The label that leads a target to its service; those that begin with two underscores are gone after relabelling.
 const TO: &str = "__firedrill_to";
 
+/// The parameter by which an exporter is told whom to probe in place of itself.
+const PROBED: &str = "__param_target";
+
 /// Prometheus before this does not leave an address without its port.
 const PORTLESS_SINCE: u32 = 3;
 
@@ -59,11 +62,13 @@ impl<'a> Ways<'a> {
             }
             None => self.judge(&name, job, &discoveries, notes),
         }
-        // What these scraped through is not here.
+        // A proxy on the way is not here.
         job.take("proxy_url");
         job.take("proxy_from_environment");
         let scheme = job.get("scheme").and_then(Node::scalar).unwrap_or("http").to_owned();
-        let rules = self.rules(&scheme, place);
+        let mut own = listed(job.get("relabel_configs")).iter();
+        let probes = own.any(|rule| rule.get("target_label").and_then(Node::scalar) == Some(PROBED));
+        let rules = self.rules(&scheme, probes, place);
         match job.get_mut("relabel_configs") {
             Some(Node { kind: Kind::List(own), .. }) => own.extend(rules),
             Some(_) | None => job.set("relabel_configs", Kind::List(rules)),
@@ -141,7 +146,7 @@ impl<'a> Ways<'a> {
     }
 
     /// The rules after the user's own.
-    fn rules(&self, scheme: &str, place: Place) -> Vec<Node> {
+    fn rules(&self, scheme: &str, probes: bool, place: Place) -> Vec<Node> {
         let mut rules = Vec::new();
         let instance = |regex: &str, replacement: String| {
             map(
@@ -174,10 +179,10 @@ impl<'a> Ways<'a> {
                 by(rule, &[from])
             };
             rules.push(to("__address__", known.clone(), TO, real.to_string()));
-            // What an exporter is to probe in place of us.
-            let probed = format!("([a-z]+://)?{known}(/.*)?");
-            let replacement = format!("${{1}}{real}${{2}}");
-            rules.push(to("__param_target", probed, "__param_target", replacement));
+            if probes {
+                let regex = format!("([a-z]+://)?{known}(/.*)?");
+                rules.push(to(PROBED, regex, PROBED, format!("${{1}}{real}${{2}}")));
+            }
         }
         rules.push(by(map(place, [("regex", "(.+)".to_owned()), ("action", "keep".to_owned())]), &[TO]));
         let last = [("target_label", "__address__".to_owned())];
