@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter docker iptables tc setpriv)
+programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics docker iptables tc setpriv)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
@@ -20,13 +20,15 @@ declare -A packages=(
   [openssl]="openssl"
   [curl]="curl"
   [sqlite3]="sqlite3"
+  [promtool]="prometheus"
+  [victoria-metrics]="victoria-metrics"
   [docker]="docker.io"
   [iptables]="iptables"
   [tc]="iproute2"
   [setpriv]="util-linux"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd docker)
+services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics docker)
 
 policy=/usr/sbin/policy-rc.d
 

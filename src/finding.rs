@@ -160,6 +160,16 @@ codes! {
     SloSuperfluous = "slo/superfluous", Warning;
     /// Something that was left out, and what is taken in its place.
     SloAssumed = "slo/assumed", Warning;
+    /// A burn rate that not even a total outage reaches.
+    SloImpossibleAlert = "slo/impossible-alert", Warning;
+    /// A window longer than its source keeps what it measures.
+    SloRetention = "slo/retention", Warning;
+    /// A quantile that is a guess between two buckets.
+    SloQuantile = "slo/quantile", Warning;
+    /// Downtime in words that is not what the percentage leaves.
+    SloStatedDowntime = "slo/stated-downtime", Warning;
+    /// Terms of a gate that make no sense.
+    GatePolicy = "gate/policy", Error;
     /// A group of rules that Prometheus would not load, or not read.
     RuleGroup = "rule/group", Error;
     /// An expression that does not parse, or gives what no rule is made of.

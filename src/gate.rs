@@ -12,11 +12,13 @@ use crate::units::Ratio;
 
 mod decision;
 mod sentence;
+mod sequence;
 mod told;
 
 pub use self::decision::{
     Burning, Decision, Instead, Known, Left, Override, Past, Rate, Terms, Unit, decide,
 };
+pub use self::sequence::{Look, Sequence};
 
 /// What was measured against what was wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

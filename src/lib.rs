@@ -59,6 +59,8 @@ pub mod run;
 
 pub mod store;
 
+pub mod history;
+
 pub mod exit;
 
 pub mod cli;

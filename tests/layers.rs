@@ -7,7 +7,7 @@ use rstest::rstest;
 
 /// The modules of the library, from the one that uses no other to those that use them all; the order of
 /// `docs/design.md`, section 5.
-const ORDER: [&str; 34] = [
+const ORDER: [&str; 35] = [
     "units",
     "exposition",
     "sample",
@@ -38,6 +38,7 @@ const ORDER: [&str; 34] = [
     "audit",
     "run",
     "store",
+    "history",
     "incident",
     "serve",
     "exit",

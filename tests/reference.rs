@@ -17,9 +17,14 @@ fn the_reference_is_what_the_schemas_say() {
     let (page, mut seen) = (concat!(env!("CARGO_MANIFEST_DIR"), "/docs/files.md"), BTreeSet::new());
     let written = std::fs::read_to_string(page).unwrap();
     let mut made = written.split_inclusive(FROM_HERE).next().unwrap().to_owned();
-    for (kind, prefix) in
-        [("scenario", ""), ("fragment", ""), ("stack", "stack "), ("stand-in", "stand-in "), ("slo", "slo ")]
-    {
+    for (kind, prefix) in [
+        ("scenario", ""),
+        ("fragment", ""),
+        ("stack", "stack "),
+        ("stand-in", "stand-in "),
+        ("slo", "slo "),
+        ("gate", "gate "),
+    ] {
         let printed = Command::new(env!("CARGO_BIN_EXE_firedrill")).args(["schema", kind]).output().unwrap();
         let schema: Value = serde_json::from_slice(&printed.stdout).unwrap();
         let parts = Parts { prefix, all: &schema["$defs"] };

@@ -21,6 +21,7 @@ fn schema(kind: Kind) -> Validator {
         Kind::Stack => "stack",
         Kind::Profile => "stand-in",
         Kind::Slo => "slo",
+        Kind::Gate => "gate",
     };
     let printed = Command::new(env!("CARGO_BIN_EXE_firedrill")).args(["schema", word]).output().unwrap();
     jsonschema::validator_for(&serde_json::from_slice(&printed.stdout).unwrap()).unwrap()
@@ -103,6 +104,7 @@ fn reads(text: &str) {
         Kind::Stack => drop(scenario::stack::check(&documents[0], &mut findings)),
         Kind::Profile => drop(findings.take_all(scenario::profile::check(&documents[0]))),
         Kind::Slo => drop(firedrill::slo::check(&documents, &mut findings)),
+        Kind::Gate => drop(scenario::gate::check(&documents[0], &mut findings)),
     }
     assert!(findings.is_empty(), "{:#?}\n{text}", findings.in_reading_order());
     for document in &documents {

@@ -283,3 +283,64 @@ fn a_stack_is_held_until_it_is_stopped() {
     assert_eq!(place.left(), Vec::<PathBuf>::new());
     place.await_peace();
 }
+
+/// A stack of nothing but a Prometheus and an Alertmanager with these files.
+fn watched(place: &Place, prometheus: &str, rules: &str, alertmanager: &str) -> Output {
+    place.write("prometheus.yml", prometheus);
+    place.write("alerts.yml", rules);
+    place.write("alertmanager.yml", alertmanager);
+    let stack = "stack: watched\nprometheus: { config: prometheus.yml }\nalertmanager: { config: alertmanager.yml }\n";
+    place.write("stack.yaml", stack);
+    place.run(&place.write("scenario.yaml", "scenario: watched\nstack: stack.yaml\nsteps: [{ wait: 1ms }]\n"))
+}
+
+const PROMETHEUS: &str = "rule_files: [alerts.yml]\nscrape_configs: []\n";
+const RULES: &str = "groups: [{ name: g, rules: [{ alert: A, expr: up == 0 }] }]\n";
+const ALERTMANAGER: &str = "route: { receiver: r }\nreceivers: [{ name: r }]\n";
+
+#[rstest]
+#[case::prometheus(
+    "scrape_configs: [{ job_name: a, scrape_intervall: 1s }]\n",
+    RULES,
+    ALERTMANAGER,
+    "`promtool check config --syntax-only` refuses what is written"
+)]
+#[case::rules(
+    PROMETHEUS,
+    "groups: [{ name: g, rules: [{ alert: A, expr: up == }] }]\n",
+    ALERTMANAGER,
+    "`promtool check rules` refuses what is written"
+)]
+#[case::alertmanager(
+    PROMETHEUS,
+    RULES,
+    "route: { receiver: nobody }\nreceivers: [{ name: r }]\n",
+    "`amtool check-config` refuses what is written"
+)]
+#[ignore = "needs prometheus and prometheus-alertmanager"]
+fn files_that_production_would_refuse_are_refused_as_they_stand(
+    #[case] prometheus: &str,
+    #[case] rules: &str,
+    #[case] alertmanager: &str,
+    #[case] why: &str,
+) {
+    let place = Place::new();
+    let run = watched(&place, prometheus, rules, alertmanager);
+    assert_eq!(run.status.code(), Some(4), "{}", said(&run));
+    assert!(said(&run).contains(why), "{}", said(&run));
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+#[ignore = "needs prometheus and prometheus-alertmanager"]
+fn alerts_that_nobody_is_told_of_are_noted() {
+    let place = Place::new();
+    let run = watched(&place, PROMETHEUS, RULES, ALERTMANAGER);
+    let said = said(&run);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    let own = place.0.join("prometheus.yml");
+    let note = format!("! alerts are told to nobody: {} names no Alertmanager", own.display());
+    assert!(said.contains(&note), "{said}");
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+    place.await_peace();
+}

@@ -2,8 +2,10 @@
 
 mod check;
 mod clean;
+mod gate;
 mod images;
 mod plan;
+mod rules;
 mod run;
 mod save;
 mod schema;
@@ -48,12 +50,16 @@ Exit codes: 0 pass, 1 fail, 2 usage or an invalid file, 3 inconclusive, 4 could 
 enum Verb {
     /// Run scenarios and judge them
     Run(run::Arguments),
+    /// Decide by error budgets whether a deploy may go through
+    Gate(Box<gate::Arguments>),
     /// Read files and report every problem in them; nothing is run
     Check(check::Arguments),
     /// Show what a run would do, without doing it
     Plan(plan::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
+    /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
+    Rules(rules::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
     /// Start a stack and hold it until stopped
@@ -131,8 +137,10 @@ impl Cli {
     pub fn execute(self) -> std::io::Result<Exit> {
         match self.verb {
             Verb::Run(arguments) => run::execute(&arguments, self.color),
+            Verb::Gate(arguments) => gate::execute(&arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),

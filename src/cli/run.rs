@@ -79,7 +79,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
             return Ok(Exit::Usage);
         }
     };
-    reports.push(terminal(arguments, colour));
+    reports.push(terminal(&arguments.reports, arguments.quiet, colour));
     let now = Timestamp::now();
     let id = new_id(now);
     if !arguments.no_save {
@@ -128,7 +128,7 @@ pub(super) fn new_id(now: Timestamp) -> String {
 }
 
 /// Every report that was asked for; with annotations, also the job summary, where the runner says where it is.
-fn open(targets: &[Target]) -> Result<Vec<Box<dyn Report>>, report::Error> {
+pub(super) fn open(targets: &[Target]) -> Result<Vec<Box<dyn Report>>, report::Error> {
     report::apart(targets)?;
     let wanted = |format| targets.iter().any(|target| target.format == format);
     let mut reports = targets.iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
@@ -141,19 +141,23 @@ fn open(targets: &[Target]) -> Result<Vec<Box<dyn Report>>, report::Error> {
 
 /// The report for people: results on standard output (on standard error where a report goes to the former), and
 /// progress on standard error while somebody looks.
-fn terminal(arguments: &Arguments, colour: Colour) -> Box<dyn Report> {
+fn terminal(targets: &[Target], quiet: bool, colour: Colour) -> Box<dyn Report> {
     let (out, err) = (std::io::stdout(), std::io::stderr());
-    let taken = arguments.reports.iter().any(Target::is_stdout);
+    let taken = targets.iter().any(Target::is_stdout);
     let on_out = style(colour.wanted(&out), out.is_terminal());
     let on_err = style(colour.wanted(&err), err.is_terminal());
-    let live =
-        (err.is_terminal() && !arguments.quiet).then(|| Live::new(Box::new(std::io::stderr()), on_err));
+    let live = (err.is_terminal() && !quiet).then(|| Live::new(Box::new(std::io::stderr()), on_err));
     let report =
         if taken { Terminal::new(Box::new(err), on_err) } else { Terminal::new(Box::new(out), on_out) };
     Box::new(match live {
         Some(live) => report.with_live(live),
         None => report,
     })
+}
+
+/// The report for people of what shows no progress.
+pub(super) fn terminal_for(targets: &[Target], colour: Colour) -> Box<dyn Report> {
+    terminal(targets, true, colour)
 }
 
 /// How wide lines are where nobody's terminal says so.

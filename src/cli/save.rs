@@ -6,13 +6,34 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::report::{Format, Report, Target};
-use crate::store::{FILE, FOLDER, Recorder};
+use crate::store::{FILE, FOLDER, Recorder, Store};
 
 /// Says that nothing is to be saved.
 const NO_SAVE: &str = "FIREDRILL_NO_SAVE";
 
-/// Keeps the folder out of everybody's repository.
+/// What keeps it out.
 const IGNORE: &str = "# Made by firedrill: saved runs and their history.\n*\n";
+
+/// Whether the environment says that nothing is to be saved.
+pub(super) fn forbidden() -> bool {
+    std::env::var_os(NO_SAVE).is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// The store of the folder we are in, made if it is not there.
+pub(super) fn opened() -> Result<Store, String> {
+    let store = Store::open(&store()).map_err(|error| error.to_string())?;
+    ignore()?;
+    Ok(store)
+}
+
+/// Keeps the folder out of everybody's repository.
+fn ignore() -> Result<(), String> {
+    let ignore = Path::new(FOLDER).join(".gitignore");
+    if ignore.exists() {
+        return Ok(());
+    }
+    std::fs::write(&ignore, IGNORE).map_err(|error| format!("cannot create `{}`: {error}", ignore.display()))
+}
 
 /// The store of the folder we are in.
 pub(super) fn store() -> PathBuf {
@@ -22,7 +43,7 @@ pub(super) fn store() -> PathBuf {
 /// What saves the run of this name; nothing where the environment says so, or where it cannot be done, which is
 /// said.
 pub(super) fn reports(id: &str, now: Timestamp) -> io::Result<Vec<Box<dyn Report>>> {
-    if std::env::var_os(NO_SAVE).is_some_and(|value| !value.is_empty() && value != "0") {
+    if forbidden() {
         return Ok(Vec::new());
     }
     match open(id, now) {
@@ -40,11 +61,7 @@ fn open(id: &str, now: Timestamp) -> Result<[Box<dyn Report>; 2], String> {
     let path = folder.join("runs").join(format!("{id}.jsonl"));
     let events =
         Target { format: Format::Json, path: path.clone() }.open().map_err(|error| error.to_string())?;
-    let ignore = folder.join(".gitignore");
-    if !ignore.exists() {
-        std::fs::write(&ignore, IGNORE)
-            .map_err(|error| format!("cannot create `{}`: {error}", ignore.display()))?;
-    }
+    ignore()?;
     let recorder = Recorder::new(&store(), Some(path.display().to_string()), now);
     Ok([events, Box::new(recorder.map_err(|error| error.to_string())?)])
 }

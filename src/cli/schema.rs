@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::event::Stamped;
 use crate::exit::Exit;
+use crate::scenario::gate::GateWritten;
 use crate::scenario::profile::ProfileFile;
 use crate::scenario::stack::StackWritten;
 use crate::scenario::{FragmentWritten, ScenarioWritten};
@@ -33,6 +34,8 @@ enum Kind {
     StandIn,
     /// An OpenSLO document
     Slo,
+    /// The terms of a gate
+    Gate,
     /// A line of a saved run
     Run,
 }
@@ -45,6 +48,7 @@ impl Kind {
             Self::Stack => (schema_for!(StackWritten), "firedrill stack"),
             Self::StandIn => (schema_for!(ProfileFile), "firedrill stand-in"),
             Self::Slo => return crate::slo::schema(),
+            Self::Gate => (schema_for!(GateWritten), "firedrill gate"),
             Self::Run => return schema_for!(Stamped),
         };
         schema.insert("title".to_owned(), title.into());

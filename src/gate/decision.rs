@@ -116,6 +116,8 @@ pub struct Past {
     pub notes: Vec<String>,
     /// Failures since the moment that somebody asks about, as a deploy's.
     pub since: Option<f64>,
+    /// What else speaks against a pass.
+    pub doubts: Vec<(Verdict, String)>,
 }
 
 /// What an objective counts.
@@ -248,14 +250,16 @@ pub fn decide(objectives: &[(Ratio, Known)], terms: &Terms) -> Vec<(Judgement, D
         .iter()
         .zip(judgements)
         .zip(effects)
-        .map(|(((_, known), judgement), effect)| {
-            let decision = match known {
-                Known::Past(past) => of_past(past, judgement, effect, terms),
-                Known::Nothing(why) => of_nothing(why, terms),
-            };
-            (judgement, decision)
-        })
+        .map(|(((_, known), judgement), effect)| (judgement, of_known(known, judgement, effect, terms)))
         .collect()
+}
+
+/// What the terms make of one objective's judgement.
+pub(super) fn of_known(known: &Known, judgement: Judgement, effect: Option<f64>, terms: &Terms) -> Decision {
+    match known {
+        Known::Past(past) => of_past(past, judgement, effect, terms),
+        Known::Nothing(why) => of_nothing(why, terms),
+    }
 }
 
 fn of_nothing(why: &str, terms: &Terms) -> Decision {
@@ -297,7 +301,7 @@ fn of_past(past: &Past, judgement: Judgement, effect: Option<f64>, terms: &Terms
 
 /// What speaks against a pass beside the judgement.
 fn objections(past: &Past, terms: &Terms) -> Vec<(Verdict, String)> {
-    let mut found = Vec::new();
+    let mut found = past.doubts.clone();
     if let Some(why) = &terms.frozen {
         found.push((Verdict::Fail, format!("frozen: {why}")));
     }

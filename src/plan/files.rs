@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use bytes::Bytes;
 
 use crate::finding::{Code, Finding, Findings, nearest};
+use crate::scenario::gate::{self, Gate};
 use crate::scenario::profile::{self, Profile};
 use crate::scenario::stack::{self, Stack};
 use crate::scenario::{self, Fragment, Scenario};
@@ -29,6 +30,8 @@ pub enum Kind {
     Profile,
     /// OpenSLO documents.
     Slo,
+    /// On which terms a deploy may go through.
+    Gate,
 }
 
 impl Kind {
@@ -41,6 +44,7 @@ impl Kind {
             Self::Stack => "stack",
             Self::Profile => "stand-in",
             Self::Slo => "OpenSLO",
+            Self::Gate => "gate",
         }
     }
 }
@@ -65,6 +69,7 @@ pub fn kind_of(node: &Node) -> Option<Kind> {
         () if has("fragment") => Some(Kind::Fragment),
         () if has("stack") => Some(Kind::Stack),
         () if has("stand-in") => Some(Kind::Profile),
+        () if has("gate") => Some(Kind::Gate),
         () if listed => Some(Kind::Slo),
         () => None,
     }
@@ -74,7 +79,7 @@ pub fn kind_of(node: &Node) -> Option<Kind> {
 fn nearly_ours(node: &Node) -> Option<(&yaml::Key, &'static str)> {
     let yaml::Kind::Map(entries) = &node.kind else { return None };
     let (key, _) = entries.first()?;
-    Some((key, nearest(&key.name, ["scenario", "fragment", "stack", "stand-in"])?))
+    Some((key, nearest(&key.name, ["scenario", "fragment", "stack", "stand-in", "gate"])?))
 }
 
 /// A path beside the file that names it, without `.` and, where it can be told, `..`.
@@ -102,6 +107,7 @@ enum Checked {
     Stack(Stack),
     Profile(Profile),
     Slo(Vec<Document>),
+    Gate(Box<Gate>),
     /// Of a known kind, with errors.
     Broken(Kind),
     /// Not read, or of no known kind.
@@ -221,6 +227,7 @@ impl Library {
             Checked::Stack(_) => Some(Kind::Stack),
             Checked::Profile(_) => Some(Kind::Profile),
             Checked::Slo(_) => Some(Kind::Slo),
+            Checked::Gate(_) => Some(Kind::Gate),
             Checked::Broken(kind) => Some(*kind),
             Checked::Foreign => None,
         }
@@ -305,7 +312,7 @@ impl Library {
                 let place = documents.first().map_or(id.place(0, 0), |node| node.place);
                 let title = format!("`{}` is no file that firedrill knows", path.display());
                 let finding = Finding::new(Code::FileKind, place, title);
-                let known = "its first key is `scenario`, `fragment`, `stack`, `stand-in`, or `apiVersion: openslo/v1`";
+                let known = "its first key is `scenario`, `fragment`, `stack`, `stand-in`, `gate`, or `apiVersion: openslo/v1`";
                 findings.add(finding.help(known));
             }
             return Checked::Foreign;
@@ -321,6 +328,7 @@ impl Library {
             Kind::Stack => stack::check(first, findings).map(Checked::Stack),
             Kind::Profile => findings.take_all(profile::check(first)).map(Checked::Profile),
             Kind::Slo => Some(Checked::Slo(slo::check(documents, findings))),
+            Kind::Gate => gate::check(first, findings).map(|gate| Checked::Gate(Box::new(gate))),
         };
         checked.unwrap_or(Checked::Broken(kind))
     }
@@ -352,5 +360,10 @@ impl Library {
     pub(super) fn documents(&self, path: &Path) -> Vec<Document> {
         let Some(Checked::Slo(documents)) = self.files.get(path) else { return Vec::new() };
         documents.clone()
+    }
+
+    pub(super) fn gate(&self, path: &Path) -> Option<Gate> {
+        let Checked::Gate(gate) = self.files.get(path)? else { return None };
+        Some((**gate).clone())
     }
 }

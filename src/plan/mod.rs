@@ -12,6 +12,7 @@ use self::files::Library;
 pub use self::files::{Kind, kind_of};
 pub use self::stack::{Configuration, PlannedStack};
 use crate::finding::{Code, Finding, Findings};
+use crate::scenario::gate::Gate;
 use crate::scenario::profile::Profile;
 use crate::scenario::step::{Does, Step};
 use crate::scenario::template::{Scope, Shape, Template};
@@ -42,6 +43,10 @@ pub struct Plan {
     pub scenarios: Vec<Planned>,
     /// Every stack whose own file was named.
     pub stacks: Vec<PlannedStack>,
+    /// Every SLO whose own file was named.
+    pub slos: Vec<Slo>,
+    /// Every gate whose file was named.
+    pub gates: Vec<Gate>,
     /// The secrets met so far.
     pub mask: Mask,
 }
@@ -113,7 +118,7 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
     let mut findings = Findings::default();
     let named = library.find(paths, &mut findings);
     let mask = Mask::default();
-    let (mut scenarios, mut stacks) = (Vec::new(), Vec::new());
+    let (mut scenarios, mut stacks, mut gates) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();
     // OpenSLO documents that stand in one folder may name one another.
     let mut documents: BTreeMap<PathBuf, Vec<Document>> = BTreeMap::new();
@@ -124,6 +129,7 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
             documents.entry(folder).or_default().extend(library.documents(&path));
         }
+        gates.extend(library.gate(&path));
         let scenario = library.take_scenario(&path);
         let mut planner =
             Planner { library: &mut library, findings: &mut findings, surroundings, used_steps: 0 };
@@ -132,11 +138,9 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
             stacks.extend(planner.resolve(&path, &mask));
         }
     }
-    for together in documents.values() {
-        crate::slo::resolve(together, &mut findings);
-    }
+    let slos = documents.values().flat_map(|together| crate::slo::resolve(together, &mut findings)).collect();
     refuse_same_names(&scenarios, &mut findings);
-    let plan = (!findings.any_error()).then_some(Plan { scenarios, stacks, mask });
+    let plan = (!findings.any_error()).then_some(Plan { scenarios, stacks, slos, gates, mask });
     Reading { sources: library.sources, findings: findings.in_reading_order(), counts, plan }
 }
 

@@ -131,7 +131,9 @@ fn counts(scenario: &Scenario, conclusion: Conclusion) -> String {
             .filter(|(count, _)| *count > 0)
             .map(|(count, word)| format!("{count} {word}"))
             .collect();
-        parts.push(if notes.is_empty() { what } else { format!("{what} ({})", notes.join(", ")) });
+        if !scenario.steps.is_empty() || slos == 0 {
+            parts.push(if notes.is_empty() { what } else { format!("{what} ({})", notes.join(", ")) });
+        }
         parts.extend((slos > 0).then(|| counted(slos, "SLO")));
     } else {
         let outcomes = [

@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod exec;
 pub mod expect;
 pub mod fault;
+pub mod gate;
 pub mod grpc;
 pub mod health;
 pub mod http;

@@ -151,6 +151,7 @@ fn connect(mut request: http::Request<Incoming>, tunnel: &Mutex<Option<Tunnel>>)
     let kind = match request.uri().host() {
         Some("api.pushover.net") => Kind::Pushover,
         Some("events.pagerduty.com") => Kind::Pagerduty,
+        Some("slack.com") => Kind::Slack,
         Some(_) | None => return text_reply(StatusCode::FORBIDDEN, "no way leads out of the sink\n"),
     };
     let (receiver, index) = named(request.headers()).map_or((None, 0), |(name, index)| (Some(name), index));

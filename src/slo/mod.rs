@@ -7,12 +7,15 @@ mod alert;
 mod decimal;
 mod draft;
 mod indicator;
+mod lint;
 mod lists;
 mod metadata;
 mod objective;
 mod period;
+mod query;
 mod reference;
 mod resolve;
+pub mod rules;
 mod window;
 mod written;
 
@@ -32,6 +35,7 @@ pub use self::indicator::{Count, DataSource, Part, Query, RawRate};
 use self::metadata::check_description;
 pub use self::objective::{Budgeting, Measure, NotByRun, Objective, Op, RunMeasure};
 pub use self::period::{NotAPeriod, Period, Unit};
+pub use self::query::{Counting, NotAsked};
 pub use self::resolve::resolve;
 pub use self::window::{Calendar, Window};
 use self::written::{

@@ -105,7 +105,7 @@ impl<'d> Names<'d> {
         let policies: Vec<AlertPolicy> = policies.into_iter().collect::<Option<_>>()?;
         let objectives: Vec<Objective> = objectives.into_iter().collect::<Option<_>>()?;
         check_lookbacks(&objectives, &policies, findings);
-        (!objectives.is_empty()).then(|| Slo {
+        let slo = (!objectives.is_empty()).then(|| Slo {
             name: draft.metadata.name.clone(),
             display: draft.metadata.display.clone(),
             about: draft.about.clone(),
@@ -115,7 +115,9 @@ impl<'d> Names<'d> {
             window: draft.window.clone(),
             objectives,
             policies,
-        })
+        })?;
+        super::lint::lint(&slo, findings);
+        Some(slo)
     }
 
     fn check_service(&self, service: &At<String>, findings: &mut Findings) {

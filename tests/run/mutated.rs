@@ -2,7 +2,7 @@
 
 use firedrill::finding::{Finding, Findings};
 use firedrill::plan::{Kind, kind_of};
-use firedrill::scenario::{self, ScenarioWritten, profile, stack};
+use firedrill::scenario::{self, ScenarioWritten, gate, profile, stack};
 use firedrill::slo;
 use firedrill::source::Sources;
 use firedrill::yaml;
@@ -116,6 +116,7 @@ fn findings(sources: &mut Sources, text: &str) -> Vec<Finding> {
             Some(Kind::Fragment) => drop(scenario::check_fragment(document, &mut findings)),
             Some(Kind::Stack) => drop(stack::check(document, &mut findings)),
             Some(Kind::Profile) => drop(findings.take_all(profile::check(document))),
+            Some(Kind::Gate) => drop(gate::check(document, &mut findings)),
             Some(Kind::Slo) => drop(slo::resolve(&slo::check(&documents, &mut findings), &mut findings)),
             None => findings.extend(yaml::read_partly::<ScenarioWritten>(document).findings),
         }

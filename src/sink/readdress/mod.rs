@@ -121,8 +121,8 @@ fn turn(integration: &mut Node, line: &Line, global: &Node, ends: &Ends, secrets
         Way::Mail => mail(integration, line, global, ends, secrets),
         Way::Url(address) => by_url(integration, line, address, global, ends, secrets),
         Way::Proxy => http::through(integration, line, global, ends, secrets),
-        Way::UrlOrProxy(address, keys) => {
-            if keys.iter().any(|key| integration.get(key).is_some()) {
+        Way::UrlOrProxy(address, proxied) => {
+            if proxied(integration) {
                 http::through(integration, line, global, ends, secrets);
             } else {
                 by_url(integration, line, address, global, ends, secrets);

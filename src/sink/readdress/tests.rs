@@ -47,7 +47,19 @@ fn one(global: &str, section: &str, integration: &str) -> (String, Vec<String>) 
     "",
     "slack_configs",
     "{app_token: secret}",
-    r#""slack_configs": [{"app_token": "firedrill", "app_url": "http://127.0.0.1:8000/r/a/0/slack"}]}]}"#
+    r#""slack_configs": [{"app_token": "firedrill", "app_url": "http://127.0.0.1:8000/r/a/0/slack/api/chat.postMessage"}]}]}"#
+)]
+#[case::method(
+    "",
+    "slack_configs",
+    "{api_url: 'https://slack.com/api/chat.postMessage'}",
+    r#""slack_configs": [{"api_url": "http://127.0.0.1:8000/r/a/0/slack/api/chat.postMessage"}]}]}"#
+)]
+#[case::changes(
+    "",
+    "slack_configs",
+    "{api_url: 'https://slack.com/api/chat.postMessage', update_message: true}",
+    r#""slack_configs": [{"api_url": "https://slack.com/api/chat.postMessage", "update_message": true, "http_config": {"proxy_url": "http://a:0@127.0.0.1:8000", "tls_config": {"insecure_skip_verify": true}}}]}]}"#
 )]
 #[case::built_in(
     "", "telegram_configs", "{bot_token_file: /here, chat_id: 1}",

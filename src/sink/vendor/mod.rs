@@ -109,8 +109,8 @@ pub(super) enum Way {
     Url(Address),
     /// At an address in Alertmanager's own code, where only a proxy comes between.
     Proxy,
-    /// By the first for some credentials, and by the second where one of these keys is there.
-    UrlOrProxy(Address, &'static [&'static str]),
+    /// By the first, but by the second where this is so of the integration.
+    UrlOrProxy(Address, fn(&Node) -> bool),
     /// By SMTP.
     Mail,
 }

@@ -3,23 +3,29 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Address, Credential, Vendor, Way, no_tail, nothing};
+use super::{Address, Credential, Vendor, Way, no_tail, nothing, webhook};
 use crate::sink::delivery::{Alert, Status};
 use crate::sink::listing;
 use crate::sink::message::Message;
 use crate::sink::request::{Answer, Request, at, json_reply, lines, message};
+use crate::yaml::Node;
 
 pub(super) const VENDOR: Vendor = Vendor {
     name: "pagerduty",
     section: "pagerduty_configs",
     way: Way::UrlOrProxy(
         Address { key: "url", global: Some("pagerduty_url"), built_in: true, tail: no_tail, by_token: None },
-        &["service_key", "service_key_file"],
+        first_version,
     ),
     needs: &[&[Credential::own("routing_key"), Credential::own("service_key")]],
     also: nothing,
     receive,
 };
+
+/// Events of version 1 go to an address in Alertmanager's code.
+fn first_version(integration: &Node) -> bool {
+    ["service_key", "service_key_file"].iter().any(|key| integration.get(key).is_some())
+}
 
 fn receive(request: &Request<'_>) -> Answer {
     let Some(value) = request.json() else {
@@ -68,18 +74,22 @@ fn refuse(why: &str, errors: &[&str]) -> Answer {
     Answer::aside(json_reply(StatusCode::BAD_REQUEST, body))
 }
 
-/// The details as lines; Alertmanager's own list the alerts.
+/// The details as lines, and the alerts that Alertmanager lists there: as text, or in newer versions as they are.
 fn details_of(value: &Value, pointer: &str) -> Message {
     let details = value.pointer(pointer).and_then(Value::as_object);
     let mut alerts = Vec::new();
     let mut texts = Vec::new();
     for (name, detail) in details.into_iter().flatten() {
-        let text = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
         let status = match name.as_str() {
             "firing" => Some(Status::Firing),
             "resolved" => Some(Status::Resolved),
             _ => None,
         };
+        if let (Some(_), Value::Array(listed)) = (status, detail) {
+            alerts.extend(listed.iter().map(webhook::alert));
+            continue;
+        }
+        let text = detail.as_str().map_or_else(|| detail.to_string(), str::to_owned);
         if let Some(status) = status {
             alerts.extend(listing::read(&text).into_iter().map(|alert| Alert { status, ..alert }));
         }

@@ -3,21 +3,19 @@
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Address, ByToken, Credential, Vendor, Way, no_tail, nothing};
+use super::{Address, ByToken, Credential, Vendor, Way, nothing};
 use crate::sink::delivery::Status;
 use crate::sink::message::Message;
 use crate::sink::request::{Answer, Request, at, json_reply, lines, message, text_reply};
+use crate::yaml::{Kind, Node};
 
 pub(super) const VENDOR: Vendor = Vendor {
     name: "slack",
     section: "slack_configs",
-    way: Way::Url(Address {
-        key: "api_url",
-        global: Some("slack_api_url"),
-        built_in: false,
-        tail: no_tail,
-        by_token: Some(APP),
-    }),
+    way: Way::UrlOrProxy(
+        Address { key: "api_url", global: Some("slack_api_url"), built_in: false, tail, by_token: Some(APP) },
+        changes_messages,
+    ),
     needs: &[],
     also: nothing,
     receive,
@@ -29,6 +27,20 @@ const APP: ByToken = ByToken {
     global_url: "slack_app_url",
     token: Credential::shared("app_token", "slack_app_token"),
 };
+
+/// The method of the API, where the address was the API's, which it is where none was given.
+fn tail(_: &Node, address: Option<&str>) -> String {
+    const METHOD: &str = "/api/chat.postMessage";
+    if address.is_none_or(|address| address.ends_with(METHOD)) { METHOD.to_owned() } else { String::new() }
+}
+
+/// Alertmanager changes a message that it sent at the API's own address only, and refuses to start with another.
+fn changes_messages(integration: &Node) -> bool {
+    let changes =
+        integration.get("update_message").is_some_and(|node| matches!(node.kind, Kind::Bool(true, _)));
+    let address = integration.get("api_url").and_then(Node::scalar);
+    changes && address == Some("https://slack.com/api/chat.postMessage")
+}
 
 fn receive(request: &Request<'_>) -> Answer {
     let by_api = request.headers.contains_key(header::AUTHORIZATION) || request.rest.contains("chat.");

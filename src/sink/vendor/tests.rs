@@ -208,3 +208,22 @@ async fn an_issue_is_opened_found_changed_and_closed() {
     assert_eq!(opened.key, Key::Vendor("ALERT{x}".to_owned()));
     assert!(closed.pairs_with(&opened) && closed.problems.is_empty());
 }
+
+#[tokio::test]
+async fn pagerduty_is_told_alerts_as_they_are() {
+    let body = json!({
+        "routing_key": "k", "event_action": "trigger", "dedup_key": "d",
+        "payload": { "summary": "Down", "custom_details": {
+            "firing": [{ "status": "firing", "labels": { "alertname": "Down" }, "annotations": { "summary": "s" } }],
+            "num_firing": 1, "num_resolved": 0, "resolved": [],
+        } },
+    });
+    let (_, delivery) = ask(&Memory::default(), Kind::Pagerduty, "POST /v2/enqueue", &body.to_string()).await;
+    let delivery = delivery.unwrap();
+    let alert = Alert {
+        status: Status::Firing,
+        labels: [("alertname".to_owned(), "Down".to_owned())].into(),
+        annotations: [("summary".to_owned(), "s".to_owned())].into(),
+    };
+    assert_eq!((delivery.text.as_str(), delivery.alerts), ("num_firing: 1\nnum_resolved: 0", vec![alert]));
+}

@@ -44,7 +44,8 @@ pub(super) fn group(value: &Value) -> Message {
     }
 }
 
-fn alert(value: &Value) -> Alert {
+/// One alert of a group.
+pub(super) fn alert(value: &Value) -> Alert {
     let pairs = |key: &str| -> BTreeMap<String, String> {
         let entries = value.get(key).and_then(Value::as_object);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
