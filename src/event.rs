@@ -123,6 +123,17 @@ pub enum Event {
         /// What was wrong, a few of each reason.
         failures: Vec<Failure>,
     },
+    /// Something was broken on purpose, was seen to be broken or not, or was mended.
+    Fault {
+        /// Which step does it.
+        step: StepId,
+        /// What is broken: `latency web`.
+        fault: String,
+        /// How far that is.
+        stage: FaultStage,
+        /// What shows that.
+        what: String,
+    },
     /// A step ended.
     StepEnded {
         /// Which.
@@ -195,6 +206,22 @@ pub struct StepId {
     pub name: String,
     /// What it does: `http`, `websocket`, `load`.
     pub kind: String,
+}
+
+/// How far a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultStage {
+    /// It was put in.
+    Added,
+    /// It took effect.
+    Felt,
+    /// Nothing shows that it took effect.
+    NotFelt,
+    /// It was lifted.
+    Lifted,
+    /// It could not be put in, or not be lifted.
+    Stuck,
 }
 
 /// How a step ended.
@@ -407,7 +434,8 @@ impl Sender {
 }
 
 /// Keys whose values are words of ours, and not text that could hold a secret.
-const OUR_WORDS: [&str; 7] = ["reason", "outcome", "conclusion", "verdict", "severity", "code", "kind"];
+const OUR_WORDS: [&str; 8] =
+    ["reason", "outcome", "conclusion", "verdict", "severity", "code", "kind", "stage"];
 
 /// The event without secrets.
 fn masked(event: Event, mask: &Mask) -> Event {

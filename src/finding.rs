@@ -80,6 +80,10 @@ codes! {
     FileValue = "file/value", Error;
     /// A step does nothing, or several things.
     ScenarioStep = "scenario/step", Error;
+    /// A fault that breaks nothing, or several things, or where nothing can be broken.
+    FaultStep = "fault/step", Error;
+    /// A fault on a service, a port or a metric that the stack does not have.
+    FaultTarget = "fault/target", Error;
     /// A request without an address, or with two of what there is one of.
     ScenarioRequest = "scenario/request", Error;
     /// An address that is none.

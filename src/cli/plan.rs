@@ -83,6 +83,7 @@ fn print_stack(planned: &PlannedStack, out: &mut impl Write) -> std::io::Result<
 fn describe(step: &Step) -> String {
     let mut facts = vec![match &step.does {
         Does::Load(load) => describe_load(load),
+        Does::Fault(fault) => format!("fault: {fault}"),
         Does::Probe(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => step.does.kind().to_owned(),
     }];
     match step.patience {

@@ -119,6 +119,7 @@ async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
             | Event::Sampled { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
+            | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::Judged { .. }
             | Event::ScenarioEnded { .. }

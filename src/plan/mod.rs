@@ -1,5 +1,6 @@
 //! All files of a run, read, checked and resolved against one another; nothing is started yet.
 
+mod faults;
 mod files;
 mod names;
 mod stack;
@@ -179,7 +180,11 @@ impl Planner<'_> {
         scenario.steps = self.inline(path, steps, &mut vec![path.to_owned()]);
         let background = std::mem::take(&mut scenario.background);
         scenario.background = self.inline(path, background, &mut vec![path.to_owned()]);
+        let steady = std::mem::take(&mut scenario.steady);
+        scenario.steady = self.inline(path, steady, &mut vec![path.to_owned()]);
+        faults::surround(&mut scenario, self.findings);
         let stack = scenario.stack.as_ref().and_then(|named| self.stack(path, named, mask));
+        faults::check(&scenario, stack.as_ref(), self.findings);
         let slos = self.slos(path, &scenario);
         let known = stack.as_ref().map(|planned| planned.stack.variables()).unwrap_or_default();
         let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);
@@ -198,6 +203,14 @@ impl Planner<'_> {
                 self.read_manifest(path, &mut step.does);
                 self.read_attached(path, &mut step);
                 step.does.stand_in(path.parent().unwrap_or(Path::new("")));
+                if let Does::Fault(fault) = &mut step.does {
+                    fault.meanwhile = self.inline(path, std::mem::take(&mut fault.meanwhile), within);
+                    fault.after = self.inline(path, std::mem::take(&mut fault.after), within);
+                    for deed in fault.deeds_mut() {
+                        self.read_attached(path, deed);
+                        deed.does.stand_in(path.parent().unwrap_or(Path::new("")));
+                    }
+                }
                 inlined.push(step);
                 continue;
             };

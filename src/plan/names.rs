@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Surroundings;
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::Scenario;
+use crate::scenario::fault::Fault;
 use crate::scenario::http::Tls;
 use crate::scenario::network::Network;
-use crate::scenario::step::Does;
+use crate::scenario::step::{Does, Step};
 use crate::scenario::template::{Hole, Scope, Shape, Template};
 use crate::secret::Mask;
 use crate::slo::Slo;
@@ -33,13 +34,7 @@ pub(super) fn check(
     for step in &scenario.background {
         step.holes().for_each(|(hole, place)| names.need(hole, place));
     }
-    for step in &scenario.steps {
-        step.holes().for_each(|(hole, place)| names.need(hole, place));
-        names.known.extend(step.captures.iter().map(|capture| capture.name.value.clone()));
-        if let Does::Set(vars) = &step.does {
-            names.known.extend(vars.iter().map(|(name, _)| name.value.clone()));
-        }
-    }
+    scenario.steps.iter().flat_map(Step::all).for_each(|step| names.take(step));
     names.scope
 }
 
@@ -65,6 +60,18 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// Notes what a step needs, and then what it gives to those after it.
+    fn take(&mut self, step: &Step) {
+        let deeds = step.fault().into_iter().flat_map(Fault::deeds);
+        for step in std::iter::once(step).chain(deeds) {
+            step.holes().for_each(|(hole, place)| self.need(hole, place));
+        }
+        self.known.extend(step.captures.iter().map(|capture| capture.name.value.clone()));
+        if let Does::Set(vars) = &step.does {
+            self.known.extend(vars.iter().map(|(name, _)| name.value.clone()));
+        }
+    }
+
     /// Notes that `hole` needs a value at `place`.
     fn need(&mut self, hole: &Hole, place: Place) {
         let Surroundings { environment, secrets } = self.surroundings;
@@ -141,7 +148,7 @@ pub(super) fn in_order(vars: &[(At<String>, At<Shape>)], findings: &mut Findings
 
 /// Warns of SLIs that nothing feeds or nothing reads.
 pub(super) fn check_slis(scenario: &Scenario, slos: &[Slo], findings: &mut Findings) {
-    let steps = || scenario.background.iter().chain(&scenario.steps);
+    let steps = || scenario.all_steps();
     let fed: BTreeMap<&str, Place> =
         steps().filter_map(|step| step.sli.as_ref()).map(|sli| (sli.value.as_str(), sli.place)).collect();
     let read: BTreeMap<String, Place> =
@@ -170,8 +177,7 @@ pub(super) fn check_slis(scenario: &Scenario, slos: &[Slo], findings: &mut Findi
 
 /// The files of certificates that steps name.
 pub(super) fn certificate_files(scenario: &Scenario) -> impl Iterator<Item = &At<Template>> {
-    let steps = scenario.background.iter().chain(&scenario.steps);
-    steps.flat_map(|step| {
+    all_that_connect(scenario).flat_map(|step| {
         let tls = step.does.tls().into_iter().flat_map(Tls::certificates);
         tls.chain(step.does.network().into_iter().flat_map(Network::files))
     })
@@ -179,6 +185,11 @@ pub(super) fn certificate_files(scenario: &Scenario) -> impl Iterator<Item = &At
 
 /// The files of private keys that steps name.
 pub(super) fn key_files(scenario: &Scenario) -> impl Iterator<Item = &At<Template>> {
-    let steps = scenario.background.iter().chain(&scenario.steps);
-    steps.filter_map(|step| step.does.tls()?.key_file())
+    all_that_connect(scenario).filter_map(|step| step.does.tls()?.key_file())
+}
+
+/// Every step, and what faults do and undo.
+fn all_that_connect(scenario: &Scenario) -> impl Iterator<Item = &Step> {
+    let deeds = |step| Step::fault(step).into_iter().flat_map(Fault::deeds);
+    scenario.all_steps().flat_map(move |step| std::iter::once(step).chain(deeds(step)))
 }

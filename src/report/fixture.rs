@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Report;
 use crate::event::{
-    Conclusion, Event, Evidence, Failure, Hop, Line, Nanos, Outcome, Quantiles, Stamped, StepId, Tally,
+    Conclusion, Event, Evidence, Failure, FaultStage, Hop, Line, Nanos, Outcome, Quantiles, Stamped, StepId,
+    Tally,
 };
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::gate::{Policy, judge};
@@ -87,6 +88,7 @@ pub(super) fn of(stamped: &Stamped) -> Option<&str> {
         | Event::Attempted { step, .. }
         | Event::Loading { step, .. }
         | Event::Loaded { step, .. }
+        | Event::Fault { step, .. }
         | Event::StepEnded { step, .. } => Some(&step.scenario),
     }
 }
@@ -282,6 +284,7 @@ fn quickstart() -> Vec<(u64, Event)> {
     let mut happened = vec![(1, started(name, Some(about), steps.clone())), (1, starting), (212, ready)];
     happened.extend(visit(&steps));
     happened.extend(load(&steps[0]));
+    happened.extend(breaking(&steps[0]));
     let took = micros(7_299_000);
     happened.extend([
         (7_215, sampled()),
@@ -334,6 +337,16 @@ fn load(step: &StepId) -> Vec<(u64, Event)> {
         (7_215, Event::Loaded { step: step.clone(), tally: tally(), failures: vec![failure] }),
         (7_215, ended(step, Outcome::Failed, 1, 6_002_000)),
     ]
+}
+
+/// What is told of a fault and of a stack, which reports that look back leave out or show elsewhere.
+fn breaking(step: &StepId) -> Vec<(u64, Event)> {
+    let what = "1 request, 1 request answered".to_owned();
+    let fault =
+        Event::Fault { step: step.clone(), fault: "status shop".into(), stage: FaultStage::Felt, what };
+    let note = "`shop` is scraped as `shop.internal:80`".to_owned();
+    let noted = Event::StackNoted { scenario: step.scenario.clone(), note };
+    vec![(7_215, noted), (7_215, fault)]
 }
 
 fn silence() -> Failure {

@@ -80,6 +80,7 @@ impl Live {
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
+            | Event::Fault { .. }
             | Event::Sampled { .. }
             | Event::Judged { .. }
             | Event::RunEnded { .. } => {}

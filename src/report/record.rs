@@ -143,7 +143,7 @@ impl Run {
                 (entry.began, entry.end) = (at, None);
             }
             Event::StackNoted { scenario, note } => self.scenario(scenario, at).notes.push(note.clone()),
-            Event::ServiceStarting { .. } | Event::Sampled { .. } => {}
+            Event::ServiceStarting { .. } | Event::Fault { .. } | Event::Sampled { .. } => {}
             Event::ServiceReady { scenario, service, address, took } => {
                 let (name, address, took) = (service.clone(), address.clone(), Duration::from(*took));
                 self.scenario(scenario, at).services.push(Service { name, address, took });

@@ -205,6 +205,7 @@ pub(crate) fn said_of(step: &Step, end: &StepEnd, style: Style) -> Vec<String> {
                 }
                 (_, _) => {}
             }
+            seen.extend(end.why.as_deref().map(on_one_line));
             said.push(seen.join(", "));
         }
     }

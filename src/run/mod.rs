@@ -1,6 +1,8 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+mod fault;
 mod fire;
+mod hold;
 mod judge;
 mod slis;
 mod walk;
@@ -83,8 +85,10 @@ pub async fn run(
 fn givers(steps: &[Step]) -> BTreeMap<String, String> {
     let captures =
         |step: &Step| step.captures.iter().map(|capture| capture.name.value.clone()).collect::<Vec<_>>();
-    let named =
-        steps.iter().flat_map(|step| captures(step).into_iter().map(|name| (name, step.name.clone())));
+    let named = steps
+        .iter()
+        .flat_map(Step::all)
+        .flat_map(|step| captures(step).into_iter().map(|name| (name, step.name.clone())));
     named.collect()
 }
 
@@ -116,11 +120,13 @@ impl Rehearsal<'_> {
         let conclusion = match self.start().await {
             Err(why) => self.not_measured(why),
             Ok(stack) => {
+                let stack = stack.map(Arc::new);
                 let conclusion = match self.walker(stack.as_ref(), marks) {
                     Err(why) => self.not_measured(why),
                     Ok(walker) => self.walk(walker).await,
                 };
-                if let Some(stack) = stack {
+                // Nobody walks any more, and so nobody else has it.
+                if let Some(stack) = stack.and_then(Arc::into_inner) {
                     stack.down().await;
                 }
                 conclusion
@@ -134,7 +140,7 @@ impl Rehearsal<'_> {
     /// The steps that will be told of, background first.
     fn steps(&self) -> Vec<StepId> {
         let scenario = &self.planned.scenario;
-        let steps = scenario.background.iter().chain(&scenario.steps).enumerate();
+        let steps = scenario.all_steps().enumerate();
         let told = steps.filter(|(_, step)| !matches!(step.does, Does::Set(_)));
         told.map(|(number, step)| walk::step_id(&scenario.name, number, step)).collect()
     }
@@ -157,10 +163,10 @@ impl Rehearsal<'_> {
     }
 
     /// Gives every variable its value.
-    fn walker(&self, stack: Option<&Running>, marks: Arc<Marks>) -> Result<Walker, String> {
+    fn walker(&self, stack: Option<&Arc<Running>>, marks: Arc<Marks>) -> Result<Walker, String> {
         let Planned { scenario, vars, scope, slos, .. } = self.planned;
         let mut scope = scope.clone();
-        for (name, value) in stack.into_iter().flat_map(Running::variables) {
+        for (name, value) in stack.into_iter().flat_map(|stack| stack.variables()) {
             scope.set(name, value);
         }
         for (name, shape) in vars {
@@ -183,6 +189,10 @@ impl Rehearsal<'_> {
             },
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
             givers: Arc::new(givers(&scenario.steps)),
+            stack: stack.cloned(),
+            within: Vec::new(),
+            measured: true,
+            steady: true,
         })
     }
 
@@ -210,14 +220,17 @@ impl Rehearsal<'_> {
             behind.spawn(async move { walker.take(number, &step, true).await });
         }
         let mut outcomes = Vec::new();
-        for (number, step) in scenario.steps.iter().enumerate() {
+        let mut number = scenario.background.len();
+        for step in &scenario.steps {
             if self.stop.is_cancelled() {
                 break;
             }
-            outcomes.extend(walker.take(scenario.background.len() + number, step, false).await);
+            outcomes.extend(walker.take(number, step, false).await);
+            number += step.all().count();
         }
+        outcomes.append(&mut walker.within);
         last_step.cancel();
-        let mut conclusion = Conclusion::Pass;
+        let mut conclusion = if walker.measured { Conclusion::Pass } else { Conclusion::NotMeasured };
         while let Some(ended) = behind.join_next().await {
             match ended {
                 Ok(outcome) => outcomes.extend(outcome),

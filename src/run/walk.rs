@@ -13,11 +13,12 @@ use crate::probe::attempt::{Attempt, Session, attempt};
 use crate::sample::Reason;
 use crate::scenario::predicate::Predicate;
 use crate::scenario::probe::Probe;
-use crate::scenario::step::{Does, Patience, Step};
+use crate::scenario::step::{Does, Patience, Role, Step};
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Shape, Template, Unset};
 use crate::sli::Sli;
 use crate::source::{At, Sources};
+use crate::stack::Running;
 
 /// Walks steps with what they share.
 #[derive(Debug)]
@@ -31,6 +32,14 @@ pub(super) struct Walker {
     pub(super) slis: Slis,
     /// The step that captures each name.
     pub(super) givers: Arc<BTreeMap<String, String>>,
+    /// What faults break.
+    pub(super) stack: Option<Arc<Running>>,
+    /// How steps within others ended.
+    pub(super) within: Vec<Outcome>,
+    /// Whether everything that was to be measured could be.
+    pub(super) measured: bool,
+    /// Whether the system was found steady, as far as that was asked.
+    pub(super) steady: bool,
 }
 
 impl Walker {
@@ -45,6 +54,10 @@ impl Walker {
             session: self.session.apart(),
             slis: self.slis.clone(),
             givers: Arc::clone(&self.givers),
+            stack: self.stack.clone(),
+            within: Vec::new(),
+            measured: true,
+            steady: true,
         }
     }
 
@@ -68,11 +81,29 @@ impl Walker {
                     (outcome, 1, why)
                 }
                 Does::Probe(probe) => self.try_step(&id, step, probe).await,
+                Does::Fault(fault) => {
+                    let (outcome, why) = self.hold(id.clone(), fault).await;
+                    (outcome, 1, why)
+                }
                 Does::Use(_) | Does::Set(_) => (Outcome::Passed, 0, None),
             },
         };
+        let (outcome, why) = self.weigh(step, outcome, why);
         self.sender.send(Event::StepEnded { step: id, outcome, attempts, took: began.elapsed().into(), why });
         Some(outcome)
+    }
+
+    /// What a step's end means for the scenario: one that was not steady before it was broken shows nothing.
+    fn weigh(&mut self, step: &Step, outcome: Outcome, why: Option<String>) -> (Outcome, Option<String>) {
+        if step.role != Role::SteadyBefore || outcome != Outcome::Failed {
+            return (outcome, why);
+        }
+        if self.steady {
+            let why = format!("the system was not steady before anything was broken: `{}` failed", step.name);
+            self.sender.send(Event::NotMeasured { scenario: self.scenario.clone(), why });
+        }
+        (self.steady, self.measured) = (false, false);
+        (Outcome::Unreliable, Some("not steady before anything was broken".to_owned()))
     }
 
     /// Gives variables to the steps after it. One that needs what was not given stays without a value.
@@ -94,6 +125,9 @@ impl Walker {
 
     /// Why the step is not done: its condition does not hold, or a step before it did not give what it needs.
     fn hindrance(&self, step: &Step) -> Option<String> {
+        if !self.steady && step.role != Role::SteadyBefore {
+            return Some("the system was not steady before anything was broken".to_owned());
+        }
         let holds = |(template, predicate): &(At<Template>, At<Predicate>)| {
             let value = template.value(&self.scope).ok();
             let subject = value.as_ref().map_or(Subject::Absent, Subject::Json);
@@ -151,7 +185,7 @@ impl Walker {
     }
 
     /// Sleeps, unless the run is stopped first.
-    async fn sleep(&self, time: Duration) {
+    pub(super) async fn sleep(&self, time: Duration) {
         let _ = self.stop.run_until_cancelled(tokio::time::sleep(time)).await;
     }
 

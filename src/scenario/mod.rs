@@ -64,6 +64,10 @@ pub struct ScenarioWritten {
     stack: Option<At<String>>,
     /// How often `serve` runs it; 60s unless said.
     every: Option<At<Span>>,
+    /// What must hold before the first fault and after the last one: where it does not hold before, nothing is
+    /// measured.
+    #[serde(default)]
+    steady: Vec<At<StepWritten>>,
     /// What runs from the first step to the last.
     #[serde(default)]
     background: Vec<At<StepWritten>>,
@@ -102,10 +106,19 @@ pub struct Scenario {
     pub stack: Option<At<String>>,
     /// How often `serve` runs it.
     pub every: Option<Span>,
+    /// What must hold before the first fault and after the last; the plan puts it among the steps.
+    pub steady: Vec<Step>,
     /// What runs behind the steps.
     pub background: Vec<Step>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+}
+
+impl Scenario {
+    /// Every step, background first, those within others after these.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.background.iter().chain(&self.steps).flat_map(Step::all)
+    }
 }
 
 /// Steps that several scenarios use.
@@ -135,6 +148,7 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
         slos: written.slos,
         stack: written.stack,
         every: written.every.map(|at| at.value),
+        steady: check_steps(written.steady, findings),
         background: check_steps(written.background, findings),
         steps: check_steps(written.steps, findings),
     };

@@ -11,6 +11,7 @@ use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
 use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
+use super::fault::{Fault, FaultWritten};
 use super::grpc::GrpcWritten;
 use super::health::{HealthWritten, State};
 use super::http::{HttpWritten, Tls};
@@ -38,7 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a step may do, as files name it.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 18] = [
     "health",
     "ready",
     "http",
@@ -54,6 +55,7 @@ const KINDS: [&str; 17] = [
     "exec",
     "kubelet",
     "load",
+    "fault",
     "wait",
     "use",
 ];
@@ -97,6 +99,8 @@ pub struct StepWritten {
     kubelet: Option<At<KubeletWritten>>,
     /// Make many requests.
     load: Option<At<LoadWritten>>,
+    /// Break something on purpose, and mend it again.
+    fault: Option<At<FaultWritten>>,
     /// Do nothing for a while.
     wait: Option<At<Span>>,
     /// Do the steps of a fragment.
@@ -119,6 +123,14 @@ pub struct StepWritten {
     when: Entries<Json>,
     /// The SLI that its attempts feed.
     sli: Option<At<String>>,
+    /// Fault only: hold it at least so long.
+    #[serde(rename = "for")]
+    hold: Option<At<Span>>,
+    /// Fault only: what must hold while it lasts; this is also what shows that it took effect.
+    #[serde(rename = "while")]
+    meanwhile: Option<At<Vec<At<StepWritten>>>>,
+    /// Fault only: what must hold once it is lifted, most often `within` some time.
+    then: Option<At<Vec<At<StepWritten>>>>,
     /// Background only: end with the last step instead of being waited for.
     #[serde(default)]
     cancel: bool,
@@ -168,6 +180,19 @@ pub struct Step {
     pub sli: Option<At<String>>,
     /// Whether it ends with the last step, when it runs in the background.
     pub cancel: bool,
+    /// What it is in the scenario.
+    pub role: Role,
+}
+
+/// What a step is in its scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A step like others.
+    Plain,
+    /// Shows that the system is steady before anything is broken; where it fails, nothing was measured.
+    SteadyBefore,
+    /// Shows that the system is steady again.
+    SteadyAfter,
 }
 
 /// How long a step is tried.
@@ -198,6 +223,8 @@ pub enum Does {
     Probe(Box<Probe>),
     /// Makes many requests.
     Load(Box<Load>),
+    /// Breaks something, and mends it.
+    Fault(Box<Fault>),
     /// Does nothing for a while.
     Wait(Duration),
     /// Does the steps of a fragment; resolved by the plan.
@@ -222,6 +249,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().kind(),
             Self::Load(_) => "load",
+            Self::Fault(_) => "fault",
             Self::Wait(_) => "wait",
             Self::Use(_) => "use",
             Self::Set(_) => "set",
@@ -232,7 +260,7 @@ impl Does {
     fn answer(&self) -> Answer {
         match self {
             Self::Probe(probe) => probe.told().answer(),
-            Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
+            Self::Load(_) | Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
         }
     }
 
@@ -240,7 +268,7 @@ impl Does {
     fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
-            Self::Load(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
+            Self::Load(_) | Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
         }
     }
 
@@ -263,7 +291,7 @@ impl Does {
                 | Probe::Promql(_)
                 | Probe::Logs(_) => Vec::new(),
             },
-            Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
+            Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
         }
     }
 
@@ -272,6 +300,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().subject(),
             Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
+            Self::Fault(fault) => fault.to_string(),
             Self::Wait(span) => format!("wait {}", Span(*span)),
             Self::Use(fragment) => format!("use {}", fragment.file),
             Self::Set(_) => "set".to_owned(),
@@ -284,7 +313,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().tls(),
             Self::Load(load) => Some(&load.request.tls),
-            Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -329,7 +358,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().target().map(|target| target.network),
             Self::Load(load) => Some(&load.request.network),
-            Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -339,7 +368,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().holes(),
             Self::Load(load) => Box::new(load.request.holes().chain(load.expect.holes())),
-            Self::Wait(_) => Box::new(std::iter::empty()),
+            Self::Fault(_) | Self::Wait(_) => Box::new(std::iter::empty()),
             Self::Use(Use { with, .. }) | Self::Set(with) => {
                 Box::new(with.iter().flat_map(|(_, at)| at.value.holes().map(|hole| (hole, at.place))))
             }
@@ -348,6 +377,39 @@ impl Does {
 }
 
 impl Step {
+    /// A step that nobody wrote as one: one attempt of `probe`, which was written at `place`.
+    pub(super) fn of(probe: Probe, place: Place) -> Self {
+        Self {
+            name: probe.told().subject(),
+            place,
+            does: Does::Probe(Box::new(probe)),
+            expect: Expect::default(),
+            captures: Vec::new(),
+            patience: Patience::Once,
+            timeout: TIMEOUT,
+            when: Vec::new(),
+            sli: None,
+            cancel: false,
+            role: Role::Plain,
+        }
+    }
+
+    /// The fault, where this breaks something.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match &self.does {
+            Does::Fault(fault) => Some(fault),
+            Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+        }
+    }
+
+    /// The step and the steps within it, in the order they are told of.
+    #[must_use]
+    pub fn all(&self) -> Box<dyn Iterator<Item = &Step> + '_> {
+        let within = self.fault().into_iter().flat_map(Fault::steps).flat_map(Step::all);
+        Box::new(std::iter::once(self).chain(within))
+    }
+
     /// The files that it sends, to be read.
     pub fn attached(&mut self) -> Vec<&mut Attached> {
         self.does.attached()
@@ -357,12 +419,12 @@ impl Step {
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
         let of_load = match &mut self.does {
             Does::Load(load) => load.expect.schema.as_mut(),
-            Does::Probe(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_) | Does::Fault(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
         };
         of_load.into_iter().chain(&mut self.expect.schema)
     }
 
-    /// Every hole, with its place.
+    /// Every hole, with its place; not those of steps within it.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
         let when = self.when.iter().flat_map(|(template, predicate)| {
             let template = template.holes().map(|hole| (hole, template.place));
@@ -375,7 +437,7 @@ impl Step {
 impl StepWritten {
     /// Checks the step, which stands at `place`.
     pub fn check(mut self, place: Place, findings: &mut Findings) -> Option<Step> {
-        let does = self.take_kind(place, findings)?;
+        let mut does = self.take_kind(place, findings)?;
         let expect = self
             .expect
             .map(|at| at.value.check(does.answer(), does.kind(), at.place, findings))
@@ -398,8 +460,12 @@ impl StepWritten {
             Some((At::new(template, text.place), wanted(Some(json), Domain::Value, findings)?))
         });
         let when = when.collect();
+        let name = self.name.map_or_else(|| does.describe(), |name| name.value);
+        if let Does::Fault(fault) = &mut does {
+            fault.name_steps_after(&name);
+        }
         Some(Step {
-            name: self.name.map_or_else(|| does.describe(), |name| name.value),
+            name,
             place,
             expect,
             captures,
@@ -408,6 +474,7 @@ impl StepWritten {
             when,
             sli: self.sli,
             cancel: self.cancel,
+            role: Role::Plain,
             does,
         })
     }
@@ -415,6 +482,7 @@ impl StepWritten {
     /// The one thing the step does.
     fn take_kind(&mut self, place: Place, findings: &mut Findings) -> Option<Does> {
         let timeout = self.timeout.map_or(TIMEOUT, |span| span.0);
+        let around = self.take_around(findings);
         let mut offers = Vec::new();
         offer(&mut offers, self.health.take(), |at, f| {
             Some(probe(Probe::Health(at.value.check(State::Healthy, f))))
@@ -441,6 +509,7 @@ impl StepWritten {
         offer(&mut offers, self.load.take(), move |at, f| {
             Some(Does::Load(Box::new(at.value.check(at.place, timeout, f)?)))
         });
+        offer(&mut offers, self.fault.take(), |at, f| Some(Does::Fault(Box::new(around.check(at, f)?))));
         offer(&mut offers, self.wait, |at, _| Some(Does::Wait(at.value.0)));
         offer(&mut offers, self.uses.take(), |at, f| Some(Does::Use(at.value.check(f))));
         match (offers.pop(), offers.pop()) {
@@ -456,6 +525,46 @@ impl StepWritten {
                 None
             }
         }
+    }
+}
+
+/// What a step says of a fault besides what is broken.
+struct Around {
+    hold: Option<At<Span>>,
+    meanwhile: Option<At<Vec<At<StepWritten>>>>,
+    then: Option<At<Vec<At<StepWritten>>>>,
+}
+
+impl StepWritten {
+    /// What is said of the fault; a finding where there is none.
+    fn take_around(&mut self, findings: &mut Findings) -> Around {
+        let around =
+            Around { hold: self.hold.take(), meanwhile: self.meanwhile.take(), then: self.then.take() };
+        if self.fault.is_none() {
+            let keys = [
+                ("for", around.hold.as_ref().map(|at| at.place)),
+                ("while", around.meanwhile.as_ref().map(|at| at.place)),
+                ("then", around.then.as_ref().map(|at| at.place)),
+            ];
+            for (key, at) in keys.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+                let title = format!("`{key}` belongs to a `fault`, and this step has none");
+                findings.add(Finding::new(Code::FaultStep, at, title));
+            }
+        }
+        around
+    }
+}
+
+impl Around {
+    fn check(self, fault: At<FaultWritten>, findings: &mut Findings) -> Option<Fault> {
+        let place = fault.place;
+        let (target, breaks) = fault.value.check(place, findings)?;
+        let mut within = |steps: Option<At<Vec<At<StepWritten>>>>| {
+            super::check_steps(steps.map(|at| at.value).unwrap_or_default(), findings)
+        };
+        let (meanwhile, after) = (within(self.meanwhile), within(self.then));
+        let hold = self.hold.map_or(Duration::ZERO, |span| span.0);
+        Some(Fault { target, breaks, place, hold, meanwhile, after })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stand-ins at work: a server that answers, streams and counts as its profile says.
 
 mod metrics;
+mod pose;
 mod reply;
 mod service;
 #[cfg(test)]
@@ -21,7 +22,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+pub use self::pose::Posing;
 use self::service::{Service, Upgrading};
+use crate::scenario::fault::stand_in::Pose;
 use crate::scenario::profile::Profile;
 
 /// Further clients wait until one of these leaves.
@@ -42,6 +45,7 @@ pub struct StandIn {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     held: watch::Sender<bool>,
+    service: Arc<Service>,
     server: JoinHandle<()>,
 }
 
@@ -57,8 +61,8 @@ pub async fn start(profile: &Profile, listen: SocketAddr, seed: u64) -> io::Resu
     let (stop, stopped) = watch::channel(false);
     let service = Arc::new(Service::new(profile.clone(), seed));
     let (held, holding) = watch::channel(false);
-    let server = tokio::spawn(serve(listener, service, Stop(stopped), holding));
-    Ok(StandIn { address, stop, held, server })
+    let server = tokio::spawn(serve(listener, Arc::clone(&service), Stop(stopped), holding));
+    Ok(StandIn { address, stop, held, service, server })
 }
 
 impl StandIn {
@@ -72,6 +76,12 @@ impl StandIn {
     /// answered or sent until it is let go.
     pub fn hold(&self, held: bool) {
         self.held.send_replace(held);
+    }
+
+    /// Pretends something, until what is given back is dropped.
+    #[must_use]
+    pub fn pose(&self, pose: Pose) -> Posing {
+        Posing::new(Arc::clone(&self.service), pose)
     }
 
     /// Closes the port, lets requests under way end, tells WebSocket clients, and returns when all is done;

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::metrics::{Metrics, Served};
+use super::pose::Poses;
 use super::reply::{Refusal, Reply, admit, json_reply, read};
 use super::text::{Names, Text, content_type, now};
 use super::websocket::{Endpoint, Upgrade};
-use crate::exposition::{Dialect, print};
+use crate::exposition::{Dialect, Family, print};
 use crate::scenario::profile::{CheckStatus, Followed, Health, PathPattern, Profile, Ready, Route, Status};
 use crate::units::Ratio;
 
@@ -36,6 +37,7 @@ pub(super) struct Service {
     other: Arc<str>,
     pub(super) names: Names,
     pub(super) metrics: Metrics,
+    pub(super) poses: Poses,
 }
 
 /// A route and where its chances stand.
@@ -88,6 +90,7 @@ impl Service {
             lost,
             other: Arc::from("other"),
             metrics: Metrics::new(profile.families),
+            poses: Poses::default(),
         }
     }
 
@@ -142,7 +145,7 @@ impl Service {
         } else if path == "/version" {
             json_reply(StatusCode::OK, json!({ "version": self.version }).to_string().into())
         } else if self.page.matches(path) {
-            let families = self.metrics.families(self.names.began().elapsed());
+            let families = self.families();
             let mut reply = Response::new(Full::from(print(&families, Dialect::Text)));
             let kind = HeaderValue::from_static(Dialect::Text.content_type());
             reply.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -153,9 +156,21 @@ impl Service {
         Some(if *method == Method::GET { reply } else { not_allowed("GET") })
     }
 
+    /// What is exposed at this moment.
+    pub(super) fn families(&self) -> Vec<Family> {
+        let mut families = self.metrics.families(self.names.began().elapsed());
+        self.poses.divert(&mut families);
+        families
+    }
+
     fn health(&self) -> Reply {
+        let ailment = self.poses.ailment();
+        let ailing = |name: &str| {
+            let mut checks = ailment.iter().flat_map(|ailment| &ailment.checks);
+            checks.find(|(ailing, _)| ailing == name).map(|(_, status)| *status)
+        };
         let checks = self.health.checks.iter().map(|(name, check)| {
-            let status = match check.status {
+            let status = match ailing(name).unwrap_or(check.status) {
                 CheckStatus::Ok => "ok",
                 CheckStatus::Warning => "warning",
                 CheckStatus::Error => "error",
@@ -167,7 +182,8 @@ impl Service {
             (name.clone(), shown)
         });
         let checks: Value = checks.collect();
-        let (status, code) = match self.health.status {
+        let claimed = ailment.as_ref().map_or(self.health.status, |ailment| ailment.status);
+        let (status, code) = match claimed {
             Status::Healthy => ("healthy", StatusCode::OK),
             Status::Degraded => ("degraded", StatusCode::OK),
             Status::Down => ("down", StatusCode::SERVICE_UNAVAILABLE),
@@ -178,13 +194,14 @@ impl Service {
 
     fn ready(&self) -> Reply {
         let Ready { ready, services, .. } = &self.ready;
+        let ready = *ready && self.poses.ailment().is_none_or(|ailment| ailment.ready);
         let body = if services.is_empty() {
             json!({ "ready": ready })
         } else {
             let services: Value = services.iter().map(|(name, is)| (name.clone(), is.as_str())).collect();
-            json!({ "status": if *ready { "ready" } else { "not_ready" }, "services": services })
+            json!({ "status": if ready { "ready" } else { "not_ready" }, "services": services })
         };
-        let code = if *ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json_reply(code, body.to_string().into())
     }
 }

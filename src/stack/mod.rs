@@ -30,7 +30,9 @@ use self::stand_in::Playing;
 pub use self::up::up;
 use crate::event::{Event, Sender};
 use crate::fault::relay::Relay;
+use crate::scenario::fault::stand_in::Pose;
 use crate::scenario::template::Unset;
+use crate::simulate::Posing;
 use crate::sink::Sink;
 use crate::units::Span;
 
@@ -346,6 +348,21 @@ impl Service {
             Handle::StandIn(playing) => playing.restart().await,
             Handle::Process(process) => process.restart().await,
             Handle::Container(contained) => contained.restart().await,
+        }
+    }
+
+    /// Has a stand-in pretend something, until what is given back is dropped.
+    ///
+    /// # Errors
+    /// When it is no stand-in, or does not run.
+    pub async fn pose(&self, pose: Pose) -> Result<Posing, Error> {
+        match &self.handle {
+            Handle::StandIn(playing) => playing.pose(pose).await,
+            Handle::Process(_) => Err(Error::Told {
+                service: self.name.clone(),
+                done: "made to pretend",
+                why: "it is no stand-in of this process".to_owned(),
+            }),
         }
     }
 

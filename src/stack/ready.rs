@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -28,12 +29,15 @@ pub(super) struct Watched<'a> {
     pub(super) log: &'a Log,
 }
 
-impl Watched<'_> {
+/// How a program came out that shows readiness.
+pub(super) type Running<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+impl<'a> Watched<'a> {
     /// Waits for the sign; says what was seen last when it does not come.
     pub(super) async fn wait(
         &self,
         within: Duration,
-        run: impl AsyncFn(&[String]) -> Result<(), String>,
+        run: impl Fn(&'a [String]) -> Running<'a> + Sync,
     ) -> Result<(), String> {
         let deadline = Instant::now() + within;
         let mut pause = OFTEN;
@@ -52,7 +56,7 @@ impl Watched<'_> {
         }
     }
 
-    async fn look(&self, run: &impl AsyncFn(&[String]) -> Result<(), String>) -> Result<(), String> {
+    async fn look(&self, run: &(impl Fn(&'a [String]) -> Running<'a> + Sync)) -> Result<(), String> {
         match self.sign {
             Shows::Ports | Shows::Healthcheck => {
                 for (name, address) in self.ports {

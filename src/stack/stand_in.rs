@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use tokio::sync::Mutex;
 
 use super::Error;
+use crate::scenario::fault::stand_in::Pose;
 use crate::scenario::profile::Profile;
-use crate::simulate::{self, StandIn};
+use crate::simulate::{self, Posing, StandIn};
 
 /// A stand-in that plays within this process.
 #[derive(Debug)]
@@ -65,6 +66,16 @@ impl Playing {
 
     pub(super) async fn resume(&self) -> Result<(), Error> {
         self.hold(false).await
+    }
+
+    pub(super) async fn pose(&self, pose: Pose) -> Result<Posing, Error> {
+        let stand_in = self.stand_in.lock().await;
+        let stand_in = stand_in.as_ref().ok_or_else(|| Error::Told {
+            service: self.name.clone(),
+            done: "made to pretend",
+            why: "it does not run".to_owned(),
+        })?;
+        Ok(stand_in.pose(pose))
     }
 
     async fn hold(&self, held: bool) -> Result<(), Error> {

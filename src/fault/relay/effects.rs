@@ -1,6 +1,7 @@
 //! What a relay has done: the proof that a fault took effect.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What has passed through a relay, and what its faults did to it.
@@ -46,6 +47,26 @@ impl Effect {
     #[must_use]
     pub fn is_felt(&self) -> bool {
         self.refusing || self.delayed + self.cut + self.answered + self.corrupted > 0
+    }
+}
+
+impl fmt::Display for Effect {
+    /// In words, what is not nothing: `3 connections, 1200 bytes held back`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.connections, "connection", "connections", ""),
+            (self.requests, "request", "requests", ""),
+            (self.delayed, "byte", "bytes", " held back"),
+            (self.cut, "connection", "connections", " cut"),
+            (self.answered, "request", "requests", " answered"),
+            (self.corrupted, "answer", "answers", " spoilt"),
+        ];
+        let counts = counts.into_iter().filter(|(count, ..)| *count > 0);
+        let mut said: Vec<_> = counts
+            .map(|(count, one, more, done)| format!("{count} {}{done}", if count == 1 { one } else { more }))
+            .collect();
+        said.extend(self.refusing.then(|| "nobody is let in".to_owned()));
+        if said.is_empty() { f.write_str("no connection") } else { f.write_str(&said.join(", ")) }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::probe::connect::Deadline;
 use crate::probe::process as short_lived;
 use crate::stack::Error;
 use crate::stack::launch::{Launch, Shows};
-use crate::stack::ready::Watched;
+use crate::stack::ready::{Running, Watched};
 use crate::units::Size;
 
 /// How long a program that sets a service up may take.
@@ -350,14 +350,7 @@ impl Process {
         let Program { launch, inner, .. } = &self.program;
         let mut life = self.life.subscribe();
         let watched = Watched { sign: &launch.sign, ports: inner, log: &self.log };
-        let run = async |command: &[String]| {
-            let exchange = self.run(command, PROMPT).await;
-            match exchange.result {
-                Ok(status) if status.success() => Ok(()),
-                Ok(status) => Err(format!("`{}` ends with {status}", command.join(" "))),
-                Err(cause) => Err(cause.message),
-            }
-        };
+        let run = |command| -> Running<'_> { Box::pin(self.shows(command)) };
         let seen = tokio::select! {
             seen = watched.wait(launch.within, run) => seen,
             _ = life.wait_for(|life| matches!(life, Life::Ended(_))) => Ok(()),
@@ -374,6 +367,16 @@ impl Process {
                 why,
                 log: self.log.tail(),
             }),
+        }
+    }
+
+    /// Whether a program shows that it is ready.
+    async fn shows(&self, command: &[String]) -> Result<(), String> {
+        let exchange = self.run(command, PROMPT).await;
+        match exchange.result {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("`{}` ends with {status}", command.join(" "))),
+            Err(cause) => Err(cause.message),
         }
     }
 

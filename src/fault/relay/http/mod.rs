@@ -196,7 +196,10 @@ impl Talk {
             }
             (exchange.corrupt, exchange.cut) = (verdict.corrupt, verdict.cut);
             match verdict.answer {
-                None => way.pass(cx, ends, &judged, verdict.delay),
+                None => {
+                    verdict.delayed_by.iter().for_each(|armed| armed.felt.delayed.add(judged.len()));
+                    way.pass(cx, ends, &judged, verdict.delay);
+                }
                 Some((answer, armed)) => {
                     armed.felt.answered.one();
                     let bytes = answer.bytes(wants == Wants::Head, body_waits);

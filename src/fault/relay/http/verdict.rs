@@ -13,6 +13,8 @@ use crate::scenario::fault::traffic::{Answer, Interference, Requests};
 pub(super) struct Verdict<'a> {
     /// It arrives so much later.
     pub(super) delay: Duration,
+    /// Because of these.
+    pub(super) delayed_by: Vec<&'a Arc<Armed>>,
     /// It is answered in the service's stead.
     pub(super) answer: Option<(&'a Answer, Arc<Armed>)>,
     /// It resets its connection.
@@ -45,7 +47,7 @@ impl<'a> Verdict<'a> {
                 Interference::Delay(lag, requests) => {
                     if strikes(requests) {
                         let lag = lag.quantile(chance.draw());
-                        armed.felt.delayed.one();
+                        verdict.delayed_by.push(armed);
                         verdict.delay = verdict.delay.saturating_add(lag);
                     }
                 }

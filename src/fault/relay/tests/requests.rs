@@ -196,9 +196,11 @@ async fn a_delay_delays_what_it_means() {
     let path = Some(PathPattern::parse("/slow").unwrap());
     let guard = add(&relay, Interference::Delay(lag, Requests { path, ..all() }));
     let began = Instant::now();
-    ask(&mut client, "GET /slow HTTP/1.1\r\n\r\n", "/slow 0").await;
+    let request = "GET /slow HTTP/1.1\r\n\r\n";
+    ask(&mut client, request, "/slow 0").await;
     assert!(began.elapsed() >= add_);
-    assert_eq!(guard.effect(), Effect { requests: 1, delayed: 1, ..Effect::default() });
+    let delayed = request.len() as u64;
+    assert_eq!(guard.effect(), Effect { requests: 1, delayed, ..Effect::default() });
     ask(&mut client, GET, "/items 0").await;
     assert_eq!(guard.effect().requests, 1);
 }

@@ -1,0 +1,97 @@
+//! A step with a fault: put in, held while its steps are taken, lifted, and looked at once more.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+
+use super::fault::Broken;
+use super::walk::Walker;
+use crate::event::{Event, FaultStage, Outcome, StepId};
+use crate::scenario::fault::Fault;
+use crate::scenario::step::Step;
+
+impl Walker {
+    /// Breaks something and mends it, whatever becomes of the steps within.
+    pub(super) fn hold<'a>(
+        &'a mut self,
+        id: StepId,
+        fault: &'a Fault,
+    ) -> Pin<Box<dyn Future<Output = (Outcome, Option<String>)> + Send + 'a>> {
+        Box::pin(async move { self.hold_open(&id, fault).await })
+    }
+
+    async fn hold_open(&mut self, id: &StepId, fault: &Fault) -> (Outcome, Option<String>) {
+        let stack = self.stack.clone();
+        let added = Instant::now();
+        let broken = match Broken::add(self, stack.as_deref(), fault).await {
+            Ok(broken) => broken,
+            Err(why) => return self.stuck(id, fault, why),
+        };
+        self.tell(id, fault, FaultStage::Added, "");
+        let meanwhile = AssertUnwindSafe(self.meanwhile(id.number, fault, added)).catch_unwind().await;
+        let felt = broken.felt().await;
+        match &felt {
+            Ok(what) => self.tell(id, fault, FaultStage::Felt, what),
+            Err(why) => self.tell(id, fault, FaultStage::NotFelt, why),
+        }
+        if let Err(why) = broken.mend(self).await {
+            return self.stuck(id, fault, format!("it is not mended: {why}"));
+        }
+        self.tell(id, fault, FaultStage::Lifted, "");
+        if meanwhile.is_err() {
+            return self.unmeasured(id, "a step within it broke off".to_owned());
+        }
+        let first = id.number + 1 + size(&fault.meanwhile);
+        self.take_all(first, &fault.after).await;
+        match felt {
+            Ok(what) => (Outcome::Passed, Some(what)),
+            // What was stopped had no time to be felt.
+            Err(_) if self.stop.is_cancelled() => (Outcome::Skipped, Some("the run was stopped".to_owned())),
+            Err(why) => self.unmeasured(id, format!("nothing shows that it took effect: {why}")),
+        }
+    }
+
+    /// Takes the steps within the fault, and holds it for as long as it is to be held.
+    async fn meanwhile(&mut self, number: usize, fault: &Fault, added: Instant) {
+        self.take_all(number + 1, &fault.meanwhile).await;
+        self.sleep(fault.hold.saturating_sub(added.elapsed())).await;
+    }
+
+    /// Takes steps in order, the first of which has this number.
+    async fn take_all(&mut self, first: usize, steps: &[Step]) {
+        let mut number = first;
+        for step in steps {
+            if self.stop.is_cancelled() {
+                return;
+            }
+            let outcome = self.take(number, step, false).await;
+            self.within.extend(outcome);
+            number += step.all().count();
+        }
+    }
+
+    fn stuck(&mut self, id: &StepId, fault: &Fault, why: String) -> (Outcome, Option<String>) {
+        self.tell(id, fault, FaultStage::Stuck, &why);
+        self.unmeasured(id, why)
+    }
+
+    /// Says that the step measured nothing.
+    fn unmeasured(&mut self, id: &StepId, why: String) -> (Outcome, Option<String>) {
+        self.measured = false;
+        let told = format!("`{}`: {why}", id.name);
+        self.sender.send(Event::NotMeasured { scenario: self.scenario.clone(), why: told });
+        (Outcome::Unreliable, Some(why))
+    }
+
+    fn tell(&self, id: &StepId, fault: &Fault, stage: FaultStage, what: &str) {
+        let (step, fault, what) = (id.clone(), fault.to_string(), what.to_owned());
+        self.sender.send(Event::Fault { step, fault, stage, what });
+    }
+}
+
+/// How many steps these are, with those within them.
+fn size(steps: &[Step]) -> usize {
+    steps.iter().map(|step| step.all().count()).sum()
+}
