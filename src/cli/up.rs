@@ -111,6 +111,7 @@ async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
             | Event::Sampled { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
+            | Event::Drilled { .. }
             | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::Judged { .. }

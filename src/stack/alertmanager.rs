@@ -68,7 +68,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
     });
     let templates = templates.collect::<Result<Vec<_>, Error>>()?;
     tree.set("templates", Kind::List(templates));
-    let tree = given.speed.routes(tree)?;
+    let tree = given.speed.routes(tree);
     files.push(File { path: "alertmanager.yml".to_owned(), bytes: yaml::print(&tree).into_bytes() });
     let flags = flags(given, &dir, version::of(&words[0]));
     Ok(Some(Launch {
