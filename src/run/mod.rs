@@ -5,6 +5,7 @@ mod fire;
 mod hold;
 mod judge;
 mod slis;
+mod squeeze;
 mod walk;
 
 use std::collections::BTreeMap;
