@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics docker iptables tc setpriv)
+programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgres docker iptables tc setpriv)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
@@ -14,6 +14,9 @@ declare -A packages=(
   [prometheus]="prometheus"
   [prometheus-alertmanager]="prometheus-alertmanager"
   [prometheus-redis-exporter]="prometheus-redis-exporter"
+  [prometheus-postgres-exporter]="prometheus-postgres-exporter"
+  [prometheus-node-exporter]="prometheus-node-exporter"
+  [postgres]="postgresql"
   [etcd]="etcd-server"
   [dnsmasq]="dnsmasq-base"
   [dig]="bind9-dnsutils"
@@ -28,7 +31,7 @@ declare -A packages=(
   [setpriv]="util-linux"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics docker)
+services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgresql docker)
 
 policy=/usr/sbin/policy-rc.d
 
@@ -47,6 +50,7 @@ main() {
   export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/firedrill/target}"
 
   has cargo || die "\`cargo\` is not in PATH" "install Rust 1.88 or later with rustup: https://rustup.rs"
+  add_postgres
   install_missing
   bash ci/check.sh
   start_engine
@@ -72,11 +76,20 @@ install_missing() {
     say "installing \`$program\` from Debian's ${packages[$program]}"
     # shellcheck disable=SC2086 # one word for each package
     apt_get install --no-install-recommends ${packages[$program]}
+    add_postgres
     has "$program" || die "${packages[$program]} is installed, yet \`$program\` is not in PATH"
     leave_disabled "$program"
   done
   allow_services
   trap - EXIT
+}
+
+# Debian keeps what PostgreSQL's server is of apart, by version; and its service has another name.
+add_postgres() {
+  local folder
+  for folder in /usr/lib/postgresql/*/bin; do
+    [[ ! -d $folder ]] || PATH="$PATH:$folder"
+  done
 }
 
 apt_get() {
@@ -103,6 +116,7 @@ allow_services() {
 
 # What this script installed must not start with the next boot either.
 leave_disabled() {
+  [[ $1 != postgres ]] || set -- postgresql
   [[ " ${services[*]} " == *" $1 "* ]] || return 0
   if has systemctl; then
     systemctl --quiet disable "$1"

@@ -106,6 +106,7 @@ impl Planner<'_> {
             let path = beside(file, named);
             let read = self.library.refer(&path, Kind::Profile, named.place, self.findings);
             if let Some(profile) = read.and_then(|()| self.library.profile(&path)) {
+                profile.calls().for_each(|call| stack.check_called(&call.service, self.findings));
                 profiles.insert(service.name.value.clone(), profile);
             }
         }

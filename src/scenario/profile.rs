@@ -1,5 +1,6 @@
 //! Profiles: what a stand-in answers, says over WebSocket and exposes to Prometheus.
 
+mod call;
 mod metric;
 mod path;
 mod route;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use http::Method;
 
+pub use self::call::Call;
 pub use self::metric::{Course, Family, Moved, Series};
 pub use self::path::PathPattern;
 pub use self::route::{Answer, Body, Errors, Expects, Route};
@@ -86,6 +88,18 @@ pub struct Ready {
     pub ready: bool,
     /// What it depends on, and how each is called; decides the body's shape where there are any.
     pub services: Vec<(String, String)>,
+}
+
+impl Profile {
+    /// Everybody that it asks.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.routes.iter().flat_map(|route| &route.calls)
+    }
+
+    /// Likewise, to be told where they are.
+    pub fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        self.routes.iter_mut().flat_map(|route| &mut route.calls)
+    }
 }
 
 /// Reads a profile.

@@ -126,6 +126,22 @@ impl Stack {
         services.chain(prometheus).chain(self.alertmanager.iter().flat_map(Alertmanager::holes))
     }
 
+    /// Whether a stand-in can ask the service that it wants to.
+    pub fn check_called(&self, wanted: &At<String>, findings: &mut Findings) {
+        match self.service(wanted) {
+            None if self.compose.is_some() => {}
+            None => {
+                let known = self.services.iter().map(|service| service.name.value.as_str());
+                findings.add(unknown_service(wanted, known));
+            }
+            Some(service) if service.usual_port().is_none() => {
+                let title = format!("`{wanted}` has no port at which it could be asked");
+                findings.add(Finding::new(Code::StackPort, wanted.place, title));
+            }
+            Some(_) => {}
+        }
+    }
+
     /// Services that wait for nobody, or scrape nobody.
     fn check_names(&self, findings: &mut Findings) {
         let names: BTreeMap<&str, &Service> =

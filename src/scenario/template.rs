@@ -84,6 +84,12 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// `${name}` alone.
+    #[must_use]
+    pub fn name(name: impl Into<String>) -> Self {
+        Self(vec![Part::Hole(Hole { name: name.into(), default: None })])
+    }
+
     /// The holes, in order.
     pub fn holes(&self) -> impl Iterator<Item = &Hole> {
         self.0.iter().filter_map(|part| match part {

@@ -1,5 +1,6 @@
 //! Stand-ins at work: a server that answers, streams and counts as its profile says.
 
+mod call;
 mod metrics;
 mod pose;
 mod reply;

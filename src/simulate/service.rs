@@ -13,6 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use super::call;
 use super::metrics::{Metrics, Served};
 use super::pose::Poses;
 use super::reply::{Refusal, Reply, admit, json_reply, read};
@@ -220,7 +221,10 @@ impl Player {
         let (head, body) = request.into_parts();
         let reply = match read(body).await {
             Err(refusal) => return refusal.reply(),
-            Ok(body) => self.reply(&head.headers, &body, draw, names),
+            Ok(body) => match call::all(&self.route.calls, &head.headers).await {
+                Ok(()) => self.reply(&head.headers, &body, draw, names),
+                Err(why) => why.reply(),
+            },
         };
         if let Some(latency) = self.route.latency {
             sleep_until(began + latency.quantile(draw.slowness)).await;

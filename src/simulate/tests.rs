@@ -1,5 +1,6 @@
 //! Stand-ins over real sockets.
 
+mod calls;
 mod exposed;
 mod http;
 mod websocket;

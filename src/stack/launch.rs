@@ -125,7 +125,7 @@ impl Filling<'_> {
         let words = |command: &crate::source::At<Command>| command.fill(self.scope);
         Ok(match &self.service.runs {
             Runs::StandIn(_) => match self.planned.profiles.get(&self.service.name.value) {
-                Some(profile) => Way::StandIn(Box::new(profile.clone())),
+                Some(profile) => Way::StandIn(Box::new(self.introduced(profile)?)),
                 // A plan with a profile missing is none; nothing is started by it.
                 None => return Err(Unset::Name(format!("service.{}", self.service.name))),
             },
@@ -135,6 +135,18 @@ impl Filling<'_> {
                 process: process.as_ref().map(words).transpose()?,
             },
         })
+    }
+
+    /// The profile, told where those are whom it asks.
+    fn introduced(&self, profile: &Profile) -> Result<Profile, Unset> {
+        let mut profile = profile.clone();
+        for call in profile.calls_mut() {
+            let service = self.planned.stack.service(&call.service);
+            let Some(port) = service.and_then(Service::usual_port) else { continue };
+            let address = Template::name(format!("service.{}.{port}", call.service));
+            call.address = Some(address.fill(self.scope)?);
+        }
+        Ok(profile)
     }
 
     fn files(&self) -> Result<Vec<File>, Unset> {

@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
+use super::call::{self, Call};
 use super::written::{Entries, ErrorsFile, ExpectsFile, LatencyFile, LatencyWritten, RouteFile};
 use super::{Claims, Findings, Latency, PathPattern, check_holes, check_texts};
 use crate::finding::{Code, Finding};
@@ -20,6 +21,8 @@ pub struct Route {
     pub path: PathPattern,
     /// What a request must bring; without it the answer is 401.
     pub expects: Expects,
+    /// Who is asked first.
+    pub calls: Vec<Call>,
     /// How long an answer takes, where it takes any time.
     pub latency: Option<Latency>,
     /// How many requests are answered by an error, where any are.
@@ -88,6 +91,7 @@ pub(super) fn check(file: At<RouteFile>, claims: &mut Claims, findings: &mut Fin
     });
     let latency = file.latency.and_then(|written| findings.take_all(latency(&written)));
     let errors = file.errors.and_then(|file| findings.take(errors(&file)));
+    let calls = file.calls.into_iter().filter_map(|file| call::check(file, findings)).collect();
     let body = body(file.json, file.text, findings);
     let expects = expects(file.expects, findings);
     let headers = headers(file.headers, findings);
@@ -104,7 +108,7 @@ pub(super) fn check(file: At<RouteFile>, claims: &mut Claims, findings: &mut Fin
         }
     };
     let (method, path) = named?;
-    Some(Route { method, path, expects, latency, errors, answer: Answer { status, headers, body } })
+    Some(Route { method, path, expects, calls, latency, errors, answer: Answer { status, headers, body } })
 }
 
 fn one_method(

@@ -131,6 +131,10 @@ pub(super) struct RouteFile {
     /// What a request must bring; without it the answer is 401.
     #[serde(default)]
     pub(super) expects: ExpectsFile,
+    /// Services of the same stack that are asked first, in order, and within the answer's time. Where one fails, the
+    /// answer is 502. Played alone, a stand-in asks nobody.
+    #[serde(default)]
+    pub(super) calls: Vec<CallFile>,
     /// How long an answer takes: `5ms` or `{ p50: 5ms, p99: 40ms }`; no time unless given.
     pub(super) latency: Option<LatencyWritten>,
     /// How many requests are answered by an error.
@@ -156,6 +160,20 @@ pub(super) struct ExpectsFile {
     pub(super) bearer: Option<String>,
     /// What its JSON body must have in it; more may be there.
     pub(super) json: Option<Json>,
+}
+
+/// One service that is asked. It fails when it is not reached, takes too long, or answers with a status of 500 or above.
+///
+/// The trace of the request (`traceparent`) is carried on; one that has none begins here.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct CallFile {
+    /// The service, at its port `http`, or its first.
+    pub(super) service: At<String>,
+    /// The path that is asked for; without it a connection is opened, and nothing said.
+    pub(super) get: Option<At<String>>,
+    /// How long it may take; 1s unless given.
+    pub(super) within: Option<Span>,
 }
 
 /// A duration, or a log-normal spread through two quantiles.

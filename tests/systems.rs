@@ -1,0 +1,58 @@
+//! The systems whose monitoring plans firedrill is for: their scenarios by the real binary and real servers, and what
+//! their plans get wrong by Prometheus' own tool.
+#![cfg(test)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rstest::rstest;
+
+fn firedrill(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_firedrill")).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[rstest]
+#[case::monkeytown_endpoints("monkeytown/endpoints")]
+#[case::monkeytown_load("monkeytown/load")]
+#[case::bakhmach_endpoints("bakhmach/endpoints")]
+#[case::bakhmach_load("bakhmach/load")]
+#[case::phoenix_endpoints("phoenix/endpoints")]
+#[case::phoenix_load("phoenix/load")]
+#[ignore = "needs Redis, PostgreSQL, their exporters, node_exporter, Prometheus, Alertmanager, and to be root"]
+fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
+    let file = format!("scenarios/{scenario}.yaml");
+    let run = firedrill(&["run", "--no-save", "--runtime", "processes", &file]);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert!(said(&run).lines().last().is_some_and(|line| line.starts_with("PASS")), "{}", said(&run));
+}
+
+#[rstest]
+#[case::monkeytown("monkeytown")]
+#[case::bakhmach("bakhmach")]
+#[case::phoenix("phoenix")]
+fn repaired_files_have_no_finding(#[case] system: &str) {
+    let check = firedrill(&["check", &format!("fixtures/{system}/repaired/stack.yaml")]);
+    assert_eq!(said(&check), "ok: 1 stack file\n");
+    assert_eq!(check.status.code(), Some(0));
+}
+
+/// The tests are claims of `docs/systems/`: `promtool` evaluates the plan's own rules.
+#[rstest]
+#[case::monkeytown("monkeytown")]
+#[case::bakhmach("bakhmach")]
+#[case::phoenix("phoenix")]
+#[ignore = "needs promtool"]
+fn what_a_plan_gets_wrong_is_proven(#[case] system: &str) {
+    let folder = Path::new("fixtures").join(system).join("as-planned");
+    let proof = Command::new("promtool").args(["test", "rules", "proofs.yml"]).current_dir(folder).output();
+    let proof = proof.unwrap();
+    assert_eq!(
+        said(&proof).split_whitespace().collect::<Vec<_>>().join(" "),
+        "Unit Testing: proofs.yml SUCCESS"
+    );
+    assert!(proof.status.success());
+}
