@@ -6,6 +6,7 @@ mod fire;
 mod hold;
 mod judge;
 mod slis;
+mod squeeze;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -358,7 +358,7 @@ impl Service {
     pub async fn pose(&self, pose: Pose) -> Result<Posing, Error> {
         match &self.handle {
             Handle::StandIn(playing) => playing.pose(pose).await,
-            Handle::Process(_) => Err(Error::Told {
+            Handle::Process(_) | Handle::Container(_) => Err(Error::Told {
                 service: self.name.clone(),
                 done: "made to pretend",
                 why: "it is no stand-in of this process".to_owned(),

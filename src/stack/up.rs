@@ -8,13 +8,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::containers::{Containers, has_images};
+use super::containers::{Containers, are_here, has_images};
 use super::processes::Processes;
 use super::{
     Choice, Error, Launch, Notices, Options, Running, Runtime, Service, alertmanager, preflight, prometheus,
 };
 use crate::plan::PlannedStack;
-use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS};
+use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS, Runs};
 use crate::sink::{self, Ends, Sink};
 use crate::source::Sources;
 
@@ -55,19 +55,31 @@ pub async fn up(
     }
 }
 
-/// The runtime that was asked for.
+/// The runtime that was asked for; where none was, containers, unless that would fetch images for which the
+/// programs are here.
 async fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
-    let needs_containers = planned.stack.services.iter().any(|service| !service.is_program());
-    match options.runtime {
-        Choice::Containers => contain(planned, options).await,
-        Choice::Auto if has_images(planned) => match contain(planned, options).await {
-            Ok(runtime) => Ok(runtime),
-            // Programs of this machine will do as well, where there are some for all.
-            Err(_) if !needs_containers => processes(planned, options).await,
-            Err(error) => Err(error),
-        },
-        Choice::Auto | Choice::Processes => processes(planned, options).await,
-    }
+    let in_containers = match options.runtime {
+        Choice::Containers => true,
+        Choice::Processes => false,
+        Choice::Auto => {
+            has_images(planned) && (are_here(planned, &options.images).await || !has_programs(planned))
+        }
+    };
+    if in_containers { contain(planned, options).await } else { processes(planned, options).await }
+}
+
+/// Whether each program of a stack is on this machine.
+fn has_programs(planned: &PlannedStack) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    planned.stack.services.iter().all(|service| match &service.runs {
+        Runs::StandIn(_) => true,
+        Runs::Program(program) => program.process.as_ref().is_some_and(|command| {
+            let line = command.value.to_string();
+            let name = line.split(' ').next().unwrap_or_default();
+            name.contains('/') || folders.iter().any(|folder| folder.join(name).is_file())
+        }),
+    })
 }
 
 /// Containers, with every image made sure of.

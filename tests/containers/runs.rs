@@ -54,6 +54,37 @@ steps:
     expect: { status: 200 }
 "#;
 
+const BROKEN: &str = r#"
+scenario: broken
+stack: stack.yaml
+steps:
+  - name: cut off
+    fault: { disconnect: api }
+    while: [{ name: the web server misses it, exec: { command: [curl, -s, -o, /dev/null, -m, "1", "http://${service.web.http}/"] }, expect: { exit: 28 } }]
+    then: [{ name: it is back, http: { get: "http://${service.web.http}/" }, within: 10s }]
+  - name: killed
+    fault: { kill: redis }
+    while: [{ name: the exporter misses it, http: { get: "http://${service.exporter.http}/metrics" }, expect: { body: contains redis_up 0 } }]
+    then: [{ name: it is back, http: { get: "http://${service.exporter.http}/metrics" }, expect: { body: contains redis_up 1 }, within: 10s }]
+  - name: slow between services
+    fault: { latency: { service: api, add: 300ms } }
+    while: [{ name: the web server waits, http: { get: "http://${service.web.http}/" }, expect: { latency: at least 300ms } }]
+  - name: less of a processor
+    fault: { cpu: { service: web, limit: 0.5 } }
+    while: [{ name: it answers, http: { get: "http://${service.web.http}/" } }]
+  - name: less memory
+    fault: { memory: { service: web, limit: 64MiB } }
+    while: [{ name: it answers, http: { get: "http://${service.web.http}/" } }]
+  - name: nothing arrives
+    fault: { netem: { service: api, loss: 100% } }
+    while: [{ name: the web server waits in vain, exec: { command: [curl, -s, -o, /dev/null, -m, "1", "http://${service.web.http}/"] }, expect: { exit: 28 } }]
+    then: [{ name: it is back, http: { get: "http://${service.web.http}/" }, within: 10s }]
+  - name: late
+    fault: { netem: { service: web, delay: 200ms } }
+    while: [{ name: it answers late, http: { get: "http://${service.web.http}/" }, expect: { latency: at least 200ms } }]
+    then: [{ name: it answers in time, http: { get: "http://${service.web.http}/" }, expect: { latency: under 200ms } }]
+"#;
+
 const PROMETHEUS: &str = r#"
 global: { scrape_interval: 1s }
 scrape_configs:
@@ -81,6 +112,7 @@ impl Place {
         for (name, text) in [
             ("stack.yaml", format!("{STACK}{watched}")),
             ("shop.yaml", SCENARIO.to_owned()),
+            ("broken.yaml", BROKEN.to_owned()),
             ("prometheus.yml", PROMETHEUS.to_owned()),
             ("alertmanager.yml", ALERTMANAGER.to_owned()),
         ] {
@@ -139,6 +171,16 @@ fn told(output: &Output) -> String {
 fn a_stack_with_everything_comes_up_and_leaves_nothing() {
     let place = Place::new("everything", true);
     let output = place.run().output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(place.left(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs a container engine"]
+fn every_fault_of_a_container_bites_and_is_mended() {
+    let place = Place::new("broken", false);
+    let words = ["run", "broken.yaml", "--runtime", "containers", "--image-map", "images.yaml"];
+    let output = place.firedrill(&words).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     assert_eq!(place.left(), [""; 0]);
 }

@@ -269,15 +269,6 @@ fn check_file(path: At<String>, at: At<FileWritten>, findings: &mut Findings) ->
 }
 
 impl Service {
-    /// Whether it can run without a container: a stand-in can, and so can what has a process.
-    #[must_use]
-    pub fn is_program(&self) -> bool {
-        match &self.runs {
-            Runs::Program(program) => program.process.is_some(),
-            Runs::StandIn(_) => true,
-        }
-    }
-
     /// The names that files may use for what it gives.
     pub(super) fn variables(&self) -> Vec<String> {
         variables(&self.name, self.ports.iter().map(|(name, _)| name.value.as_str()))

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::time::sleep;
 
 use super::container::{Container, GRACE, Request, State};
@@ -14,7 +14,7 @@ use super::runtime::{Containers, Parts};
 use crate::stack::Error;
 use crate::stack::launch::{Launch, Shows, Way};
 use crate::stack::processes::log::Log;
-use crate::stack::ready::Watched;
+use crate::stack::ready::{Running, Watched};
 
 /// How often a container that starts is asked whether it still runs.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -65,8 +65,7 @@ impl Contained {
 
     /// Whether it runs; a container that the engine does not tell of runs no more.
     pub async fn alive(&self) -> bool {
-        let told = self.with(async |container| container.state().await, "asked").await;
-        matches!(told, Ok(State::Running { .. }))
+        matches!(self.state().await, Ok(State::Running { .. }))
     }
 
     /// Ends it at once, as a crash would.
@@ -74,14 +73,13 @@ impl Contained {
     /// # Errors
     /// When the engine refuses.
     pub async fn kill(&self) -> Result<(), Error> {
-        let kill = async |container: &mut Container| {
-            if let State::Running { .. } = container.state().await? {
-                container.kill("KILL").await?;
-                container.wait(PROMPT).await?;
-            }
-            Ok(())
-        };
-        self.with(kill, "killed").await
+        let done = "killed";
+        let container = self.container(done).await?;
+        if let State::Running { .. } = container.state().await.map_err(|error| self.untold(done, &error))? {
+            container.kill("KILL").await.map_err(|error| self.untold(done, &error))?;
+            container.wait(PROMPT).await.map_err(|error| self.untold(done, &error))?;
+        }
+        Ok(())
     }
 
     /// Asks it to end, and ends it when it does not.
@@ -89,7 +87,9 @@ impl Contained {
     /// # Errors
     /// When the engine refuses.
     pub async fn stop(&self) -> Result<(), Error> {
-        self.with(async |container| container.stop(GRACE).await, "stopped").await
+        let done = "stopped";
+        let container = self.container(done).await?;
+        container.stop(GRACE).await.map_err(|error| self.untold(done, &error))
     }
 
     /// Freezes it: connections stay open and nothing answers.
@@ -97,7 +97,8 @@ impl Contained {
     /// # Errors
     /// When it does not run.
     pub async fn pause(&self) -> Result<(), Error> {
-        self.with(async |container| container.pause().await, "paused").await
+        let done = "paused";
+        self.container(done).await?.pause().await.map_err(|error| self.untold(done, &error))
     }
 
     /// Lets it go on.
@@ -105,7 +106,8 @@ impl Contained {
     /// # Errors
     /// When it is not paused.
     pub async fn resume(&self) -> Result<(), Error> {
-        self.with(async |container| container.unpause().await, "resumed").await
+        let done = "resumed";
+        self.container(done).await?.unpause().await.map_err(|error| self.untold(done, &error))
     }
 
     /// Ends it where it still runs, starts it again, and returns when it is ready.
@@ -113,34 +115,16 @@ impl Contained {
     /// # Errors
     /// When it does not come up.
     pub async fn restart(&self) -> Result<(), Error> {
-        let restart = async |container: &mut Container| {
-            if let State::Running { .. } = container.state().await? {
-                container.stop(GRACE).await?;
-            }
-            self.log.await_again();
-            container.start_again().await?;
-            self.aim(container);
-            Ok(())
-        };
-        self.with(restart, "restarted").await?;
-        self.ready().await
-    }
-
-    /// Does something with the container itself: its limits, its network, programs within.
-    ///
-    /// # Errors
-    /// What the engine says, or that there is no container any more.
-    pub async fn with<T>(
-        &self,
-        does: impl AsyncFnOnce(&mut Container) -> Result<T, EngineError>,
-        done: &'static str,
-    ) -> Result<T, Error> {
-        let told = |why: String| Error::Told { service: self.launch.name.clone(), done, why };
-        let mut container = self.container.lock().await;
-        match container.as_mut() {
-            Some(container) => does(container).await.map_err(|error| told(error.to_string())),
-            None => Err(told("it was taken down".to_owned())),
+        let done = "restarted";
+        let mut container = self.container(done).await?;
+        if let State::Running { .. } = container.state().await.map_err(|error| self.untold(done, &error))? {
+            container.stop(GRACE).await.map_err(|error| self.untold(done, &error))?;
         }
+        self.log.await_again();
+        container.start_again().await.map_err(|error| self.untold(done, &error))?;
+        self.aim(&container);
+        drop(container);
+        self.ready().await
     }
 
     /// Takes it off the network: it goes on running, and nobody reaches it.
@@ -148,14 +132,12 @@ impl Contained {
     /// # Errors
     /// When the engine refuses.
     pub async fn disconnect(&self) -> Result<(), Error> {
-        let names = self.parts.fronts.names().cloned();
-        let disconnect = async |container: &mut Container| {
-            if let Some(names) = names {
-                names.disconnect(container.id()).await?;
-            }
-            container.disconnect().await
-        };
-        self.with(disconnect, "disconnected").await
+        let done = "disconnected";
+        let container = self.container(done).await?;
+        if let Some(names) = self.parts.fronts.names() {
+            names.disconnect(container.id()).await.map_err(|error| self.untold(done, &error))?;
+        }
+        container.disconnect().await.map_err(|error| self.untold(done, &error))
     }
 
     /// Puts it back on the network, and its relays before it.
@@ -163,16 +145,35 @@ impl Contained {
     /// # Errors
     /// When the engine refuses.
     pub async fn reconnect(&self) -> Result<(), Error> {
-        let names = self.parts.fronts.names().cloned();
-        let reconnect = async |container: &mut Container| {
-            container.reconnect().await?;
-            if let Some(names) = names {
-                container.join(&names).await?;
-            }
-            self.aim(container);
-            Ok(())
-        };
-        self.with(reconnect, "reconnected").await
+        let done = "reconnected";
+        let mut container = self.container(done).await?;
+        container.reconnect().await.map_err(|error| self.untold(done, &error))?;
+        if let Some(names) = self.parts.fronts.names() {
+            container.join(names).await.map_err(|error| self.untold(done, &error))?;
+        }
+        self.aim(&container);
+        Ok(())
+    }
+
+    /// The container itself, for what is done to its limits and its network. Others who want it wait meanwhile.
+    ///
+    /// # Errors
+    /// When there is no container any more.
+    pub async fn container(&self, done: &'static str) -> Result<MappedMutexGuard<'_, Container>, Error> {
+        MutexGuard::try_map(self.container.lock().await, Option::as_mut).map_err(|_| Error::Told {
+            service: self.launch.name.clone(),
+            done,
+            why: "it was taken down".to_owned(),
+        })
+    }
+
+    fn untold(&self, done: &'static str, error: &EngineError) -> Error {
+        Error::Told { service: self.launch.name.clone(), done, why: error.to_string() }
+    }
+
+    async fn state(&self) -> Result<State, Error> {
+        let done = "asked";
+        self.container(done).await?.state().await.map_err(|error| self.untold(done, &error))
     }
 
     /// Removes it for good; there is nothing to be done where the engine does not.
@@ -189,9 +190,9 @@ impl Contained {
 
     /// Waits until it is ready; in vain where it ends before.
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        let ports = self.with(async |container| Ok(self.inner(container)), "asked").await?;
+        let ports = self.inner(&*self.container("asked").await?);
         let watched = Watched { sign: &self.launch.sign, ports: &ports, log: &self.log };
-        let run = async |command: &[String]| self.run(command).await;
+        let run = |command| -> Running<'_> { Box::pin(self.run(command)) };
         let healthy = matches!(self.launch.sign, Shows::Healthcheck);
         let wait = async {
             if healthy { self.healthy().await } else { watched.wait(self.launch.within, run).await }
@@ -221,7 +222,7 @@ impl Contained {
     /// How it ended, when it has.
     async fn ended(&self) -> String {
         loop {
-            match self.with(async |container| container.state().await, "asked").await {
+            match self.state().await {
                 Ok(State::Running { .. }) => sleep(GLANCE).await,
                 Ok(State::Ended { out_of_memory: true, .. }) => return "ended for want of memory".to_owned(),
                 Ok(State::Ended { status, .. }) => return format!("exited with {status}"),
@@ -234,8 +235,7 @@ impl Contained {
     async fn healthy(&self) -> Result<(), String> {
         let deadline = tokio::time::Instant::now() + self.launch.within;
         loop {
-            let state = self.with(async |container| container.state().await, "asked").await;
-            let why = match state {
+            let why = match self.state().await {
                 Ok(State::Running { healthy: Some(true), .. }) => return Ok(()),
                 Ok(State::Running { healthy: None, .. }) => {
                     return Err("its image has no health check".to_owned());
@@ -252,8 +252,8 @@ impl Contained {
     }
 
     async fn run(&self, command: &[String]) -> Result<(), String> {
-        let ran = self.with(async |container| container.execute(command, PROMPT).await, "asked").await;
-        let ran = ran.map_err(|error| error.to_string())?;
+        let container = self.container("asked").await.map_err(|error| error.to_string())?;
+        let ran = container.execute(command, PROMPT).await.map_err(|error| error.to_string())?;
         if ran.status == 0 {
             return Ok(());
         }

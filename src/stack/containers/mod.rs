@@ -27,7 +27,7 @@ pub use self::image::{ImageMap, ImageMapWritten};
 pub use self::limit::Limits;
 pub use self::netem::{Impaired, Impairment, Means};
 pub use self::network::{Network, RUN_LABEL, spread};
-pub(super) use self::runtime::has_images;
 pub use self::runtime::{Containers, sweep_the_dead};
+pub(super) use self::runtime::{are_here, has_images};
 pub use self::signal::Executed;
 pub use self::sweep::Swept;

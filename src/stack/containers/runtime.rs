@@ -261,6 +261,17 @@ pub(in crate::stack) fn has_images(planned: &PlannedStack) -> bool {
     !images.is_empty() && images.into_iter().all(|there| there)
 }
 
+/// Whether an engine answers that has each image of a stack.
+pub(in crate::stack) async fn are_here(planned: &PlannedStack, map: &ImageMap) -> bool {
+    let Ok(engine) = Engine::connect().await else { return false };
+    for image in images(planned) {
+        if !matches!(engine.has(&map.resolve(&image)).await, Ok(true)) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Removes what runs of this machine that are over have left at the engine.
 ///
 /// # Errors
