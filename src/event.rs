@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};
+use crate::ladder::Rung;
 use crate::sample::{Phases, Reason};
 use crate::secret::Mask;
 use crate::sli::Folded;
@@ -122,6 +123,13 @@ pub enum Event {
         tally: Tally,
         /// What was wrong, a few of each reason.
         failures: Vec<Failure>,
+    },
+    /// An alert that a drill expected, as far as it came up its ladder and down again.
+    Drilled {
+        /// The step that broke something.
+        step: StepId,
+        /// How far the alert came.
+        alert: Box<Drilled>,
     },
     /// Something was broken on purpose, was seen to be broken or not, or was mended.
     Fault {
@@ -356,6 +364,79 @@ pub struct Line {
     pub took: Nanos,
     /// The beginning of what was heard.
     pub heard: Vec<String>,
+}
+
+/// How far an alert came in a drill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Drilled {
+    /// The alert's name.
+    pub alert: String,
+    /// The labels that were expected of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub labels: BTreeMap<String, String>,
+    /// Seconds of rule time that passed in a second of wall time.
+    pub speed: f64,
+    /// What kind of proof it is.
+    pub proof: Proof,
+    /// The rungs, from the fault's effect on.
+    pub rungs: Vec<RungSeen>,
+    /// The first rung that was not reached and should have been.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub broken: Option<Rung>,
+    /// What the receivers were told, in order, in bounded number and size.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub told: Vec<Told>,
+    /// What is worth knowing and is no failure.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+}
+
+/// How a rule was proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// With all its durations divided by the clock's speed.
+    Scaled,
+    /// Unmodified, over what was scraped, in virtual time.
+    Dilated,
+    /// Both ways, and they agree.
+    Both,
+}
+
+/// When a rung was reached, and when the configuration allows it to be. All are rule time: up to delivery since
+/// the fault took effect, after that since it was lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RungSeen {
+    /// The rung.
+    pub rung: Rung,
+    /// When it was reached, if it was.
+    pub at: Option<Nanos>,
+    /// Not before this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub earliest: Option<Nanos>,
+    /// Not after this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latest: Option<Nanos>,
+}
+
+/// A message that a receiver was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Told {
+    /// The receiver.
+    pub receiver: String,
+    /// Whose protocol it speaks: `slack`, `email`.
+    pub kind: String,
+    /// When, in rule time since the fault took effect.
+    pub at: Nanos,
+    /// Whether it says that the alert is over.
+    pub resolved: bool,
+    /// Its heading.
+    pub title: String,
+    /// The beginning of its text.
+    pub text: String,
+    /// What is wrong with it: `<no value>`, a template's error.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub problems: Vec<String>,
 }
 
 /// What load has seen so far.

@@ -84,6 +84,10 @@ codes! {
     FaultStep = "fault/step", Error;
     /// A fault on a service, a port or a metric that the stack does not have.
     FaultTarget = "fault/target", Error;
+    /// An alert that no rule of the stack raises.
+    DrillAlert = "drill/alert", Error;
+    /// A receiver that Alertmanager's configuration does not have.
+    DrillReceiver = "drill/receiver", Error;
     /// A request without an address, or with two of what there is one of.
     ScenarioRequest = "scenario/request", Error;
     /// An address that is none.

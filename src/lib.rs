@@ -19,9 +19,9 @@ pub mod secret;
 
 pub mod promql;
 
-pub mod prometheus;
-
 pub mod rule;
+
+pub mod prometheus;
 
 pub mod route;
 
@@ -39,6 +39,8 @@ pub mod statistics;
 
 pub mod gate;
 
+pub mod ladder;
+
 pub mod event;
 
 pub mod report;
@@ -48,6 +50,8 @@ pub mod probe;
 pub mod load;
 
 pub mod simulate;
+
+pub mod drill;
 
 pub mod fault;
 

@@ -85,6 +85,8 @@ pub enum Reason {
     Limit,
     /// The address is one that must not be probed.
     Policy,
+    /// An alert did not fire, reach, spare or clear as was expected of it.
+    Alert,
 }
 
 impl Reason {
@@ -105,7 +107,8 @@ impl Reason {
             | Self::Protocol
             | Self::Closed
             | Self::Limit
-            | Self::Policy => false,
+            | Self::Policy
+            | Self::Alert => false,
         }
     }
 }
@@ -127,6 +130,7 @@ impl fmt::Display for Reason {
             Self::Closed => "closed",
             Self::Limit => "limit",
             Self::Policy => "policy",
+            Self::Alert => "alert",
         };
         f.write_str(name)
     }

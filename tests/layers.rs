@@ -7,7 +7,7 @@ use rstest::rstest;
 
 /// The modules of the library, from the one that uses no other to those that use them all; the order of
 /// `docs/design.md`, section 5.
-const ORDER: [&str; 35] = [
+const ORDER: [&str; 36] = [
     "units",
     "exposition",
     "sample",
@@ -26,6 +26,7 @@ const ORDER: [&str; 35] = [
     "budget",
     "statistics",
     "gate",
+    "ladder",
     "event",
     "report",
     "probe",

@@ -1,5 +1,6 @@
 //! All files of a run, read, checked and resolved against one another; nothing is started yet.
 
+mod alerts;
 mod faults;
 mod files;
 mod names;
@@ -192,6 +193,7 @@ impl Planner<'_> {
         faults::surround(&mut scenario, self.findings);
         let stack = scenario.stack.as_ref().and_then(|named| self.stack(path, named, mask));
         faults::check(&scenario, stack.as_ref(), self.findings);
+        alerts::check(&scenario, stack.as_ref(), self.findings);
         let slos = self.slos(path, &scenario);
         let known = stack.as_ref().map(|planned| planned.stack.variables()).unwrap_or_default();
         let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);

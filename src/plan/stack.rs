@@ -8,11 +8,14 @@ use regex::Regex;
 use super::files::{Kind, beside};
 use super::{Planner, names};
 use crate::finding::{Code, Finding};
+use crate::route;
+use crate::route::matcher::Dialect;
+use crate::rule::{self, RuleFile};
 use crate::scenario::profile::Profile;
 use crate::scenario::stack::{Content, Runs, Stack};
 use crate::scenario::template::{Hole, Scope, Template};
 use crate::secret::Mask;
-use crate::source::At;
+use crate::source::{At, Place};
 use crate::yaml::{self, Node};
 
 /// A stack with every file that it names.
@@ -32,6 +35,10 @@ pub struct PlannedStack {
     pub prometheus: Option<Configuration>,
     /// Alertmanager's configuration.
     pub alertmanager: Option<Configuration>,
+    /// The rules that Prometheus loads, file by file.
+    pub rules: Vec<RuleFile>,
+    /// Who is told of which alert.
+    pub routing: Option<route::Config>,
     /// Environment variables and secrets it names, and nothing else yet.
     pub scope: Scope,
 }
@@ -94,9 +101,34 @@ impl Planner<'_> {
             .alertmanager
             .as_ref()
             .and_then(|one| self.configuration(file, &one.config, "templates", &one.templates));
+        let rules = stack.prometheus.as_ref().zip(prometheus.as_ref());
+        let rules = rules.map(|(named, own)| self.rules(own, named.place)).unwrap_or_default();
+        let routing = alertmanager.as_ref().and_then(|own: &Configuration| {
+            route::check(&own.tree, &self.library.sources, Dialect::default(), self.findings)
+        });
         let profiles = self.profiles(file, &stack);
-        let file = file.to_owned();
-        Some(PlannedStack { file, stack, profiles, copies, templates, prometheus, alertmanager, scope })
+        Some(PlannedStack {
+            file: file.to_owned(),
+            stack,
+            profiles,
+            copies,
+            templates,
+            prometheus,
+            alertmanager,
+            rules,
+            routing,
+            scope,
+        })
+    }
+
+    /// The rules that Prometheus loads.
+    fn rules(&mut self, own: &Configuration, from: Place) -> Vec<RuleFile> {
+        let mut files = Vec::new();
+        for path in &own.others {
+            let Some(documents) = self.library.foreign(path, from, self.findings) else { continue };
+            files.push(rule::check(&documents, &self.library.sources, self.findings));
+        }
+        files
     }
 
     fn profiles(&mut self, file: &Path, stack: &Stack) -> BTreeMap<String, Profile> {

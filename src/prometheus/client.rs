@@ -191,6 +191,14 @@ impl Client {
         self.send(&self.ask(Method::GET, "-/ready", &[], "")).await.map(drop)
     }
 
+    /// A page below its address, as it is: what is no part of Prometheus's API, or Alertmanager's.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub async fn page(&self, path: &str) -> Result<Vec<u8>, Error> {
+        self.send(&self.ask(Method::GET, path, &[], "")).await
+    }
+
     async fn query(
         &self,
         kind: &str,

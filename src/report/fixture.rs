@@ -88,6 +88,7 @@ pub(super) fn of(stamped: &Stamped) -> Option<&str> {
         | Event::Attempted { step, .. }
         | Event::Loading { step, .. }
         | Event::Loaded { step, .. }
+        | Event::Drilled { step, .. }
         | Event::Fault { step, .. }
         | Event::StepEnded { step, .. } => Some(&step.scenario),
     }

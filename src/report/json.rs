@@ -48,6 +48,7 @@ impl Report for Json {
             | Event::Attempted { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
+            | Event::Drilled { .. }
             | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::Sampled { .. }

@@ -80,6 +80,7 @@ impl Live {
             | Event::NotMeasured { .. }
             | Event::Attempted { .. }
             | Event::Loaded { .. }
+            | Event::Drilled { .. }
             | Event::Fault { .. }
             | Event::Sampled { .. }
             | Event::Judged { .. }

@@ -14,6 +14,7 @@ use crate::event::Stamped;
 use crate::report::whole::Whole;
 
 mod detail;
+mod drill;
 pub mod github;
 mod gitlab;
 pub mod json;

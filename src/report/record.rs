@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Conclusion, Event, Evidence, Failure, Nanos, Outcome, Stamped, StepId, Tally};
+use crate::event::{Conclusion, Drilled, Event, Evidence, Failure, Nanos, Outcome, Stamped, StepId, Tally};
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};
 
@@ -78,6 +78,8 @@ pub(crate) struct Step {
     pub(crate) tally: Option<Tally>,
     /// What was wrong with load, a few of each reason.
     pub(crate) load_failures: Vec<Failure>,
+    /// Alerts of a drill.
+    pub(crate) drilled: Vec<Drilled>,
     pub(crate) end: Option<StepEnd>,
 }
 
@@ -165,6 +167,7 @@ impl Run {
                 step.tally = Some(tally.clone());
                 step.load_failures.clone_from(failures);
             }
+            Event::Drilled { step, alert } => self.step(step, at).drilled.push((**alert).clone()),
             Event::StepEnded { step, outcome, attempts, took, why } => {
                 let took = Duration::from(*took);
                 let end = StepEnd { outcome: *outcome, attempts: *attempts, took, why: why.clone() };
@@ -248,8 +251,8 @@ impl Scenario {
 
 impl Step {
     fn new(id: StepId, began: Duration) -> Self {
-        let (attempts, load_failures) = (VecDeque::new(), Vec::new());
-        Self { id, began, attempts, tally: None, load_failures, end: None }
+        let (attempts, load_failures, drilled) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { id, began, attempts, tally: None, load_failures, drilled, end: None }
     }
 
     fn attempted(&mut self, attempt: Attempt) {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::event::{Evidence, Outcome, Tally};
+use crate::report::drill;
 use crate::report::record::{Scenario, Service, Slo, Step, StepEnd, time};
 use crate::report::style::{Ink, Mark, Style};
 use crate::report::text::{fold, on_one_line, thousands, width};
@@ -68,7 +69,9 @@ pub(crate) fn step(step: &Step, columns: Columns, style: Style) -> String {
     let Some(end) = &step.end else { return String::new() };
     let took = (end.outcome != Outcome::Skipped).then_some(end.took);
     let row = Row { mark: end.outcome.into(), name: &step.id.name, kind: &step.id.kind, took };
-    row.print(columns, &said_of(step, end, style), style)
+    let text = row.print(columns, &said_of(step, end, style), style);
+    let indent = MARGIN.len() + style.mark_width() + 1;
+    step.drilled.iter().fold(text, |text, alert| text + &drill::of_alert(alert, indent, style))
 }
 
 /// A step that did not end.

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 
+use super::drill::Boxed;
 use super::fault::Broken;
 use super::walk::Walker;
+use crate::drill::Drill;
 use crate::event::{Event, FaultStage, Outcome, StepId};
 use crate::scenario::fault::Fault;
 use crate::scenario::step::Step;
@@ -30,8 +32,10 @@ impl Walker {
             Err(why) => return self.stuck(id, fault, why),
         };
         self.tell(id, fault, FaultStage::Added, "");
+        let drilled = self.watch(fault).await;
         let meanwhile = AssertUnwindSafe(self.meanwhile(id.number, fault, added)).catch_unwind().await;
         let felt = broken.felt().await;
+        let drilled = explained(drilled, felt.as_ref().err().cloned()).await;
         match &felt {
             Ok(what) => self.tell(id, fault, FaultStage::Felt, what),
             Err(why) => self.tell(id, fault, FaultStage::NotFelt, why),
@@ -43,14 +47,39 @@ impl Walker {
         if meanwhile.is_err() {
             return self.unmeasured(id, "a step within it broke off".to_owned());
         }
+        let drilled = match drilled {
+            Err(why) => return self.unmeasured(id, why),
+            Ok(None) if fault.drills().is_some() => {
+                return self.unmeasured(id, "the stack has no Prometheus to raise alerts".to_owned());
+            }
+            Ok(None) => Outcome::Passed,
+            Ok(Some(drill)) => match self.fall(id, drill).await {
+                Ok(outcome) => outcome,
+                Err(why) => return self.unmeasured(id, why),
+            },
+        };
         let first = id.number + 1 + size(&fault.meanwhile);
         self.take_all(first, &fault.after).await;
         match felt {
-            Ok(what) => (Outcome::Passed, Some(what)),
+            Ok(what) => (drilled, Some(what).filter(|_| drilled == Outcome::Passed)),
             // What was stopped had no time to be felt.
             Err(_) if self.stop.is_cancelled() => (Outcome::Skipped, Some("the run was stopped".to_owned())),
             Err(why) => self.unmeasured(id, format!("nothing shows that it took effect: {why}")),
         }
+    }
+
+    /// Watches the alerts of a fault rise, where it has any.
+    fn watch<'a>(&'a self, fault: &'a Fault) -> Boxed<'a, Result<Option<Drill>, String>> {
+        let rising = async move {
+            let (Some(ground), Some(alerts)) = (self.ground.as_deref(), fault.drills()) else {
+                return Ok(None);
+            };
+            self.rise(ground, alerts).await.map(Some)
+        };
+        Box::pin(async move {
+            let risen = AssertUnwindSafe(rising).catch_unwind().await;
+            risen.unwrap_or_else(|_| Err("watching its alerts broke off".to_owned()))
+        })
     }
 
     /// Takes the steps within the fault, and holds it for as long as it is to be held.
@@ -78,7 +107,7 @@ impl Walker {
     }
 
     /// Says that the step measured nothing.
-    fn unmeasured(&mut self, id: &StepId, why: String) -> (Outcome, Option<String>) {
+    pub(super) fn unmeasured(&mut self, id: &StepId, why: String) -> (Outcome, Option<String>) {
         self.measured = false;
         let told = format!("`{}`: {why}", id.name);
         self.sender.send(Event::NotMeasured { scenario: self.scenario.clone(), why: told });
@@ -89,6 +118,18 @@ impl Walker {
         let (step, fault, what) = (id.clone(), fault.to_string(), what.to_owned());
         self.sender.send(Event::Fault { step, fault, stage, what });
     }
+}
+
+/// Why alerts did not rise, found out while what is broken still is; and the fall begun.
+fn explained(
+    drilled: Result<Option<Drill>, String>,
+    unproven: Option<String>,
+) -> Boxed<'static, Result<Option<Drill>, String>> {
+    Box::pin(async move {
+        let Some(mut drill) = drilled? else { return Ok(None) };
+        drill.explain_up(unproven.as_deref()).await.map_err(|error| error.to_string())?;
+        Ok(Some(drill))
+    })
 }
 
 /// How many steps these are, with those within them.

@@ -1,10 +1,12 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+mod drill;
 mod fault;
 mod fire;
 mod hold;
 mod judge;
 mod slis;
+mod squeeze;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::drill::Ground;
 use self::slis::{Clock, Slis};
 use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
@@ -24,8 +27,10 @@ use crate::probe::attempt::Session;
 use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
+use crate::scenario;
 use crate::scenario::step::{Does, Step};
 use crate::source::Sources;
+use crate::stack::containers::ImageMap;
 use crate::stack::{self, Choice, Notices, Running, Speed};
 
 /// What a run needs besides its plan.
@@ -41,6 +46,8 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// How the services of stacks are run.
     pub runtime: Choice,
+    /// What is used in place of images.
+    pub images: ImageMap,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
 }
@@ -148,14 +155,27 @@ impl Rehearsal<'_> {
         let options = stack::Options {
             id: format!("{}-{}", self.options.id, self.number + 1),
             runtime: self.options.runtime,
+            images: self.options.images.clone(),
             seed: self.options.seed,
-            speed: Speed::default(),
+            speed: self.speed(),
             supervisor: self.options.program.clone(),
         };
         let scenario = self.planned.scenario.name.value.clone();
         let notices = Notices { scenario, sender: self.sender.clone() };
-        let up = stack::up(planned, self.sources, &options, &notices, self.stop).await;
+        let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
         up.map(Some).map_err(|error| error.to_string())
+    }
+
+    /// How fast the stack goes: as its clock says where alerts are looked at, and as in production elsewhere.
+    fn speed(&self) -> Speed {
+        let scenario = &self.planned.scenario;
+        let drills = scenario.all_steps().any(|step| match &step.does {
+            Does::Quiet(_) => true,
+            Does::Fault(fault) => !fault.alerts.is_empty(),
+            Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => false,
+        });
+        let clock = (drills || scenario.clock_given).then(|| Speed::new(scenario.clock.speed)).flatten();
+        clock.unwrap_or_default()
     }
 
     /// Gives every variable its value.
@@ -169,6 +189,11 @@ impl Rehearsal<'_> {
             let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
             scope.set(name, value);
         }
+        let clock = scenario::alert::Clock { speed: self.speed().factor(), ..scenario.clock };
+        let ground = match (stack, &self.planned.stack) {
+            (Some(running), Some(planned)) => Ground::of(planned, running, clock)?,
+            (Some(_) | None, _) => None,
+        };
         let (certificates, keys) = self.planned.read_late(&scope)?;
         let keyring = Keyring::read(&certificates, &keys)?;
         Ok(Walker {
@@ -186,6 +211,7 @@ impl Rehearsal<'_> {
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
             givers: Arc::new(givers(&scenario.steps)),
             stack: stack.cloned(),
+            ground: ground.map(Arc::new),
             within: Vec::new(),
             measured: true,
             steady: true,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::drill::Ground;
 use super::fire;
 use super::slis::Slis;
 use crate::event::{Event, Outcome, Sender, StepId};
@@ -34,6 +35,8 @@ pub(super) struct Walker {
     pub(super) givers: Arc<BTreeMap<String, String>>,
     /// What faults break.
     pub(super) stack: Option<Arc<Running>>,
+    /// What drills measure with, where the stack has a Prometheus.
+    pub(super) ground: Option<Arc<Ground>>,
     /// How steps within others ended.
     pub(super) within: Vec<Outcome>,
     /// Whether everything that was to be measured could be.
@@ -55,6 +58,7 @@ impl Walker {
             slis: self.slis.clone(),
             givers: Arc::clone(&self.givers),
             stack: self.stack.clone(),
+            ground: self.ground.clone(),
             within: Vec::new(),
             measured: true,
             steady: true,
@@ -75,6 +79,10 @@ impl Walker {
                 Does::Wait(span) => {
                     self.sleep(*span).await;
                     (Outcome::Passed, 1, None)
+                }
+                Does::Quiet(wanted) => {
+                    let (outcome, why) = self.watch_quiet(&id, wanted).await;
+                    (outcome, 1, why)
                 }
                 Does::Load(load) => {
                     let (outcome, why) = fire::fire(self, &id, step, load).await;

@@ -1,5 +1,6 @@
 //! Scenarios, fragments, stacks and profiles, as written and as checked.
 
+pub mod alert;
 pub mod auth;
 pub mod body;
 pub mod certificate;
@@ -36,6 +37,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::alert::{Clock, ClockWritten};
 use self::step::{Step, StepWritten, check_vars};
 use self::template::Shape;
 use crate::finding::{Code, Finding, Findings};
@@ -62,6 +64,8 @@ pub struct ScenarioWritten {
     slos: Vec<At<String>>,
     /// The stack that is started for the run, beside this file.
     stack: Option<At<String>>,
+    /// How fast rule time passes in its drills.
+    clock: Option<At<ClockWritten>>,
     /// How often `serve` runs it; 60s unless said.
     every: Option<At<Span>>,
     /// What must hold before the first fault and after the last one: where it does not hold before, nothing is
@@ -104,6 +108,10 @@ pub struct Scenario {
     pub slos: Vec<At<String>>,
     /// The stack's file, beside this one.
     pub stack: Option<At<String>>,
+    /// How fast rule time passes.
+    pub clock: Clock,
+    /// Whether the file says so itself.
+    pub clock_given: bool,
     /// How often `serve` runs it.
     pub every: Option<Span>,
     /// What must hold before the first fault and after the last; the plan puts it among the steps.
@@ -147,6 +155,8 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
         vars: check_vars(written.vars, findings),
         slos: written.slos,
         stack: written.stack,
+        clock_given: written.clock.is_some(),
+        clock: written.clock.map(|at| at.value.check(findings)).unwrap_or_default(),
         every: written.every.map(|at| at.value),
         steady: check_steps(written.steady, findings),
         background: check_steps(written.background, findings),

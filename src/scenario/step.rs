@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::alert::{AlertWritten, Alerts, Others, Quiet, QuietWritten};
 use super::body::Attached;
 use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
@@ -39,7 +40,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a step may do, as files name it.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "health",
     "ready",
     "http",
@@ -55,6 +56,7 @@ const KINDS: [&str; 18] = [
     "exec",
     "kubelet",
     "load",
+    "quiet",
     "fault",
     "wait",
     "use",
@@ -99,6 +101,8 @@ pub struct StepWritten {
     kubelet: Option<At<KubeletWritten>>,
     /// Make many requests.
     load: Option<At<LoadWritten>>,
+    /// See that no alert is pending or firing for a while, and every target is scraped.
+    quiet: Option<At<QuietWritten>>,
     /// Break something on purpose, and mend it again.
     fault: Option<At<FaultWritten>>,
     /// Do nothing for a while.
@@ -131,6 +135,11 @@ pub struct StepWritten {
     meanwhile: Option<At<Vec<At<StepWritten>>>>,
     /// Fault only: what must hold once it is lifted, most often `within` some time.
     then: Option<At<Vec<At<StepWritten>>>>,
+    /// Fault only: the alerts that it must raise, by their names. Times are rule time.
+    #[serde(default)]
+    alerts: Entries<At<AlertWritten>>,
+    /// Fault only: whether alerts that are not named may fire meanwhile.
+    others: Option<At<Others>>,
     /// Background only: end with the last step instead of being waited for.
     #[serde(default)]
     cancel: bool,
@@ -223,6 +232,8 @@ pub enum Does {
     Probe(Box<Probe>),
     /// Makes many requests.
     Load(Box<Load>),
+    /// Sees that no alert is pending or firing for a while.
+    Quiet(Quiet),
     /// Breaks something, and mends it.
     Fault(Box<Fault>),
     /// Does nothing for a while.
@@ -249,6 +260,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().kind(),
             Self::Load(_) => "load",
+            Self::Quiet(_) => "quiet",
             Self::Fault(_) => "fault",
             Self::Wait(_) => "wait",
             Self::Use(_) => "use",
@@ -260,7 +272,9 @@ impl Does {
     fn answer(&self) -> Answer {
         match self {
             Self::Probe(probe) => probe.told().answer(),
-            Self::Load(_) | Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Answer::None,
+            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => {
+                Answer::None
+            }
         }
     }
 
@@ -268,7 +282,9 @@ impl Does {
     fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
-            Self::Load(_) | Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => false,
+            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => {
+                false
+            }
         }
     }
 
@@ -291,7 +307,7 @@ impl Does {
                 | Probe::Promql(_)
                 | Probe::Logs(_) => Vec::new(),
             },
-            Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
         }
     }
 
@@ -300,6 +316,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().subject(),
             Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
+            Self::Quiet(quiet) => format!("quiet for {}", Span(quiet.lasts.value)),
             Self::Fault(fault) => fault.to_string(),
             Self::Wait(span) => format!("wait {}", Span(*span)),
             Self::Use(fragment) => format!("use {}", fragment.file),
@@ -313,7 +330,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().tls(),
             Self::Load(load) => Some(&load.request.tls),
-            Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -358,7 +375,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().target().map(|target| target.network),
             Self::Load(load) => Some(&load.request.network),
-            Self::Fault(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
         }
     }
 
@@ -368,7 +385,7 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().holes(),
             Self::Load(load) => Box::new(load.request.holes().chain(load.expect.holes())),
-            Self::Fault(_) | Self::Wait(_) => Box::new(std::iter::empty()),
+            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) => Box::new(std::iter::empty()),
             Self::Use(Use { with, .. }) | Self::Set(with) => {
                 Box::new(with.iter().flat_map(|(_, at)| at.value.holes().map(|hole| (hole, at.place))))
             }
@@ -399,7 +416,9 @@ impl Step {
     pub fn fault(&self) -> Option<&Fault> {
         match &self.does {
             Does::Fault(fault) => Some(fault),
-            Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_) | Does::Load(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => {
+                None
+            }
         }
     }
 
@@ -419,7 +438,12 @@ impl Step {
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
         let of_load = match &mut self.does {
             Does::Load(load) => load.expect.schema.as_mut(),
-            Does::Probe(_) | Does::Fault(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => None,
+            Does::Probe(_)
+            | Does::Fault(_)
+            | Does::Quiet(_)
+            | Does::Wait(_)
+            | Does::Use(_)
+            | Does::Set(_) => None,
         };
         of_load.into_iter().chain(&mut self.expect.schema)
     }
@@ -511,6 +535,7 @@ impl StepWritten {
         });
         offer(&mut offers, self.fault.take(), |at, f| Some(Does::Fault(Box::new(around.check(at, f)?))));
         offer(&mut offers, self.wait, |at, _| Some(Does::Wait(at.value.0)));
+        offer(&mut offers, self.quiet.take(), |at, f| Some(Does::Quiet(at.value.check(f))));
         offer(&mut offers, self.uses.take(), |at, f| Some(Does::Use(at.value.check(f))));
         match (offers.pop(), offers.pop()) {
             (Some((_, only)), None) => only(findings),
@@ -533,18 +558,27 @@ struct Around {
     hold: Option<At<Span>>,
     meanwhile: Option<At<Vec<At<StepWritten>>>>,
     then: Option<At<Vec<At<StepWritten>>>>,
+    alerts: Entries<At<AlertWritten>>,
+    others: Option<At<Others>>,
 }
 
 impl StepWritten {
     /// What is said of the fault; a finding where there is none.
     fn take_around(&mut self, findings: &mut Findings) -> Around {
-        let around =
-            Around { hold: self.hold.take(), meanwhile: self.meanwhile.take(), then: self.then.take() };
+        let around = Around {
+            hold: self.hold.take(),
+            meanwhile: self.meanwhile.take(),
+            then: self.then.take(),
+            alerts: std::mem::take(&mut self.alerts),
+            others: self.others.take(),
+        };
         if self.fault.is_none() {
             let keys = [
                 ("for", around.hold.as_ref().map(|at| at.place)),
                 ("while", around.meanwhile.as_ref().map(|at| at.place)),
                 ("then", around.then.as_ref().map(|at| at.place)),
+                ("alerts", around.alerts.0.first().map(|(name, _)| name.place)),
+                ("others", around.others.as_ref().map(|at| at.place)),
             ];
             for (key, at) in keys.into_iter().filter_map(|(key, at)| Some((key, at?))) {
                 let title = format!("`{key}` belongs to a `fault`, and this step has none");
@@ -564,7 +598,8 @@ impl Around {
         };
         let (meanwhile, after) = (within(self.meanwhile), within(self.then));
         let hold = self.hold.map_or(Duration::ZERO, |span| span.0);
-        Some(Fault { target, breaks, place, hold, meanwhile, after })
+        let alerts = Alerts::check(self.alerts, self.others, findings);
+        Some(Fault { target, breaks, place, hold, meanwhile, after, alerts })
     }
 }
 

@@ -62,6 +62,7 @@ impl Report for Recorder {
             | Event::Attempted { .. }
             | Event::Loading { .. }
             | Event::Loaded { .. }
+            | Event::Drilled { .. }
             | Event::Fault { .. }
             | Event::StepEnded { .. }
             | Event::ScenarioEnded { .. } => Ok(()),

@@ -26,6 +26,7 @@ use self::process::{Deed, ServiceFaultWritten};
 use self::requests::{AbortFaultWritten, CorruptFaultWritten, DelayFaultWritten, StatusFaultWritten};
 use self::stand_in::{HealthFaultWritten, MetricsFaultWritten, Pose};
 use self::traffic::Interference;
+use super::alert::Alerts;
 use super::step::{Does, Step};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
@@ -97,6 +98,8 @@ pub struct Fault {
     pub meanwhile: Vec<Step>,
     /// What must hold once it is lifted, in order.
     pub after: Vec<Step>,
+    /// What is expected of alerts.
+    pub alerts: Alerts,
 }
 
 /// Whom a fault befalls.

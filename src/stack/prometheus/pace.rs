@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::finding::Findings;
+use crate::source::Sources;
 use crate::stack::Error;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{self, Kind, Node};
+use crate::{route, rule};
 
 /// Production's values where a configuration does not say.
 pub(super) const SCRAPE_INTERVAL: Duration = Duration::from_secs(60);
@@ -103,11 +106,8 @@ impl Speed {
     }
 
     /// Alertmanager's configuration, re-timed.
-    pub(in crate::stack) fn routes(self, tree: Node) -> Result<Node, Error> {
-        if self.is_usual() {
-            return Ok(tree);
-        }
-        Err(Error::Files("routes cannot be re-timed yet".to_owned()))
+    pub(in crate::stack) fn routes(self, tree: Node) -> Node {
+        if self.is_usual() { tree } else { route::scaled(&tree, self.0) }
     }
 
     /// A rule file, re-timed.
@@ -115,7 +115,20 @@ impl Speed {
         if self.is_usual() {
             return Ok(bytes);
         }
-        Err(Error::Files(format!("`{}` cannot be re-timed yet", path.display())))
+        let mut sources = Sources::default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let file = sources.add(path, text.as_str());
+        let mut findings = Findings::default();
+        let documents = yaml::parse(file, &text);
+        let documents = findings.take_all(documents).unwrap_or_default();
+        let first = documents.into_iter().next().map(|first| yaml::as_elder(first, &text));
+        let scaled = first.map(|first| rule::scaled(&first, self.0, &mut findings));
+        if findings.any_error() {
+            let drawn = findings.in_reading_order();
+            let drawn: Vec<_> = drawn.iter().map(|finding| finding.draw(&sources).render(false)).collect();
+            return Err(Error::Files(drawn.join("\n\n")));
+        }
+        Ok(scaled.map_or(bytes, |scaled| yaml::print(&scaled).into_bytes()))
     }
 }
 

@@ -1,0 +1,53 @@
+//! Drills: what alerts do while a fault holds and after it was lifted, rung by rung, timed and explained.
+
+mod alertmanager;
+mod dissect;
+mod explain;
+mod join;
+mod quiet;
+mod rehearse;
+mod verdict;
+mod watch;
+mod why;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use self::quiet::{Spell, quiet};
+pub use self::rehearse::{Drill, Ended, Error, Known, Report};
+pub use self::watch::Message;
+use crate::prometheus::answer::Data;
+use crate::prometheus::{self, Client};
+
+/// What a drill measures with.
+#[derive(Debug, Clone)]
+pub struct Instruments {
+    /// The stack's Prometheus.
+    pub prometheus: Client,
+    /// The address of its Alertmanager, where there is one.
+    pub alertmanager: Option<String>,
+    /// How often rules are evaluated, in wall time.
+    pub evaluated_every: Duration,
+    /// How often targets are scraped, in wall time.
+    pub scraped_every: Duration,
+}
+
+/// Looks are taken no more often, and no more seldom, than this.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Instruments {
+    /// The pause between two looks: two in each evaluation.
+    fn pause(&self) -> Duration {
+        (self.evaluated_every / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    }
+
+    /// The time by Prometheus's own clock, which stamps everything that is compared with it.
+    async fn time(&self) -> Result<Timestamp, prometheus::Error> {
+        match self.prometheus.instant("time()", None).await?.data {
+            Data::Scalar(point) => Ok(point.at),
+            Data::Vector(_) | Data::Matrix(_) | Data::String(_) => Ok(Timestamp::UNIX_EPOCH),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Alerts of a drill: how far each came, and when, against when its configuration allows it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::event::{Drilled, Nanos, Proof, RungSeen};
+use crate::ladder::Rung;
+use crate::report::style::{Ink, Mark, Style};
+use crate::report::text::{fold, on_one_line, width};
+use crate::units::{Reading, Span};
+
+/// Rungs that a passed alert's line tells of.
+const MILESTONES: [Rung; 5] = [Rung::Pending, Rung::Firing, Rung::Delivered, Rung::Cleared, Rung::Resolved];
+
+/// An alert below the step that raised it: its milestones, and the ladder where it broke.
+pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String {
+    let mark = style.mark(if drilled.broken.is_some() { Mark::Failed } else { Mark::Passed });
+    let name = on_one_line(&drilled.alert);
+    let mut pieces: Vec<_> = MILESTONES.iter().filter_map(|rung| milestone(drilled, *rung)).collect();
+    if let Some(broken) = drilled.broken {
+        pieces.push(format!("broke at rung {} of {}: {broken}", broken.number(), Rung::ALL.len()));
+    }
+    pieces.push(proof(drilled));
+    let beside = indent + style.mark_width() + 1 + width(&name) + 2;
+    let room = style.width.saturating_sub(beside).max(28);
+    let lines = fold(&pieces, room).join(&format!("\n{}", " ".repeat(beside)));
+    let mut text = format!("{:indent$}{mark} {}  {lines}\n", "", style.paint(Ink::Strong, &name));
+    for note in &drilled.notes {
+        let lines = fold(&[on_one_line(note)], room).join(&format!("\n{}", " ".repeat(beside)));
+        let _ = writeln!(text, "{:beside$}{}", "", style.paint(Ink::Faint, &lines));
+    }
+    text
+}
+
+/// `firing after 5m14s`, `delivered after 5m45s to critical-pager`.
+fn milestone(drilled: &Drilled, rung: Rung) -> Option<String> {
+    let seen = drilled.rungs.iter().find(|seen| seen.rung == rung)?;
+    let at = said(seen.at?);
+    let told = |resolved: bool| {
+        let names = drilled.told.iter().filter(|told| told.resolved == resolved);
+        let mut names: Vec<_> = names.map(|told| on_one_line(&told.receiver)).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() { String::new() } else { format!(" to {}", names.join(" and ")) }
+    };
+    let to = match rung {
+        Rung::Delivered => told(false),
+        Rung::Resolved => told(true),
+        Rung::Effect
+        | Rung::Scraped
+        | Rung::Selected
+        | Rung::Joined
+        | Rung::Held
+        | Rung::Pending
+        | Rung::Firing
+        | Rung::Received
+        | Rung::Routed
+        | Rung::Cleared => String::new(),
+    };
+    Some(format!("{rung} {at}{to}{}", allowed(seen)))
+}
+
+/// ` (5m to 5m30s)`, where the configuration says when it may be.
+fn allowed(seen: &RungSeen) -> String {
+    match (seen.earliest, seen.latest) {
+        (Some(earliest), Some(latest)) => format!(" ({} to {})", said(earliest), said(latest)),
+        (None, Some(latest)) => format!(" (by {})", said(latest)),
+        (Some(earliest), None) => format!(" (from {})", said(earliest)),
+        (None, None) => String::new(),
+    }
+}
+
+fn proof(drilled: &Drilled) -> String {
+    let speed = drilled.speed;
+    match drilled.proof {
+        Proof::Scaled if speed <= 1.0 => "in real time".to_owned(),
+        Proof::Scaled => format!("scaled {speed}x"),
+        Proof::Dilated => "dilated, rules unmodified".to_owned(),
+        Proof::Both => format!("scaled {speed}x and dilated"),
+    }
+}
+
+/// Rule time as people say it: seconds where it is long, and finer where it is short.
+pub(crate) fn said(nanos: Nanos) -> String {
+    let time = Duration::from(nanos);
+    if time.is_zero() {
+        "0s".to_owned()
+    } else if time >= Duration::from_secs(10) {
+        Span(Duration::from_secs_f64(time.as_secs_f64().round())).to_string()
+    } else {
+        Reading(time).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::event::Told;
+
+    fn drilled() -> Drilled {
+        let seconds = |seconds: u64| Some(Nanos::from(Duration::from_secs(seconds)));
+        let seen = |rung, at: u64, earliest: u64, latest: u64| RungSeen {
+            rung,
+            at: seconds(at),
+            earliest: seconds(earliest),
+            latest: seconds(latest),
+        };
+        let told = |resolved, title: &str| Told {
+            receiver: "critical-pager".to_owned(),
+            kind: "pagerduty".to_owned(),
+            at: Nanos::from(Duration::from_secs(345)),
+            resolved,
+            title: title.to_owned(),
+            text: String::new(),
+            problems: Vec::new(),
+        };
+        Drilled {
+            alert: "EventStreamDown".to_owned(),
+            labels: BTreeMap::new(),
+            speed: 60.0,
+            proof: Proof::Scaled,
+            rungs: vec![
+                seen(Rung::Pending, 14, 0, 30),
+                seen(Rung::Firing, 314, 300, 345),
+                seen(Rung::Delivered, 345, 330, 390),
+                seen(Rung::Cleared, 14, 0, 30),
+                seen(Rung::Resolved, 270, 0, 345),
+            ],
+            broken: None,
+            told: vec![told(false, "down"), told(true, "up")],
+            notes: Vec::new(),
+        }
+    }
+
+    const STYLE: Style = Style { colour: false, width: 100, unicode: true };
+
+    #[test]
+    fn a_proven_alert_tells_its_milestones() {
+        insta::assert_snapshot!(of_alert(&drilled(), 4, STYLE), @r"
+        ✓ EventStreamDown  pending 14s (0s to 30s)   firing 5m14s (5m to 5m45s)
+                           delivered 5m45s to critical-pager (5m30s to 6m30s)   cleared 14s (0s to 30s)
+                           resolved 4m30s to critical-pager (0s to 5m45s)   scaled 60x
+        ");
+    }
+
+    #[test]
+    fn a_broken_ladder_names_its_rung() {
+        let mut drilled = drilled();
+        drilled.rungs.truncate(1);
+        drilled.broken = Some(Rung::Firing);
+        drilled.notes.push("pending for 3m of 5m".to_owned());
+        insta::assert_snapshot!(of_alert(&drilled, 4, STYLE), @r"
+        ✗ EventStreamDown  pending 14s (0s to 30s)   broke at rung 7 of 12: firing   scaled 60x
+                           pending for 3m of 5m
+        ");
+    }
+}

@@ -1,0 +1,276 @@
+//! Alerts, while something is broken and once it is mended; and spells in which none may stir.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::walk::Walker;
+use crate::drill::{Drill, Instruments, Known, Message, Spell, quiet};
+use crate::event::{Event, Evidence, Failure, Nanos, Outcome, StepId};
+use crate::finding::{Drawing, Severity, excerpts};
+use crate::plan::PlannedStack;
+use crate::prometheus::{Access, Client};
+use crate::promql::PromDuration;
+use crate::route::Config;
+use crate::rule::window::{Group, Grouping, Pace, Waits, window};
+use crate::rule::{Recorded, RuleFile};
+use crate::sample::Reason;
+use crate::scenario::alert::{Alerts, Clock, Expected, Quiet};
+use crate::scenario::fault::Fault;
+use crate::sink::{Delivery, Status};
+use crate::stack::Running;
+use crate::yaml::{Kind, Node};
+
+/// Prometheus's and Alertmanager's names as services of a stack, and of their port.
+const PROMETHEUS: &str = "prometheus";
+const ALERTMANAGER: &str = "alertmanager";
+const HTTP: &str = "http";
+
+/// Prometheus's own values where its configuration does not say.
+const INTERVAL: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A future on the heap: steps hold steps, and what follows alerts is large.
+pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What the drills of a scenario know: its rules and routing, and how often Prometheus looks.
+#[derive(Debug)]
+pub(super) struct Ground {
+    clock: Clock,
+    rules: Vec<RuleFile>,
+    routing: Option<Config>,
+    pace: Pace,
+    instruments: Instruments,
+}
+
+impl Ground {
+    /// What a stack gives drills to stand on; `None` where it has no Prometheus.
+    pub(super) fn of(
+        planned: &PlannedStack,
+        running: &Running,
+        clock: Clock,
+    ) -> Result<Option<Self>, String> {
+        let (Some(own), Some(address)) = (&planned.prometheus, running.address(PROMETHEUS, HTTP)) else {
+            return Ok(None);
+        };
+        let client =
+            Client::new(&Access::to(format!("http://{address}"))).map_err(|error| error.to_string())?;
+        let pace = pace(&own.tree);
+        let alertmanager = running.address(ALERTMANAGER, HTTP).map(|address| format!("http://{address}"));
+        let instruments = Instruments {
+            prometheus: client,
+            alertmanager,
+            evaluated_every: clock.wall_time(pace.evaluation_interval),
+            scraped_every: clock.wall_time(pace.scrape_interval),
+        };
+        let (rules, routing) = (planned.rules.clone(), planned.routing.clone());
+        Ok(Some(Self { clock, rules, routing, pace, instruments }))
+    }
+
+    /// What the files say of an alert.
+    fn known(&self, expected: &Expected) -> Known {
+        let alerts = self.rules.iter().flat_map(RuleFile::alerts);
+        let mut named =
+            alerts.filter(|(_, rule, _)| rule.name.value == expected.name.value).collect::<Vec<_>>();
+        // Two rules of one name are told apart by what they add.
+        named.sort_by_key(|(group, rule, _)| {
+            let differs = |(name, value): &(crate::source::At<String>, crate::source::At<String>)| {
+                expected.labels.get(&name.value).is_some_and(|wanted| *wanted != value.value)
+            };
+            rule.all_labels(group).filter(|one| differs(one)).count()
+        });
+        let recorded = Recorded::of(&self.rules, self.pace.evaluation_interval);
+        let Some((group, rule, alert)) = named.first().copied() else {
+            let window = window(Waits::default(), self.pace, None);
+            return Known {
+                window,
+                query: None,
+                holds_for: Duration::ZERO,
+                evaluated_every: self.pace.evaluation_interval,
+                sends_resolved: false,
+            };
+        };
+        let mut labels: BTreeMap<String, String> =
+            rule.all_labels(group).map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+        labels.insert("alertname".to_owned(), expected.name.value.clone());
+        labels.extend(expected.labels.clone());
+        let evaluated_every = group.interval.as_ref().map_or(self.pace.evaluation_interval, |at| at.value);
+        let holds_for = alert.holds.as_ref().map_or(Duration::ZERO, |at| at.value);
+        let waits = Waits {
+            reach: recorded.reach(rule),
+            holds: holds_for,
+            keeps: alert.keeps.as_ref().map_or(Duration::ZERO, |at| at.value),
+            query_offset: group.query_offset,
+        };
+        let pace = Pace { evaluation_interval: evaluated_every, ..self.pace };
+        Known {
+            window: window(waits, pace, self.grouping(&labels, expected)),
+            query: Some(rule.query.clone()),
+            holds_for,
+            evaluated_every,
+            sends_resolved: self.sends_resolved(&labels, expected),
+        }
+    }
+
+    /// What the slowest of the routes waits for that lead to those it has to reach.
+    fn grouping(&self, labels: &BTreeMap<String, String>, expected: &Expected) -> Option<Grouping> {
+        let routes = self.routing.as_ref()?.routes_of(labels);
+        let meant = |name: &str| {
+            expected.reaches.is_empty() || expected.reaches.iter().any(|wanted| wanted.value == name)
+        };
+        let timings = routes.iter().filter(|route| meant(&route.receiver.value)).map(|route| route.timing);
+        // Where none of them leads there, it is Alertmanager's own times that are waited for.
+        let slowest =
+            timings.max_by_key(|timing| timing.group_wait.max(timing.group_interval)).unwrap_or_default();
+        Some(Grouping { wait: slowest.group_wait, interval: slowest.group_interval, group: Group::Living })
+    }
+
+    /// Whether everyone it has to reach is told when it is over.
+    fn sends_resolved(&self, labels: &BTreeMap<String, String>, expected: &Expected) -> bool {
+        let Some(routing) = &self.routing else { return false };
+        let names: Vec<&str> = if expected.reaches.is_empty() {
+            routing.routes_of(labels).iter().map(|route| route.receiver.value.as_str()).collect()
+        } else {
+            expected.reaches.iter().map(|at| at.value.as_str()).collect()
+        };
+        let tells = |name: &&str| {
+            routing
+                .receiver(name)
+                .is_some_and(|receiver| receiver.integrations.iter().any(|one| one.sends_resolved))
+        };
+        !names.is_empty() && names.iter().all(tells)
+    }
+}
+
+/// How often Prometheus looks, by its configuration; of jobs that differ the slowest.
+fn pace(tree: &Node) -> Pace {
+    let read = |node: &Node, key: &str| {
+        node.get(key)
+            .and_then(Node::scalar)
+            .and_then(|text| text.parse::<PromDuration>().ok())
+            .map(|time| time.0)
+    };
+    let of_all = |key: &str| tree.get("global").and_then(|global| read(global, key));
+    let scrape = of_all("scrape_interval").unwrap_or(INTERVAL);
+    let jobs = match tree.get("scrape_configs").map(|jobs| &jobs.kind) {
+        Some(Kind::List(jobs)) => jobs.as_slice(),
+        Some(_) | None => &[],
+    };
+    let slowest = jobs.iter().filter_map(|job| read(job, "scrape_interval")).max();
+    let scrape_interval = slowest.map_or(scrape, |slowest| slowest.max(scrape));
+    Pace {
+        scrape_interval,
+        scrape_timeout: of_all("scrape_timeout").unwrap_or(TIMEOUT.min(scrape)),
+        evaluation_interval: of_all("evaluation_interval").unwrap_or(INTERVAL),
+    }
+}
+
+impl Walker {
+    /// Watches that nothing stirs.
+    pub(super) fn watch_quiet<'a>(
+        &'a mut self,
+        id: &'a StepId,
+        wanted: &'a Quiet,
+    ) -> Boxed<'a, (Outcome, Option<String>)> {
+        Box::pin(self.be_quiet(id, wanted))
+    }
+
+    async fn be_quiet(&mut self, id: &StepId, wanted: &Quiet) -> (Outcome, Option<String>) {
+        let Some(ground) = self.ground.clone() else {
+            return self.unmeasured(
+                id,
+                "the stack has no Prometheus, so nobody can say that no alert fires".to_owned(),
+            );
+        };
+        match quiet(&ground.instruments, wanted, ground.clock, &self.stop).await {
+            Err(error) => self.unmeasured(id, error.to_string()),
+            Ok(Spell::Unseen(why)) => self.unmeasured(id, why),
+            Ok(Spell::Stopped) => (Outcome::Skipped, Some("the run was stopped".to_owned())),
+            Ok(Spell::Quiet) => (Outcome::Passed, None),
+            Ok(Spell::Disturbed(what)) => {
+                let failures = what.into_iter().map(|title| self.disturbance(title, wanted));
+                let failures = failures.collect();
+                self.told(id, failures);
+                (Outcome::Failed, None)
+            }
+        }
+    }
+
+    fn disturbance(&self, title: String, wanted: &Quiet) -> Failure {
+        let label = std::iter::once((wanted.lasts.place, "was to be quiet", true));
+        let excerpts = excerpts(label, &self.sources);
+        let drawing = Drawing { severity: Severity::Error, code: None, title, excerpts, help: None };
+        Failure { reason: Reason::Alert, drawing }
+    }
+
+    /// Follows the alerts of a fault up; what it returns follows them down.
+    pub(super) async fn rise(&self, ground: &Ground, alerts: &Alerts) -> Result<Drill, String> {
+        let known = alerts.expected.iter().map(|expected| ground.known(expected)).collect();
+        let begun = Drill::begin(ground.instruments.clone(), ground.clock, alerts.clone(), known).await;
+        let mut drill = begun.map_err(|error| error.to_string())?;
+        let stack = self.stack.clone();
+        let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
+        drill.rise(&told, &self.stop).await.map_err(|error| error.to_string())?;
+        Ok(drill)
+    }
+
+    /// Follows them down, and says what it all came to.
+    pub(super) fn fall<'a>(&'a mut self, id: &'a StepId, drill: Drill) -> Boxed<'a, Result<Outcome, String>> {
+        Box::pin(self.follow_down(id, drill))
+    }
+
+    async fn follow_down(&mut self, id: &StepId, mut drill: Drill) -> Result<Outcome, String> {
+        let stack = self.stack.clone();
+        let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
+        drill.lift().await.map_err(|error| error.to_string())?;
+        drill.fall(&told, &self.stop).await.map_err(|error| error.to_string())?;
+        drill.explain_down().await.map_err(|error| error.to_string())?;
+        let report = drill.report(&self.sources);
+        for alert in report.drilled {
+            self.sender.send(Event::Drilled { step: id.clone(), alert: Box::new(alert) });
+        }
+        let failed = !report.failures.is_empty();
+        self.told(id, report.failures);
+        Ok(if failed { Outcome::Failed } else { Outcome::Passed })
+    }
+
+    /// Says what was wrong, as one attempt of the step.
+    fn told(&self, id: &StepId, failures: Vec<Failure>) {
+        if failures.is_empty() {
+            return;
+        }
+        let (attempt, took) = (1, Nanos(0));
+        let evidence = Box::new(Evidence::default());
+        self.sender.send(Event::Attempted { step: id.clone(), attempt, took, failures, evidence });
+    }
+}
+
+impl Fault {
+    /// Whether it says anything of alerts.
+    pub(super) fn drills(&self) -> Option<&Alerts> {
+        (!self.alerts.is_empty()).then_some(&self.alerts)
+    }
+}
+
+/// What receivers were told since a moment.
+fn messages(stack: Option<&Running>, zero: Timestamp) -> Vec<Message> {
+    let deliveries = stack.and_then(Running::sink).map(crate::sink::Sink::deliveries).unwrap_or_default();
+    deliveries.iter().filter_map(|delivery| message(delivery, zero)).collect()
+}
+
+fn message(delivery: &Arc<Delivery>, zero: Timestamp) -> Option<Message> {
+    let at = Duration::try_from(delivery.at.duration_since(zero)).ok()?;
+    Some(Message {
+        receiver: delivery.receiver.clone()?,
+        kind: delivery.kind.to_string(),
+        at,
+        resolved: delivery.status == Status::Resolved,
+        alerts: delivery.alerts.iter().map(|alert| alert.labels.clone()).collect(),
+        title: delivery.title.clone(),
+        text: delivery.text.clone(),
+        problems: delivery.problems.iter().map(ToString::to_string).collect(),
+    })
+}
