@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgres)
+programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgres docker iptables tc setpriv)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
@@ -25,9 +25,13 @@ declare -A packages=(
   [sqlite3]="sqlite3"
   [promtool]="prometheus"
   [victoria-metrics]="victoria-metrics"
+  [docker]="docker.io"
+  [iptables]="iptables"
+  [tc]="iproute2"
+  [setpriv]="util-linux"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgresql)
+services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgresql docker)
 
 policy=/usr/sbin/policy-rc.d
 
@@ -49,6 +53,8 @@ main() {
   add_postgres
   install_missing
   bash ci/check.sh
+  start_engine
+  bash ci/images.sh
   run_tests
 }
 
@@ -117,6 +123,35 @@ leave_disabled() {
   elif has update-rc.d; then
     update-rc.d "$1" disable
   fi
+}
+
+# The container engine that answers, else one of our own, which ends with this script.
+start_engine() {
+  local log waited
+  if timeout 20 docker version >/dev/null 2>&1; then
+    return
+  fi
+  if [[ -n ${DOCKER_HOST:-} ]] || ((EUID != 0)) || ! has dockerd; then
+    die "no container engine answers" "start one, or run this as root on Debian, where it starts one itself"
+  fi
+  log="$(mktemp /tmp/firedrill-dockerd.XXXXXX)"
+  say "starting \`dockerd\`, its log is $log"
+  dockerd >"$log" 2>&1 &
+  engine=$!
+  trap stop_engine EXIT
+  for ((waited = 0; waited < 120; waited++)); do
+    if timeout 20 docker version >/dev/null 2>&1; then
+      return
+    fi
+    kill -0 "$engine" 2>/dev/null || break
+    sleep 0.5
+  done
+  die "\`dockerd\` does not come up; the end of its log:" "$(tail -n 20 "$log")"
+}
+
+stop_engine() {
+  kill "$engine" 2>/dev/null || return 0
+  wait "$engine" || true
 }
 
 # Everything, the tests marked `#[ignore = "needs …"]` too; the runner's closing lines come last.

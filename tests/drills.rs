@@ -60,31 +60,59 @@ fn every_shipped_drill_passes() {
 
 #[rstest]
 #[case::typed_metric(
-    "typed-metric", "alerts.yml", "expr: queue_length >", "expr: queue_lenght >", PILE,
+    "typed-metric",
+    "alerts.yml",
+    "expr: queue_length >",
+    "expr: queue_lenght >",
+    PILE,
     "error: `QueueLong` did not fire within 10m40s: rung 3 of 12: `queue_lenght` matches no series"
 )]
 #[case::wrong_job(
-    "wrong-job", "alerts.yml", "up{job=\"web\"}", "up{job=\"wbe\"}", KILL,
+    "wrong-job",
+    "alerts.yml",
+    "up{job=\"web\"}",
+    "up{job=\"wbe\"}",
+    KILL,
     "error: `WebDown` did not fire within 5m40s: rung 3 of 12: no series of `up` has `job=\"wbe\"`"
 )]
 #[case::no_partner(
-    "no-partner", "alerts.yml", "expr: queue_length > 100", "expr: queue_length / sum by (job) (up) > 100", PILE,
+    "no-partner",
+    "alerts.yml",
+    "expr: queue_length > 100",
+    "expr: queue_length / sum by (job) (up) > 100",
+    PILE,
     "error: `QueueLong` did not fire within 10m40s: rung 4 of 12: no series of one side has a partner on the other"
 )]
 #[case::threshold(
-    "threshold", "alerts.yml", "queue_length > 100", "queue_length > 1000", PILE,
+    "threshold",
+    "alerts.yml",
+    "queue_length > 100",
+    "queue_length > 1000",
+    PILE,
     "error: `QueueLong` did not fire within 10m40s: rung 5 of 12: `queue_length` was never > 1000"
 )]
 #[case::short_range(
-    "short-range", "alerts.yml", "queue_length > 100", "delta(queue_length[10s]) > 100", PILE,
+    "short-range",
+    "alerts.yml",
+    "queue_length > 100",
+    "delta(queue_length[10s]) > 100",
+    PILE,
     "error: `QueueLong` did not fire within 10m50s: rung 5 of 12: `delta` gave nothing"
 )]
 #[case::other_route(
-    "other-route", "alertmanager.yml", "severity=\"critical\"", "severity=\"page\"", KILL,
+    "other-route",
+    "alertmanager.yml",
+    "severity=\"critical\"",
+    "severity=\"page\"",
+    KILL,
     "error: `WebDown` fired and did not reach `pager`: rung 9 of 12: its routes lead to `team`"
 )]
 #[case::no_value(
-    "no-value", "alertmanager.yml", "channel: '#team'", "channel: '#team'\n        title: '{{ .GroupLabels.nobody }} is ill'", PILE,
+    "no-value",
+    "alertmanager.yml",
+    "channel: '#team'",
+    "channel: '#team'\n        title: '{{ .GroupLabels.nobody }} is ill'",
+    PILE,
     "error: `QueueLong` reached `team` with a flaw: rung 10 of 12: a template has no value: `<no value> is ill`"
 )]
 #[ignore = "needs prometheus and alertmanager"]

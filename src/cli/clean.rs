@@ -2,22 +2,53 @@
 
 use std::io::Write as _;
 
+use super::runtime;
 use crate::exit::Exit;
 use crate::stack::clean::clean;
+use crate::stack::containers::{Engine, Error, Swept, sweep_the_dead};
 
 pub(super) fn execute() -> std::io::Result<Exit> {
     let removed = clean();
+    let swept = runtime()?.block_on(async {
+        match Engine::connect().await {
+            Ok(engine) => sweep_the_dead(&engine).await,
+            // Where there is no engine, nothing was left at it.
+            Err(Error::Absent { .. }) => Ok(Swept::default()),
+            Err(error) => Err(error),
+        }
+    });
+    let mut left = Vec::new();
+    let of_swept = swept.as_ref().map_or(Swept::default(), |swept| *swept);
+    let counts = [
+        (removed.processes, "process"),
+        (of_swept.containers, "container"),
+        (of_swept.networks, "network"),
+        (of_swept.volumes, "volume"),
+    ];
+    for (number, noun) in counts.into_iter().filter(|(number, _)| *number > 0) {
+        left.push(counted(number, noun));
+    }
+    if removed.runs > 0 {
+        left.push(format!("the files of {}", super::count(removed.runs, "run")));
+    }
     let mut out = std::io::stdout().lock();
-    if removed.runs == 0 {
+    if left.is_empty() {
         writeln!(out, "no run has left anything")?;
     } else {
-        let runs = super::count(removed.runs, "killed run");
-        let them = match removed.processes {
-            0 => "files".to_owned(),
-            1 => "a process and files".to_owned(),
-            more => format!("{more} processes and files"),
-        };
-        writeln!(out, "removed what {runs} left: {them}")?;
+        writeln!(out, "removed what killed runs left: {}", left.join(", "))?;
     }
-    Ok(Exit::Pass)
+    match swept {
+        Ok(_) => Ok(Exit::Pass),
+        Err(error) => {
+            writeln!(
+                std::io::stderr(),
+                "error: what is left at the container engine cannot be removed: {error}"
+            )?;
+            Ok(Exit::NotMeasured)
+        }
+    }
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    if noun == "process" && number != 1 { format!("{number} processes") } else { super::count(number, noun) }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod clean;
 mod gate;
+mod images;
 mod plan;
 mod rules;
 mod run;

@@ -1,6 +1,7 @@
 //! `firedrill run`: run scenarios and judge them.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,6 +27,10 @@ pub(super) struct Arguments {
     /// How a stack's services are run
     #[arg(long, value_enum, default_value_t = Runtime::Auto, help_heading = "Run")]
     runtime: Runtime,
+
+    /// A YAML file of images that are used in place of others: mirrors, or what a machine without a registry has
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    image_map: Option<PathBuf>,
 
     /// Make what is random in stand-ins repeatable
     #[arg(long, value_name = "NUMBER", help_heading = "Run")]
@@ -64,6 +69,9 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         writeln!(std::io::stderr(), "error: there is no scenario among these files")?;
         return Ok(Exit::Usage);
     }
+    let Some(images) = super::images::read(arguments.image_map.as_deref(), colour)? else {
+        return Ok(Exit::Usage);
+    };
     let mut reports = match open(&arguments.reports) {
         Ok(reports) => reports,
         Err(error) => {
@@ -83,6 +91,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         seed: arguments.seed.unwrap_or_else(rand::random),
         policy: Arc::new(Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone())),
         runtime: arguments.runtime.into(),
+        images,
         program: std::env::current_exe()?,
     };
     let runtime = runtime()?;

@@ -30,6 +30,10 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = Runtime::Auto, help_heading = "Run")]
     runtime: Runtime,
 
+    /// A YAML file of images that are used in place of others: mirrors, or what a machine without a registry has
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    image_map: Option<PathBuf>,
+
     /// By how much Prometheus and Alertmanager go faster than in production
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed, help_heading = "Run")]
     speed: Speed,
@@ -52,9 +56,13 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         writeln!(std::io::stderr(), "error: `{}` is no stack", arguments.stack.display())?;
         return Ok(Exit::Usage);
     };
+    let Some(images) = super::images::read(arguments.image_map.as_deref(), colour)? else {
+        return Ok(Exit::Usage);
+    };
     let options = Options {
         id: super::run::new_id(Timestamp::now()),
         runtime: arguments.runtime.into(),
+        images,
         seed: arguments.seed.unwrap_or_else(rand::random),
         speed: arguments.speed,
         supervisor: std::env::current_exe()?,
@@ -70,7 +78,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
         let telling = tokio::spawn(tell(events));
         let notices = Notices { scenario: planned.stack.name.value.clone(), sender };
-        let came = up(planned, &reading.sources, &options, &notices, &stop).await;
+        let came = Box::pin(up(planned, &reading.sources, &options, &notices, &stop)).await;
         drop(notices);
         let told = telling.await.map_err(std::io::Error::other)?;
         let exit = match (came, told) {

@@ -53,9 +53,14 @@ impl Message {
     /// if it has the name somewhere.
     pub(super) fn is_of(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         if self.alerts.is_empty() {
-            return self.title.contains(name) || self.text.contains(name);
+            return self.says(name);
         }
         self.alerts.iter().any(|alert| carries(alert, name, labels))
+    }
+
+    /// Whether it has this name somewhere.
+    fn says(&self, name: &str) -> bool {
+        self.title.contains(name) || self.text.contains(name)
     }
 }
 
@@ -199,10 +204,21 @@ impl Watched {
         self.held = Some(held.clone());
     }
 
+    /// Whether a message is about this alert. One that names no alert at all, as a template of the user's own may
+    /// have it, is taken to be, where it went to one of those who have to be told.
+    fn is_told_by(&self, message: &Message, groups: &Groups) -> bool {
+        let Expected { name, labels, reaches, .. } = &self.expected;
+        let rules =
+            || groups.groups.iter().flat_map(|group| &group.rules).filter(|rule| rule.state.is_some());
+        let nameless = || message.alerts.is_empty() && !rules().any(|rule| message.says(&rule.name));
+        message.is_of(name, labels)
+            || (reaches.iter().any(|receiver| receiver.value == message.receiver) && nameless())
+    }
+
     fn told(&mut self, look: &Look<'_>) {
         for message in look.messages {
             let known = self.messages.contains(message);
-            if !known && message.is_of(&self.expected.name, &self.expected.labels) {
+            if !known && self.is_told_by(message, look.groups) {
                 self.messages.push(message.clone());
             }
         }

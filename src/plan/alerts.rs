@@ -53,7 +53,8 @@ fn check_receiver(name: &At<String>, stack: &PlannedStack, findings: &mut Findin
     };
     if routing.receiver(name).is_none() {
         let known = routing.receivers.iter().map(|receiver| receiver.name.value.as_str()).collect();
-        let finding = Finding::new(Code::DrillReceiver, name.place, format!("no receiver is called `{name}`"));
+        let finding =
+            Finding::new(Code::DrillReceiver, name.place, format!("no receiver is called `{name}`"));
         findings.add(finding.help(meant(name, &known, "receivers")));
     }
 }
@@ -65,5 +66,9 @@ fn meant(written: &str, known: &BTreeSet<&str>, what: &str) -> String {
     let shown: Vec<_> = known.iter().take(FEW).map(|name| format!("`{name}`")).collect();
     let more = if known.len() > FEW { ", …" } else { "" };
     let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    if shown.is_empty() { format!("there are no {what}") } else { format!("{what} are {}{more}{near}", shown.join(", ")) }
+    if shown.is_empty() {
+        format!("there are no {what}")
+    } else {
+        format!("{what} are {}{more}{near}", shown.join(", "))
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::squeeze::{Squeezed, cut_off, squeeze};
 use super::walk::Walker;
 use crate::fault::relay::{Effect, FaultGuard};
 use crate::probe::attempt::attempt;
@@ -27,6 +28,8 @@ pub(super) struct Broken<'a> {
     guards: Vec<FaultGuard>,
     /// What a stand-in pretends.
     posing: Option<Posing>,
+    /// What was done to a container.
+    squeezed: Option<Squeezed>,
 }
 
 impl<'a> Broken<'a> {
@@ -39,7 +42,7 @@ impl<'a> Broken<'a> {
         stack: Option<&'a Running>,
         fault: &'a Fault,
     ) -> Result<Self, String> {
-        let mut broken = Self { fault, service: None, guards: Vec::new(), posing: None };
+        let mut broken = Self { fault, service: None, guards: Vec::new(), posing: None, squeezed: None };
         let Some(target) = &fault.target else {
             if let Breaks::Deed(both) = &fault.breaks {
                 perform(walker, &both.deed).await.map_err(|why| format!("it could not be put in: {why}"))?;
@@ -51,6 +54,7 @@ impl<'a> Broken<'a> {
         let service = stack.service(name).ok_or_else(|| format!("the stack has no service `{name}`"))?;
         broken.service = Some(service);
         match &fault.breaks {
+            Breaks::Process(Deed::Disconnect) => broken.squeezed = Some(cut_off(service).await?),
             Breaks::Process(deed) => {
                 befall(service, *deed).await?;
                 // Where nobody listens any more, clients are refused; the relay before it must not hide that.
@@ -59,7 +63,13 @@ impl<'a> Broken<'a> {
                 }
             }
             Breaks::Traffic(does) => broken.guards = disturb(stack, service, Some(target), does)?,
-            Breaks::Container(squeeze) => return Err(needs_container(squeeze.kind(), name)),
+            Breaks::Container(does) => {
+                let (squeezed, by_relay) = squeeze(service, does).await?;
+                broken.squeezed = Some(squeezed);
+                if let Some(does) = by_relay {
+                    broken.guards = disturb(stack, service, None, &does)?;
+                }
+            }
             Breaks::StandIn(pose) => {
                 broken.posing = Some(service.pose(pose.clone()).await.map_err(|error| error.to_string())?);
             }
@@ -77,6 +87,9 @@ impl<'a> Broken<'a> {
             return Ok("what breaks it was done".to_owned());
         };
         let name = &service.name;
+        if let Some(squeezed) = &self.squeezed {
+            return Ok(squeezed.told(name, &self.guards));
+        }
         match &fault.breaks {
             Breaks::Process(deed) => match (deed, service.alive().await) {
                 (Deed::Kill | Deed::Stop, false) => Ok(format!("`{name}` does not run")),
@@ -118,9 +131,13 @@ impl<'a> Broken<'a> {
     ///
     /// # Errors
     /// Why the system is not mended.
-    pub(super) async fn mend(self, walker: &mut Walker) -> Result<(), String> {
+    pub(super) async fn mend(mut self, walker: &mut Walker) -> Result<(), String> {
         let fault = self.fault;
+        let squeezed = self.squeezed.take();
         let mending = async {
+            if let (Some(squeezed), Some(service)) = (squeezed, self.service) {
+                return squeezed.lift(service).await;
+            }
             if let Breaks::Deed(both) = &fault.breaks {
                 return perform(walker, &both.undo).await;
             }
@@ -146,15 +163,9 @@ async fn befall(service: &Service, deed: Deed) -> Result<(), String> {
         Deed::Stop => service.stop().await,
         Deed::Pause => service.pause().await,
         Deed::Restart => service.restart().await,
-        Deed::Disconnect => return Err(needs_container(deed.kind(), &service.name)),
+        Deed::Disconnect => return cut_off(service).await.map(|_| ()),
     }
     .map_err(|error| error.to_string())
-}
-
-fn needs_container(kind: &str, service: &str) -> String {
-    format!(
-        "`{kind}` needs a container, and `{service}` runs as a process: run with `--runtime containers`, or break its traffic (`latency`, `blackhole`, `bandwidth` …)"
-    )
 }
 
 /// Does something to the traffic of a service, before each port that is meant.

@@ -6,6 +6,7 @@ mod fire;
 mod hold;
 mod judge;
 mod slis;
+mod squeeze;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::probe::trust::Keyring;
 use crate::scenario;
 use crate::scenario::step::{Does, Step};
 use crate::source::Sources;
+use crate::stack::containers::ImageMap;
 use crate::stack::{self, Choice, Notices, Running, Speed};
 
 /// What a run needs besides its plan.
@@ -44,6 +46,8 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// How the services of stacks are run.
     pub runtime: Choice,
+    /// What is used in place of images.
+    pub images: ImageMap,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
 }
@@ -151,13 +155,14 @@ impl Rehearsal<'_> {
         let options = stack::Options {
             id: format!("{}-{}", self.options.id, self.number + 1),
             runtime: self.options.runtime,
+            images: self.options.images.clone(),
             seed: self.options.seed,
             speed: self.speed(),
             supervisor: self.options.program.clone(),
         };
         let scenario = self.planned.scenario.name.value.clone();
         let notices = Notices { scenario, sender: self.sender.clone() };
-        let up = stack::up(planned, self.sources, &options, &notices, self.stop).await;
+        let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
         up.map(Some).map_err(|error| error.to_string())
     }
 

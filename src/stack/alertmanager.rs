@@ -13,6 +13,12 @@ use crate::sink::{Ends, readdress};
 use crate::source::Sources;
 use crate::yaml::{self, Kind, Node};
 
+/// Where it listens in a container.
+pub(super) const PORT: u16 = 9093;
+
+/// The image, unless the stack names one.
+pub(super) const IMAGE: &str = "prom/alertmanager:v0.25.0";
+
 /// The program's names: upstream's, and Debian's.
 const PROGRAMS: [&str; 2] = ["alertmanager", "prometheus-alertmanager"];
 
@@ -32,6 +38,8 @@ pub(super) struct Given<'a> {
     pub(super) ends: &'a Ends,
     /// By how much everything goes faster than in production.
     pub(super) speed: Speed,
+    /// Whether it runs in a container.
+    pub(super) contained: bool,
 }
 
 /// The Alertmanager of a stack, if it has one.
@@ -70,18 +78,22 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
     tree.set("templates", Kind::List(templates));
     let tree = given.speed.routes(tree);
     files.push(File { path: "alertmanager.yml".to_owned(), bytes: yaml::print(&tree).into_bytes() });
-    let flags = flags(given, &dir, version::of(&words[0]));
+    let image = wanted.image.as_ref().map(|image| image.fill(given.scope)).transpose().map_err(unset)?;
+    let image = image.unwrap_or_else(|| IMAGE.to_owned());
+    let version = if given.contained { version::of_image(&image) } else { version::of(&words[0]) };
+    let told: Vec<_> = words[1..].iter().cloned().chain(flags(given, &dir, version)).collect();
     Ok(Some(Launch {
         name: ALERTMANAGER.to_owned(),
         way: Way::Program {
-            image: wanted.image.as_ref().map(|image| image.fill(given.scope)).transpose().map_err(unset)?,
-            command: None,
-            process: Some(words.into_iter().chain(flags).collect()),
+            image: Some(image),
+            // The image's own entry point is the program.
+            command: Some(told.clone()),
+            process: Some(words.into_iter().take(1).chain(told).collect()),
         },
         env: Vec::new(),
         files,
-        volumes: Vec::new(),
-        ports: vec![(HTTP.to_owned(), 9093)],
+        volumes: vec!["data".to_owned()],
+        ports: vec![(HTTP.to_owned(), PORT)],
         datagrams: std::collections::BTreeSet::new(),
         sign: Shows::Http { port: HTTP.to_owned(), path: "/-/ready".to_owned() },
         within: std::time::Duration::from_secs(60),

@@ -3,11 +3,13 @@
 mod alertmanager;
 mod ask;
 pub mod clean;
+pub mod containers;
 mod launch;
 mod preflight;
 pub mod processes;
 mod prometheus;
 mod ready;
+mod runtime;
 mod stand_in;
 mod up;
 mod version;
@@ -19,10 +21,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::containers::{Contained, ImageMap};
 pub use self::launch::{File, Launch, Shows, Way};
-use self::processes::Processes;
 use self::processes::process::Process;
 pub use self::prometheus::Speed;
+pub use self::runtime::Runtime;
 use self::stand_in::Playing;
 pub use self::up::up;
 use crate::event::{Event, Sender};
@@ -52,6 +55,8 @@ pub struct Options {
     pub id: String,
     /// How services are run.
     pub runtime: Choice,
+    /// What is used in place of images.
+    pub images: ImageMap,
     /// Makes what is random in stand-ins repeatable.
     pub seed: u64,
     /// By how much Prometheus and Alertmanager go faster than in production.
@@ -199,13 +204,6 @@ pub struct Running {
     sink: Option<Sink>,
 }
 
-/// What runs a stack's services.
-#[derive(Debug)]
-pub enum Runtime {
-    /// Programs of this machine.
-    Processes(Processes),
-}
-
 /// A service that was started. What breaks it on purpose takes it by shared reference: steps run side by side.
 #[derive(Debug)]
 pub struct Service {
@@ -220,6 +218,7 @@ pub struct Service {
 enum Handle {
     StandIn(Box<Playing>),
     Process(Arc<Process>),
+    Container(Arc<Contained>),
 }
 
 impl Running {
@@ -249,18 +248,14 @@ impl Running {
     /// The relay before a port of a service.
     #[must_use]
     pub fn relay(&self, service: &str, port: &str) -> Option<&Relay> {
-        match &self.runtime {
-            Runtime::Processes(processes) => processes.relay(service, port),
-        }
+        self.runtime.relay(service, port)
     }
 
     /// The relay through which Prometheus alone reaches a port. What slows users down must slow it down in its own
     /// time, which may go faster.
     #[must_use]
     pub fn scrape_relay(&self, service: &str, port: &str) -> Option<&Relay> {
-        match &self.runtime {
-            Runtime::Processes(processes) => processes.scrape_relay(service, port),
-        }
+        self.runtime.scrape_relay(service, port)
     }
 
     /// What runs it.
@@ -272,9 +267,7 @@ impl Running {
     /// The names that files may use for what the stack gives, and their values.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, String)> {
-        match &self.runtime {
-            Runtime::Processes(processes) => processes.variables(),
-        }
+        self.runtime.variables()
     }
 
     /// Takes everything down, and returns when it is gone.
@@ -284,9 +277,7 @@ impl Running {
                 playing.stop().await;
             }
         }
-        match self.runtime {
-            Runtime::Processes(processes) => processes.down().await,
-        }
+        self.runtime.down().await;
         if let Some(sink) = self.sink {
             sink.close().await;
         }
@@ -305,6 +296,7 @@ impl Service {
                 Ok(())
             }
             Handle::Process(process) => process.kill().await,
+            Handle::Container(contained) => contained.kill().await,
         }
     }
 
@@ -319,6 +311,7 @@ impl Service {
                 Ok(())
             }
             Handle::Process(process) => process.stop().await,
+            Handle::Container(contained) => contained.stop().await,
         }
     }
 
@@ -330,6 +323,7 @@ impl Service {
         match &self.handle {
             Handle::StandIn(playing) => playing.pause().await,
             Handle::Process(process) => process.pause().await,
+            Handle::Container(contained) => contained.pause().await,
         }
     }
 
@@ -341,6 +335,7 @@ impl Service {
         match &self.handle {
             Handle::StandIn(playing) => playing.resume().await,
             Handle::Process(process) => process.resume().await,
+            Handle::Container(contained) => contained.resume().await,
         }
     }
 
@@ -352,6 +347,7 @@ impl Service {
         match &self.handle {
             Handle::StandIn(playing) => playing.restart().await,
             Handle::Process(process) => process.restart().await,
+            Handle::Container(contained) => contained.restart().await,
         }
     }
 
@@ -362,7 +358,7 @@ impl Service {
     pub async fn pose(&self, pose: Pose) -> Result<Posing, Error> {
         match &self.handle {
             Handle::StandIn(playing) => playing.pose(pose).await,
-            Handle::Process(_) => Err(Error::Told {
+            Handle::Process(_) | Handle::Container(_) => Err(Error::Told {
                 service: self.name.clone(),
                 done: "made to pretend",
                 why: "it is no stand-in of this process".to_owned(),
@@ -375,6 +371,16 @@ impl Service {
         match &self.handle {
             Handle::StandIn(playing) => playing.alive().await,
             Handle::Process(process) => process.alive(),
+            Handle::Container(contained) => contained.alive().await,
+        }
+    }
+
+    /// The container it runs in, where it does: for what can be done to containers alone.
+    #[must_use]
+    pub fn contained(&self) -> Option<&Contained> {
+        match &self.handle {
+            Handle::Container(contained) => Some(contained),
+            Handle::StandIn(_) | Handle::Process(_) => None,
         }
     }
 
@@ -384,6 +390,7 @@ impl Service {
         match &self.handle {
             Handle::StandIn(_) => String::new(),
             Handle::Process(process) => process.log().tail(),
+            Handle::Container(contained) => contained.log().tail(),
         }
     }
 }

@@ -1,18 +1,20 @@
 //! Brings a stack up: each service as soon as those it waits for are ready, and last what watches them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
+use super::containers::{Containers, are_here, has_images};
 use super::processes::Processes;
 use super::{
     Choice, Error, Launch, Notices, Options, Running, Runtime, Service, alertmanager, preflight, prometheus,
 };
 use crate::plan::PlannedStack;
-use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS};
+use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS, Runs};
 use crate::sink::{self, Ends, Sink};
 use crate::source::Sources;
 
@@ -33,7 +35,8 @@ pub async fn up(
     let mut sink = None;
     let coming = async {
         if planned.alertmanager.is_some() {
-            let opened = sink::open(sink::Listen::default()).await;
+            let any = SocketAddr::new(runtime.meets(), 0);
+            let opened = sink::open(sink::Listen { http: any, smtp: any }).await;
             sink = Some(opened.map_err(|error| Error::Runtime(format!("there is no sink: {error}")))?);
         }
         let coming = Coming { planned, sources, options, notices, runtime: &runtime };
@@ -46,28 +49,58 @@ pub async fn up(
     match came {
         Ok(services) => Ok(Running { runtime, services, sink }),
         Err(error) => {
-            match runtime {
-                Runtime::Processes(processes) => processes.down().await,
-            }
+            runtime.down().await;
             Err(error)
         }
     }
 }
 
-/// The runtime that was asked for.
+/// The runtime that was asked for; where none was, containers, unless that would fetch images for which the
+/// programs are here.
 async fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
-    match options.runtime {
-        Choice::Containers => {
-            let why = "containers are not built yet: run this stack with `--runtime processes`";
-            Err(Error::Runtime(why.to_owned()))
+    let in_containers = match options.runtime {
+        Choice::Containers => true,
+        Choice::Processes => false,
+        Choice::Auto => {
+            has_images(planned) && (are_here(planned, &options.images).await || !has_programs(planned))
         }
-        Choice::Auto | Choice::Processes => match &planned.stack.compose {
-            Some(file) => {
-                let why = format!("`compose: {file}` needs containers: there is no process to start for it");
-                Err(Error::Runtime(why))
-            }
-            None => Ok(Runtime::Processes(Processes::new(planned, options).await?)),
-        },
+    };
+    if in_containers { contain(planned, options).await } else { processes(planned, options).await }
+}
+
+/// Whether each program of a stack is on this machine.
+fn has_programs(planned: &PlannedStack) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    planned.stack.services.iter().all(|service| match &service.runs {
+        Runs::StandIn(_) => true,
+        Runs::Program(program) => program.process.as_ref().is_some_and(|command| {
+            let line = command.value.to_string();
+            let name = line.split(' ').next().unwrap_or_default();
+            name.contains('/') || folders.iter().any(|folder| folder.join(name).is_file())
+        }),
+    })
+}
+
+/// Containers, with every image made sure of.
+async fn contain(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
+    let containers = Containers::new(planned, options).await?;
+    match containers.fetch(planned).await {
+        Ok(()) => Ok(Runtime::Containers(containers)),
+        Err(error) => {
+            containers.down().await;
+            Err(Error::Runtime(error.to_string()))
+        }
+    }
+}
+
+async fn processes(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
+    match &planned.stack.compose {
+        Some(file) => {
+            let why = format!("`compose: {file}` needs containers: there is no process to start for it");
+            Err(Error::Runtime(why))
+        }
+        None => Ok(Runtime::Processes(Processes::new(planned, options).await?)),
     }
 }
 
@@ -93,22 +126,25 @@ impl Coming<'_> {
 
     fn launches(&self, sink: Option<&Sink>) -> Result<Vec<Launch>, Error> {
         let Self { planned, sources, options, .. } = self;
-        let Runtime::Processes(processes) = self.runtime;
+        let runtime = self.runtime;
         let services = planned.stack.services.iter();
         let mut launches = services
-            .map(|service| Launch::of(service, planned, &processes.scope(planned, &service.name)))
+            .map(|service| Launch::of(service, planned, &runtime.scope(planned, &service.name)))
             .collect::<Result<Vec<_>, _>>()?;
         let speed = options.speed;
-        let scope = processes.scope(planned, PROMETHEUS);
-        let given = prometheus::Given { planned, scope: &scope, reached: processes.scraped(), speed };
+        let contained = matches!(runtime, Runtime::Containers(_));
+        let scope = runtime.scope(planned, PROMETHEUS);
+        let given =
+            prometheus::Given { planned, scope: &scope, reached: runtime.scraped(), speed, contained };
         if let Some(led) = prometheus::lead(&given)? {
             led.notes.into_iter().for_each(|note| self.notices.noted(note));
             launches.push(led.launch);
         }
         if let Some(listens) = sink.map(Sink::listens) {
             let ends = Ends { http: listens.http.to_string(), smtp: listens.smtp.to_string() };
-            let scope = processes.scope(planned, ALERTMANAGER);
-            let given = alertmanager::Given { planned, sources, scope: &scope, ends: &ends, speed };
+            let scope = runtime.scope(planned, ALERTMANAGER);
+            let given =
+                alertmanager::Given { planned, sources, scope: &scope, ends: &ends, speed, contained };
             launches.extend(alertmanager::lead(&given)?);
         }
         Ok(launches)
@@ -143,9 +179,7 @@ impl Coming<'_> {
 
     async fn timed(&self, launch: Launch) -> (Result<Service, Error>, Duration) {
         let began = Instant::now();
-        let service = match self.runtime {
-            Runtime::Processes(processes) => processes.start(launch).await,
-        };
+        let service = self.runtime.start(launch).await;
         (service, began.elapsed())
     }
 

@@ -9,6 +9,7 @@ use firedrill::plan::{Plan, Surroundings, read};
 use firedrill::run::{Options, run};
 use firedrill::source::Sources;
 use firedrill::stack::Choice;
+use firedrill::stack::containers::ImageMap;
 use proptest::prelude::*;
 use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -147,6 +148,7 @@ impl Asked {
             seed: 7,
             policy: Arc::default(),
             runtime: Choice::default(),
+            images: ImageMap::default(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_firedrill")),
         };
         let began = Instant::now();

@@ -58,6 +58,7 @@ impl Folder {
             seed: 7,
             policy: Arc::default(),
             runtime: firedrill::stack::Choice::Processes,
+            images: firedrill::stack::containers::ImageMap::default(),
             program: env!("CARGO_BIN_EXE_firedrill").into(),
         };
         run(&plan, Arc::new(reading.sources), &options, &sender, &CancellationToken::new()).await;

@@ -38,7 +38,7 @@ pub fn all_runs() -> PathBuf {
 
 impl Folder {
     /// Makes the folder of run `id`, after those of runs that are over were removed.
-    pub(super) fn new(id: &str) -> Result<Self, Error> {
+    pub(in crate::stack) fn new(id: &str) -> Result<Self, Error> {
         let above = all_runs();
         let failed = |path: &Path| {
             let path = path.to_owned();

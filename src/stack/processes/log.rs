@@ -58,7 +58,7 @@ impl Log {
 
     /// Takes in what `from` gives until its end. What cannot be written is still read: a service must not wait
     /// for its log.
-    pub(super) async fn take_in(&self, mut from: impl AsyncRead + Unpin) {
+    pub(in crate::stack) async fn take_in(&self, mut from: impl AsyncRead + Unpin) {
         let mut file = Writer::open(self.path.clone());
         let mut buffer = vec![0; 64 << 10];
         let mut line = Vec::new();

@@ -20,6 +20,12 @@ use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS, Prometheus};
 use crate::scenario::template::{Scope, Unset};
 use crate::yaml::{self, Kind, Node};
 
+/// Where it listens in a container.
+pub(super) const PORT: u16 = 9090;
+
+/// The image, unless the stack names one.
+pub(super) const IMAGE: &str = "prom/prometheus:v2.42.0";
+
 /// Where rule files are, within its folder.
 const RULES: &str = "rules";
 
@@ -35,6 +41,8 @@ pub(super) struct Given<'a> {
     pub(super) reached: &'a BTreeMap<String, BTreeMap<String, SocketAddr>>,
     /// By how much everything goes faster than in production.
     pub(super) speed: Speed,
+    /// Whether it runs in a container.
+    pub(super) contained: bool,
 }
 
 /// What is launched, and what to know about it.
@@ -56,21 +64,26 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Led>, Error> {
     };
     let mut notes = Vec::new();
     let dir = said(given.scope, "dir");
-    let major = version::of(&words[0]).map_or(2, |(major, _)| major);
+    let image = wanted.image.as_ref().map(|image| image.fill(given.scope)).transpose().map_err(unset)?;
+    let image = image.unwrap_or_else(|| IMAGE.to_owned());
+    let version = if given.contained { version::of_image(&image) } else { version::of(&words[0]) };
+    let major = version.map_or(2, |(major, _)| major);
     let tree = readdress(given, wanted, own, major, &mut notes);
     let mut files = vec![File { path: "prometheus.yml".to_owned(), bytes: yaml::print(&tree).into_bytes() }];
     files.extend(rules(given, own)?);
+    let told: Vec<_> = words[1..].iter().cloned().chain(flags(given, &dir)).collect();
     let launch = Launch {
         name: PROMETHEUS.to_owned(),
         way: Way::Program {
-            image: wanted.image.as_ref().map(|image| image.fill(given.scope)).transpose().map_err(unset)?,
-            command: None,
-            process: Some(words.into_iter().chain(flags(given, &dir)).collect()),
+            image: Some(image),
+            // The image's own entry point is the program.
+            command: Some(told.clone()),
+            process: Some(words.into_iter().take(1).chain(told).collect()),
         },
         env: Vec::new(),
         files,
-        volumes: Vec::new(),
-        ports: vec![(HTTP.to_owned(), 9090)],
+        volumes: vec!["data".to_owned()],
+        ports: vec![(HTTP.to_owned(), PORT)],
         datagrams: std::collections::BTreeSet::new(),
         sign: Shows::Http { port: HTTP.to_owned(), path: "/-/ready".to_owned() },
         within: std::time::Duration::from_secs(60),

@@ -48,7 +48,7 @@ impl Rehearsed {
         let mut scope = planned.scope.clone();
         scope.set("dir", "DIR");
         let speed = Speed::new(speed).unwrap();
-        let given = Given { planned, scope: &scope, reached: &self.reached, speed };
+        let given = Given { planned, scope: &scope, reached: &self.reached, speed, contained: false };
         let mut notes = Vec::new();
         let wanted = planned.stack.prometheus.as_ref().unwrap();
         let tree = readdress(&given, wanted, planned.prometheus.as_ref().unwrap(), 3, &mut notes);
