@@ -18,10 +18,17 @@ fn said(output: &Output) -> String {
 #[rstest]
 #[case::monkeytown_endpoints("monkeytown/endpoints")]
 #[case::monkeytown_load("monkeytown/load")]
+#[case::monkeytown_dashboards("monkeytown/dashboards")]
+#[case::monkeytown_drills("monkeytown/drills")]
+#[case::monkeytown_agents("monkeytown/agents")]
 #[case::bakhmach_endpoints("bakhmach/endpoints")]
 #[case::bakhmach_load("bakhmach/load")]
+#[case::bakhmach_dashboards("bakhmach/dashboards")]
+#[case::bakhmach_drills("bakhmach/drills")]
 #[case::phoenix_endpoints("phoenix/endpoints")]
 #[case::phoenix_load("phoenix/load")]
+#[case::phoenix_dashboards("phoenix/dashboards")]
+#[case::phoenix_drills("phoenix/drills")]
 #[ignore = "needs Redis, PostgreSQL, their exporters, node_exporter, Prometheus, Alertmanager, and to be root"]
 fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
     let file = format!("scenarios/{scenario}.yaml");
