@@ -25,6 +25,7 @@ fn said(output: &Output) -> String {
 #[case::bakhmach_load("bakhmach/load")]
 #[case::bakhmach_dashboards("bakhmach/dashboards")]
 #[case::bakhmach_drills("bakhmach/drills")]
+#[case::bakhmach_database("bakhmach/database")]
 #[case::phoenix_endpoints("phoenix/endpoints")]
 #[case::phoenix_load("phoenix/load")]
 #[case::phoenix_dashboards("phoenix/dashboards")]
