@@ -200,6 +200,48 @@ codes! {
     RouteTiming = "route/timing", Error;
     /// Times that are none, or not there, or there twice.
     RouteInterval = "route/interval", Error;
+    /// Words of Alertmanager's that newer versions are to drop.
+    RouteDeprecated = "route/deprecated", Warning;
+    /// Matchers that versions of Alertmanager read differently.
+    RouteAmbiguous = "route/ambiguous", Warning;
+    /// A text of an alert that cannot be filled in.
+    RuleTemplate = "rule/template", Error;
+    /// A comment that is to put a finding aside and cannot.
+    AuditIgnore = "audit/ignore", Error;
+    /// An alert that does not say how bad it is.
+    AuditSeverity = "audit/severity", Warning;
+    /// An alert that does not say what to do.
+    AuditRunbook = "audit/runbook", Warning;
+    /// An alert that does not say whose it is.
+    AuditOwner = "audit/owner", Warning;
+    /// A counter whose total is compared.
+    AuditCounter = "audit/counter", Warning;
+    /// A gauge that is asked for as a counter.
+    AuditGauge = "audit/gauge", Warning;
+    /// A rate per second that is compared as if it were a share.
+    AuditNotARatio = "audit/not-a-ratio", Warning;
+    /// A threshold that cannot be reached.
+    AuditThreshold = "audit/threshold", Error;
+    /// A quantile of a histogram that is asked for as of a summary.
+    AuditQuantile = "audit/quantile", Error;
+    /// An operator whose sides have no series in common.
+    AuditJoin = "audit/join", Warning;
+    /// A range that holds fewer than two samples.
+    AuditRange = "audit/range", Warning;
+    /// A `for` that is shorter than the time between two evaluations.
+    AuditFor = "audit/for", Warning;
+    /// A label in a text that what the expression gives does not have.
+    AuditTemplate = "audit/template", Warning;
+    /// A receiver that no alert can come to.
+    AuditReceiver = "audit/receiver", Warning;
+    /// A receiver that tells nobody.
+    AuditSilent = "audit/silent-receiver", Warning;
+    /// A route that no alert of the rules comes to.
+    AuditRoute = "audit/route", Warning;
+    /// A route whose alerts an earlier one takes.
+    AuditShadowed = "audit/shadowed-route", Warning;
+    /// An inhibition that is of no alert of the rules.
+    AuditInhibition = "audit/inhibition", Warning;
     /// An integration of Alertmanager's without an address, or with one that is none.
     AlertmanagerAddress = "alertmanager/address", Error;
     /// An integration of Alertmanager's without a credential that it needs, or with two of one.

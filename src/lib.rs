@@ -59,6 +59,8 @@ pub mod sink;
 
 pub mod stack;
 
+pub mod audit;
+
 pub mod run;
 
 pub mod store;

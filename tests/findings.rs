@@ -8,7 +8,7 @@ use firedrill::plan::{Surroundings, read};
 use firedrill::secret::Mask;
 use firedrill::sink::{Ends, readdress};
 use firedrill::source::Sources;
-use firedrill::{route, rule, yaml};
+use firedrill::{audit, route, rule, yaml};
 
 /// Examples in `fixtures/bad` by the code they are named after; what a second file belongs to it has two dots.
 fn examples() -> Vec<(String, PathBuf)> {
@@ -26,6 +26,8 @@ fn drawings(path: &Path) -> (Vec<Code>, String) {
         readdressed(path)
     } else if name.starts_with("rule-") {
         rules(path)
+    } else if name.starts_with("audit-") {
+        audited(path)
     } else if name.starts_with("route-") {
         routes(path)
     } else {
@@ -54,9 +56,27 @@ fn rules(path: &Path) -> (Sources, Vec<Finding>) {
     let mut findings = Findings::default();
     let (id, _) = sources.open(path).unwrap();
     let documents = yaml::parse(id, &sources.file(id).text).unwrap();
-    rule::check(&documents, &sources, &mut findings);
+    let rules = vec![rule::check(&documents, &sources, &mut findings)];
     let _ = rule::scaled(&documents[0], 600.0, &mut findings);
-    (sources, findings.in_reading_order())
+    audit::audit(&audit::Subject { rules, ..audit::Subject::default() }, &sources, &mut findings);
+    let found = findings.in_reading_order().into_iter().filter(|finding| !finding.code.is_of_audit());
+    (sources, found.collect())
+}
+
+/// What is found in rules, with the configurations that lie beside them.
+fn audited(path: &Path) -> (Sources, Vec<Finding>) {
+    let beside = |ending: &str| Some(path.with_extension(ending)).filter(|path| path.exists());
+    let files = audit::Files {
+        rules: vec![path.to_owned()],
+        alertmanager: beside("alertmanager.yaml"),
+        prometheus: beside("prometheus.yaml"),
+    };
+    let mut sources = Sources::default();
+    let mut findings = Findings::default();
+    let (subject, ids) = audit::read(&files, &mut sources, &mut findings);
+    audit::audit(&subject, &sources, &mut findings);
+    let kept = audit::suppress(findings.in_reading_order(), &ids, &sources);
+    (sources, kept)
 }
 
 /// What is found in an Alertmanager's routing.

@@ -53,6 +53,13 @@ pub struct Plan {
     pub mask: Mask,
 }
 
+impl Plan {
+    /// Every stack: those of the scenarios, and those whose own file was named.
+    pub fn all_stacks(&self) -> impl Iterator<Item = &PlannedStack> {
+        self.scenarios.iter().filter_map(|planned| planned.stack.as_ref()).chain(&self.stacks)
+    }
+}
+
 /// A scenario with everything it names.
 #[derive(Debug)]
 pub struct Planned {

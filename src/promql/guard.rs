@@ -120,6 +120,9 @@ fn reworded(why: String) -> String {
         | "unexpected character inside brackets: '/'" => {
             "arithmetic within brackets is not read: write the duration itself".to_owned()
         }
+        "unknown function with name 'holt_winters'" => {
+            "`holt_winters` is called `double_exponential_smoothing` since Prometheus 3".to_owned()
+        }
         _ => why,
     }
 }
@@ -132,6 +135,11 @@ mod tests {
 
     #[rstest]
     #[case::function("rat(x[5m])", "unknown function with name 'rat'", "rat")]
+    #[case::renamed(
+        "holt_winters(x[5m], 0.5, 0.5)",
+        "`holt_winters` is called `double_exponential_smoothing` since Prometheus 3",
+        "holt_winters"
+    )]
     #[case::parenthesis("sum(rate(x[5m])", "unclosed left parenthesis", "(")]
     #[case::operand("up == = 1", "this is no PromQL expression", "up == = 1")]
     #[case::range_wanted("rate(x)", "expected type matrix in call to function 'rate', got vector", "rate")]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::matcher::{self, Dialect, Matcher, Op};
+use super::matcher::{self, Dialect, Doubt, Matcher, Op};
 use super::written::{ConfigWritten, InhibitionWritten, ReceiverWritten, RouteWritten};
 use super::{Config, GroupBy, Inhibition, Integration, Receiver, Route, Times, Timing};
 use crate::finding::{Code, Finding, Findings, nearest};
@@ -26,6 +26,11 @@ pub fn check(
     let receivers: Vec<Receiver> =
         receivers.into_iter().map(|receiver| check_receiver(receiver.value)).collect();
     unique(receivers.iter().map(|receiver| &receiver.name), "receiver", Code::RouteReceiver, findings);
+    if let Some(first) = mute_time_intervals.first() {
+        let title = "the list `mute_time_intervals` is to be dropped";
+        let finding = Finding::new(Code::RouteDeprecated, first.name.place, title);
+        findings.add(finding.help("write these under `time_intervals`"));
+    }
     let all: Vec<_> = mute_time_intervals.into_iter().chain(time_intervals).collect();
     unique(all.iter().map(|interval| &interval.name), "time interval", Code::RouteInterval, findings);
     let mut intervals: BTreeMap<String, Vec<Times>> = BTreeMap::new();
@@ -185,6 +190,13 @@ impl Reader<'_> {
 
     /// `match` and `match_re`, whose labels are keys.
     fn old_matchers(&mut self, written: &Entries<At<String>>, op: Op) -> Vec<At<Matcher>> {
+        if let Some((name, value)) = written.0.first() {
+            let key = if op == Op::Equal { "match" } else { "match_re" };
+            let finding =
+                Finding::new(Code::RouteDeprecated, name.place, format!("`{key}` is to be dropped"));
+            let sign = if op == Op::Equal { "=" } else { "=~" };
+            self.findings.add(finding.help(format!("write `matchers: ['{name}{sign}{:?}']`", value.value)));
+        }
         let read = written.0.iter().filter_map(|(name, value)| {
             let matcher = Matcher::new(name.value.clone(), op, value.value.clone());
             let matcher = matcher.map_err(|why| Finding::new(Code::RouteMatcher, value.place, why));
@@ -197,11 +209,32 @@ impl Reader<'_> {
         let mut all = Vec::new();
         for text in written {
             match matcher::read(&text.value, self.dialect) {
-                Ok(read) => all.extend(read.matchers.into_iter().map(|matcher| At::new(matcher, text.place))),
+                Ok(read) => {
+                    self.findings.extend(read.doubt.as_ref().map(|doubt| ambiguous(text.place, doubt)));
+                    all.extend(read.matchers.into_iter().map(|matcher| At::new(matcher, text.place)));
+                }
                 Err(why) => self.findings.add(Finding::new(Code::RouteMatcher, text.place, why)),
             }
         }
         all
+    }
+}
+
+/// What is to be said of matchers that versions of Alertmanager read differently.
+fn ambiguous(place: Place, doubt: &Doubt) -> Finding {
+    let new = |title: String| Finding::new(Code::RouteAmbiguous, place, title);
+    match doubt {
+        Doubt::Disagreement(other) => {
+            let other = other.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            new("the classic rules and those of UTF-8 read this differently".to_owned())
+                .label("read by the classic rules")
+                .help(format!("once the classic rules are gone it will be {other}"))
+        }
+        Doubt::ClassicOnly(why) => {
+            new(format!("only the classic rules read this, which newer versions are to drop: {why}"))
+                .help("write the value in double quotes, and a backslash as two")
+        }
+        Doubt::Utf8Only(why) => new(format!("Alertmanager up to 0.26 does not read this: {why}")),
     }
 }
 

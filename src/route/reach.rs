@@ -49,8 +49,7 @@ fn enter<'r>(
     certainty: Certainty,
     found: &mut Vec<Reached<'r>>,
 ) -> Certainty {
-    let takes =
-        route.matchers.iter().map(|matcher| alerts.are_taken_by(matcher)).min().unwrap_or(Certainty::Always);
+    let takes = alerts.are_taken(&route.matchers);
     let certainty = certainty.min(takes);
     // Those that are not told of within, and those that go on to the next route within.
     let (mut untold, mut left) = (certainty, certainty);
@@ -82,6 +81,12 @@ impl Certainty {
 }
 
 impl Alike {
+    /// Whether all matchers take such alerts.
+    #[must_use]
+    pub fn are_taken(&self, matchers: &[At<Matcher>]) -> Certainty {
+        matchers.iter().map(|matcher| self.are_taken_by(matcher)).min().unwrap_or(Certainty::Always)
+    }
+
     fn are_taken_by(&self, matcher: &At<Matcher>) -> Certainty {
         let value = match self.known.get(&matcher.name) {
             Some(value) => value.as_str(),

@@ -1,0 +1,69 @@
+//! What looks right in rules and routing and is not: nothing is run, and nothing breaks until the night it matters.
+//!
+//! Each check is a file and adds findings of its own codes, `audit/…`. They can be put aside by a comment that says
+//! why ([`suppress`]).
+
+mod aside;
+mod expression;
+mod join;
+mod said;
+mod source;
+mod template;
+#[cfg(test)]
+mod tests;
+mod timing;
+mod way;
+
+use std::time::Duration;
+
+pub use self::aside::suppress;
+pub use self::source::{Files, read};
+use crate::finding::Findings;
+use crate::route::{Config, Labels};
+use crate::rule::{Recorded, RuleFile};
+use crate::source::Sources;
+
+/// What is looked at together.
+#[derive(Debug, Default)]
+pub struct Subject {
+    /// Rule files.
+    pub rules: Vec<RuleFile>,
+    /// Who is told of what they raise.
+    pub routing: Option<Config>,
+    /// How often Prometheus looks, and what it adds; `None` where its configuration is not known.
+    pub prometheus: Option<Surroundings>,
+}
+
+/// What a Prometheus's configuration says of all its rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The longest interval at which a target is scraped.
+    pub scrape_interval: Duration,
+    /// How often rules are evaluated that do not say so themselves.
+    pub evaluation_interval: Duration,
+    /// Labels that every alert is sent with.
+    pub external_labels: Labels,
+    /// Whether alerts are sent with other labels than they fire with.
+    pub relabels_alerts: bool,
+}
+
+/// Adds a finding for each thing that is wrong.
+pub fn audit(subject: &Subject, sources: &Sources, findings: &mut Findings) {
+    let evaluated = subject.prometheus.as_ref().map(|one| one.evaluation_interval);
+    let recorded = Recorded::of(&subject.rules, evaluated.unwrap_or_default());
+    for file in &subject.rules {
+        for (group, rule) in file.rules() {
+            expression::check(rule, &recorded, sources, findings);
+            join::check(rule, &recorded, sources, findings);
+            timing::check(group, rule, subject.prometheus.as_ref(), sources, findings);
+        }
+        for (group, rule, alert) in file.alerts() {
+            said::check(group, rule, alert, findings);
+            template::check(rule, alert, &recorded, sources, findings);
+        }
+    }
+    expression::check_quantiles(&subject.rules, sources, findings);
+    if let Some(config) = &subject.routing {
+        way::check(config, subject, &recorded, findings);
+    }
+}
