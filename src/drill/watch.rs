@@ -222,14 +222,19 @@ impl Watched {
                 self.messages.push(message.clone());
             }
         }
+        // A group may tell of the end of another of its alerts; what ends this one comes after it has cleared.
+        let cleared = self.climb.at(Rung::Cleared);
+        let counts = |told: &&Message, resolved: bool| {
+            told.resolved == resolved && (!resolved || cleared.is_some_and(|cleared| told.at >= cleared))
+        };
         let when = |receiver: &str, resolved: bool| {
-            let told = self.messages.iter().filter(|told| told.resolved == resolved);
+            let told = self.messages.iter().filter(|told| counts(told, resolved));
             told.filter(|told| told.receiver == receiver).map(|told| told.at).min()
         };
         let all = |resolved: bool| -> Option<Duration> {
             let named = self.expected.reaches.iter().map(|name| when(name, resolved));
             let latest = named.collect::<Option<Vec<_>>>()?.into_iter().max();
-            let any = self.messages.iter().filter(|told| told.resolved == resolved).map(|told| told.at).min();
+            let any = self.messages.iter().filter(|told| counts(told, resolved)).map(|told| told.at).min();
             if self.expected.reaches.is_empty() { any } else { latest }
         };
         let (delivered, resolved) = (all(false), all(true));
