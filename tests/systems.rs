@@ -42,10 +42,15 @@ fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
 #[case::monkeytown("monkeytown")]
 #[case::bakhmach("bakhmach")]
 #[case::phoenix("phoenix")]
-fn repaired_files_have_no_finding(#[case] system: &str) {
+fn repaired_files_lack_nothing_but_owners_and_runbooks(#[case] system: &str) {
     let check = firedrill(&["check", &format!("fixtures/{system}/repaired/stack.yaml")]);
-    assert_eq!(said(&check), "ok: 1 stack file\n");
-    assert_eq!(check.status.code(), Some(0));
+    let both = said(&check);
+    // The plans do not say whose each alert is, and what to do about some: no repair may make that up.
+    let allowed = ["warning[audit/owner]", "warning[audit/runbook]"];
+    let found = both.lines().filter(|line| line.starts_with("warning[") || line.starts_with("error["));
+    let others: Vec<_> = found.filter(|line| !allowed.iter().any(|code| line.starts_with(code))).collect();
+    assert_eq!(others, Vec::<&str>::new());
+    assert_eq!(check.status.code(), Some(0), "{both}");
 }
 
 /// The tests are claims of `docs/systems/`: `promtool` evaluates the plan's own rules.
