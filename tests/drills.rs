@@ -107,13 +107,13 @@ fn every_shipped_drill_passes() {
     KILL,
     "error: `WebDown` fired and did not reach `pager`: rung 9 of 12: its routes lead to `team`"
 )]
-#[case::no_value(
-    "no-value",
+#[case::format(
+    "format",
     "alertmanager.yml",
     "channel: '#team'",
-    "channel: '#team'\n        title: '{{ .GroupLabels.nobody }} is ill'",
+    "channel: '#team'\n        title: '{{ printf \"%d\" .Status }} jobs'",
     PILE,
-    "error: `QueueLong` reached `team` with a flaw: rung 10 of 12: a template has no value: `<no value> is ill`"
+    "error: `QueueLong` reached `team` with a flaw: rung 10 of 12: a format does not fit its value: `%!d(string=firing) jobs`"
 )]
 #[ignore = "needs prometheus and alertmanager"]
 fn a_broken_set_up_is_named_by_its_rung(

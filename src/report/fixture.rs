@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::Report;
 use crate::event::{
-    Conclusion, Event, Evidence, Failure, FaultStage, Hop, Line, Nanos, Outcome, Quantiles, Stamped, StepId,
-    Tally,
+    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Hop, Line, Nanos, Outcome, Proof, Quantiles,
+    RungSeen, Stamped, StepId, Tally,
 };
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::gate::{Policy, judge};
+use crate::ladder::Rung;
 use crate::sample::{Phase, Phases, Reason};
 use crate::sli::{Counts, Sli};
 use crate::source::Sources;
@@ -347,7 +348,30 @@ fn breaking(step: &StepId) -> Vec<(u64, Event)> {
         Event::Fault { step: step.clone(), fault: "status shop".into(), stage: FaultStage::Felt, what };
     let note = "`shop` is scraped as `shop.internal:80`".to_owned();
     let noted = Event::StackNoted { scenario: step.scenario.clone(), note };
-    vec![(7_215, noted), (7_215, fault)]
+    let alert = Box::new(drilled());
+    let drilled = Event::Drilled { step: step.clone(), alert };
+    vec![(7_215, noted), (7_215, fault), (7_216, drilled)]
+}
+
+/// An alert that fired, and did not reach anybody.
+fn drilled() -> Drilled {
+    let seconds = |seconds| Nanos::from(Duration::from_secs(seconds));
+    let fired = RungSeen {
+        rung: Rung::Firing,
+        at: Some(seconds(314)),
+        earliest: Some(seconds(300)),
+        latest: Some(seconds(340)),
+    };
+    Drilled {
+        alert: "ShopDown".into(),
+        labels: [("severity".into(), "critical".into())].into(),
+        speed: 60.0,
+        proof: Proof::Scaled,
+        rungs: vec![fired],
+        broken: Some(Rung::Delivered),
+        told: Vec::new(),
+        notes: Vec::new(),
+    }
 }
 
 fn silence() -> Failure {
