@@ -5,6 +5,7 @@ mod clean;
 mod gate;
 mod images;
 mod plan;
+mod report;
 mod rules;
 mod run;
 mod save;
@@ -56,6 +57,8 @@ enum Verb {
     Check(check::Arguments),
     /// Show what a run would do, without doing it
     Plan(plan::Arguments),
+    /// Show a saved run again, write it in another format, or hold it against another run
+    Report(report::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
     /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
@@ -140,6 +143,7 @@ impl Cli {
             Verb::Gate(arguments) => gate::execute(&arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Report(arguments) => report::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),

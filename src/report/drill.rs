@@ -61,7 +61,7 @@ fn milestone(drilled: &Drilled, rung: Rung) -> Option<String> {
 }
 
 /// ` (5m to 5m30s)`, where the configuration says when it may be.
-fn allowed(seen: &RungSeen) -> String {
+pub(crate) fn allowed(seen: &RungSeen) -> String {
     match (seen.earliest, seen.latest) {
         (Some(earliest), Some(latest)) => format!(" ({} to {})", said(earliest), said(latest)),
         (None, Some(latest)) => format!(" (by {})", said(latest)),
@@ -70,7 +70,7 @@ fn allowed(seen: &RungSeen) -> String {
     }
 }
 
-fn proof(drilled: &Drilled) -> String {
+pub(crate) fn proof(drilled: &Drilled) -> String {
     let speed = drilled.speed;
     match drilled.proof {
         Proof::Scaled if speed <= 1.0 => "in real time".to_owned(),
