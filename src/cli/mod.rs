@@ -2,8 +2,11 @@
 
 mod check;
 mod clean;
+mod completions;
+mod explain;
 mod gate;
 mod images;
+mod manual;
 mod plan;
 mod report;
 mod rules;
@@ -71,6 +74,12 @@ enum Verb {
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
+    /// Say what a finding is, with an example
+    Explain(explain::Arguments),
+    /// Print what a shell needs to complete these words
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    Manual(manual::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -150,6 +159,9 @@ impl Cli {
             Verb::Up(arguments) => up::execute(&arguments, self.color),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
+            Verb::Explain(arguments) => explain::execute(&arguments),
+            Verb::Completions(arguments) => completions::execute(&arguments),
+            Verb::Manual(arguments) => manual::execute(&arguments),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

@@ -184,10 +184,6 @@ impl Run {
             }
             Event::StackNoted { scenario, note } => self.scenario(scenario, at).notes.push(note.clone()),
             Event::ServiceStarting { .. } => {}
-            Event::Fault { step, fault, stage, what } => {
-                let seen = FaultSeen { at, fault: fault.clone(), stage: *stage, what: what.clone() };
-                self.step(step, at).faults.push(seen);
-            }
             Event::Sampled { scenario, sli, minute: _, samples } => {
                 self.scenario(scenario, at).slis.entry(sli.clone()).or_default().merge(samples);
             }
@@ -196,6 +192,40 @@ impl Run {
                 self.scenario(scenario, at).services.push(Service { name, address, took });
             }
             Event::NotMeasured { scenario, why } => self.not_measured(scenario, why, at),
+            Event::StepStarted { .. }
+            | Event::Attempted { .. }
+            | Event::Loading { .. }
+            | Event::Loaded { .. }
+            | Event::Drilled { .. }
+            | Event::Fault { .. }
+            | Event::StepEnded { .. } => self.take_of_step(&stamped.event, at),
+            Event::Judged { scenario, slo, objective, judgement, drawing, decision } => {
+                let slo = Slo {
+                    name: slo.clone(),
+                    objective: objective.clone(),
+                    judgement: *judgement,
+                    drawing: drawing.clone(),
+                    decision: decision.clone(),
+                };
+                self.scenario(scenario, at).slos.push(slo);
+            }
+            Event::ScenarioEnded { scenario, conclusion, took } => {
+                self.scenario(scenario, at).end = Some((*conclusion, (*took).into()));
+            }
+            Event::RunEnded { conclusion, took, interrupted } => {
+                let (conclusion, took) = (*conclusion, Duration::from(*took));
+                self.end = Some(RunEnd { conclusion, took, interrupted: *interrupted });
+            }
+        }
+    }
+
+    /// Takes in what happened to a step.
+    fn take_of_step(&mut self, event: &Event, at: Duration) {
+        match event {
+            Event::Fault { step, fault, stage, what } => {
+                let seen = FaultSeen { at, fault: fault.clone(), stage: *stage, what: what.clone() };
+                self.step(step, at).faults.push(seen);
+            }
             Event::StepStarted { step, background: _ } => self.step(step, at).began = at,
             Event::Attempted { step, attempt, took, failures, evidence } => {
                 let attempt = Attempt {
@@ -225,23 +255,16 @@ impl Run {
                 self.step(step, at).end = Some(end);
                 self.scenario(&step.scenario, at).ended_steps.push(step.number);
             }
-            Event::Judged { scenario, slo, objective, judgement, drawing, decision } => {
-                let slo = Slo {
-                    name: slo.clone(),
-                    objective: objective.clone(),
-                    judgement: *judgement,
-                    drawing: drawing.clone(),
-                    decision: decision.clone(),
-                };
-                self.scenario(scenario, at).slos.push(slo);
-            }
-            Event::ScenarioEnded { scenario, conclusion, took } => {
-                self.scenario(scenario, at).end = Some((*conclusion, (*took).into()));
-            }
-            Event::RunEnded { conclusion, took, interrupted } => {
-                let (conclusion, took) = (*conclusion, Duration::from(*took));
-                self.end = Some(RunEnd { conclusion, took, interrupted: *interrupted });
-            }
+            Event::RunStarted { .. }
+            | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
+            | Event::ServiceReady { .. }
+            | Event::StackNoted { .. }
+            | Event::NotMeasured { .. }
+            | Event::Sampled { .. }
+            | Event::Judged { .. }
+            | Event::ScenarioEnded { .. }
+            | Event::RunEnded { .. } => {}
         }
     }
 

@@ -168,7 +168,7 @@ impl Terms {
             // Where nothing fails, few samples and many say the same.
             Compared::Unclear if now.bad == 0 && now.valid() > 0 && before.valid() > 0 => Change::Same,
             Compared::NoWorse if found.most < 1.0 => Change::Better,
-            compared => compared.into(),
+            compared @ (Compared::NoWorse | Compared::Unclear | Compared::Worse) => compared.into(),
         };
         let (what, why) = (format!("{name}, failures"), times(&found));
         Line { what, before: failed(before), now: failed(now), change, why }
@@ -213,9 +213,9 @@ fn objective(slo: &Slo, before: &Scenario) -> Option<Line> {
     let earlier = before.slos.iter().find(same)?;
     let (now, then) = (slo.verdict(), earlier.verdict());
     let change = match (now, then) {
-        (Verdict::Fail, Verdict::Fail) => Change::Same,
+        (Verdict::Fail, Verdict::Fail)
+        | (Verdict::Pass | Verdict::Warn, Verdict::Pass | Verdict::Warn) => Change::Same,
         (Verdict::Fail, _) => Change::Worse,
-        (Verdict::Pass | Verdict::Warn, Verdict::Pass | Verdict::Warn) => Change::Same,
         (Verdict::Pass | Verdict::Warn, _) => Change::Better,
         (Verdict::Inconclusive { .. } | Verdict::NoData, _) => Change::Unclear,
     };
@@ -260,13 +260,12 @@ fn alerts(now: &Drilled, before: &Drilled) -> Line {
         (None, Some(_)) => Change::Better,
         (None, None) | (Some(_), Some(_)) => Change::Same,
     };
-    let far = |alert: &Drilled| match alert.broken {
-        Some(rung) => format!("broke at {rung}"),
-        None => {
-            let delivered =
-                alert.rungs.iter().find(|seen| seen.rung == Rung::Delivered).and_then(|seen| seen.at);
-            delivered.map_or("proven".to_owned(), |at| format!("told after {}", said(at)))
+    let far = |alert: &Drilled| {
+        if let Some(rung) = alert.broken {
+            return format!("broke at {rung}");
         }
+        let delivered = alert.rungs.iter().find(|seen| seen.rung == Rung::Delivered).and_then(|seen| seen.at);
+        delivered.map_or("proven".to_owned(), |at| format!("told after {}", said(at)))
     };
     only(&format!("alert {}", now.alert), &far(before), &far(now), change)
 }

@@ -32,7 +32,7 @@ fn objective(slo: &Slo) -> String {
 
 /// How much of a budget is spent: 1 is all of it.
 struct Spent {
-    spent: f64,
+    share: f64,
     /// What it may be in truth.
     between: Option<(f64, f64)>,
     /// Of what.
@@ -42,19 +42,19 @@ struct Spent {
 impl Spent {
     fn of(decision: Option<&Decision>, judgement: &Judgement) -> Option<Self> {
         if let Some(left) = decision.and_then(|decision| decision.budget.as_ref()) {
-            return Some(Self { spent: left.consumed, between: None, of: format!("of {}", left.window) });
+            return Some(Self { share: left.consumed, between: None, of: format!("of {}", left.window) });
         }
         let allowed = judgement.objective.complement().share();
         let spent = judgement.budget_consumed.filter(|spent| spent.is_finite())?;
         let interval = judgement.interval.complement();
         let between = Some((interval.lower.share() / allowed, interval.upper.share() / allowed));
-        Some(Self { spent, between, of: "of this run".to_owned() })
+        Some(Self { share: spent, between, of: "of this run".to_owned() })
     }
 
     fn bar(&self) -> String {
-        let reach = BEYOND.max((self.spent * 1.05).min(20.0));
+        let reach = BEYOND.max((self.share * 1.05).min(20.0));
         let share = |value: f64| Percent::of(value / reach);
-        let over = if self.spent > 1.0 { " class=\"over\"" } else { "" };
+        let over = if self.share > 1.0 { " class=\"over\"" } else { "" };
         let whisker = self.between.map(|(lower, upper)| {
             let (from, width) = (share(lower), share(upper.min(reach) - lower));
             format!("<u style=\"left:{from};width:{width}\"></u>")
@@ -64,7 +64,7 @@ impl Spent {
             "<div class=\"budget\" role=\"img\" aria-label=\"{said}\"><i{over} style=\"width:{}\"></i>{}\
              <b style=\"left:{whole}\"></b></div><div class=\"scale\" aria-hidden=\"true\"><span>0</span>\
              <span style=\"left:{whole}\">100%</span></div><p class=\"small faint\">{said}</p>",
-            share(self.spent),
+            share(self.share),
             whisker.unwrap_or_default()
         )
     }
@@ -76,6 +76,6 @@ impl Spent {
             }
             None => String::new(),
         };
-        line(&format!("{:.0}% of the budget {} spent{between}", self.spent * 100.0, self.of))
+        line(&format!("{:.0}% of the budget {} spent{between}", self.share * 100.0, self.of))
     }
 }

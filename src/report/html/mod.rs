@@ -151,7 +151,7 @@ impl Page {
     fn scenario(&mut self, scenario: &Scenario, number: usize, alone: bool) {
         let anchor = anchor("scenario", number);
         // Whatever finds no room within it, a section that is opened is closed.
-        self.text += &format!("<section class=\"scenario\" id=\"{anchor}\">\n");
+        let _ = writeln!(self.text, "<section class=\"scenario\" id=\"{anchor}\">");
         self.put(heading(scenario, alone));
         for why in &scenario.not_measured {
             self.put(format!("<p class=\"warning\"><strong>Not measured.</strong> {}</p>\n", line(why)));
