@@ -26,7 +26,8 @@ fn what_is_typed_gives_what_is_written() {
 #[test]
 fn completions_and_manual_pages_know_every_verb() {
     let firedrill = |words: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_firedrill")).args(words).output().unwrap();
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_firedrill")).args(words).output().unwrap();
         assert!(output.status.success(), "{words:?}");
         String::from_utf8(output.stdout).unwrap()
     };

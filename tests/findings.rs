@@ -134,7 +134,10 @@ fn the_pages_of_findings_are_made_of_their_examples() {
     if std::env::var_os("UPDATE_FINDINGS").is_some() {
         std::fs::write(path, &made).unwrap();
     }
-    assert!(std::fs::read_to_string(path).unwrap() == made, "docs/findings.md is stale: see tests/findings.rs");
+    assert!(
+        std::fs::read_to_string(path).unwrap() == made,
+        "docs/findings.md is stale: see tests/findings.rs"
+    );
 }
 
 /// Lines of an example that are shown; a longer one is shown as it is drawn only.

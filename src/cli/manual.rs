@@ -43,7 +43,7 @@ fn written(command: &Command, folder: &Path) -> std::io::Result<usize> {
     let mut count = 1;
     for verb in verbs {
         let name = format!("firedrill-{}", verb.get_name());
-        std::fs::write(folder.join(format!("{name}.1")), page(verb.clone().name(name))?)?;
+        std::fs::write(folder.join(format!("{name}.1")), page(verb.clone())?)?;
         count += 1;
     }
     Ok(count)

@@ -6,6 +6,7 @@ mod completions;
 mod explain;
 mod gate;
 mod images;
+mod init;
 mod manual;
 mod plan;
 mod report;
@@ -74,6 +75,8 @@ enum Verb {
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
+    /// Write a first scenario, SLO and drill for what answers at an address
+    Init(init::Arguments),
     /// Say what a finding is, with an example
     Explain(explain::Arguments),
     /// Print what a shell needs to complete these words
@@ -159,6 +162,7 @@ impl Cli {
             Verb::Up(arguments) => up::execute(&arguments, self.color),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
+            Verb::Init(arguments) => init::execute(&arguments, self.color),
             Verb::Explain(arguments) => explain::execute(&arguments),
             Verb::Completions(arguments) => completions::execute(&arguments),
             Verb::Manual(arguments) => manual::execute(&arguments),

@@ -213,8 +213,9 @@ fn objective(slo: &Slo, before: &Scenario) -> Option<Line> {
     let earlier = before.slos.iter().find(same)?;
     let (now, then) = (slo.verdict(), earlier.verdict());
     let change = match (now, then) {
-        (Verdict::Fail, Verdict::Fail)
-        | (Verdict::Pass | Verdict::Warn, Verdict::Pass | Verdict::Warn) => Change::Same,
+        (Verdict::Fail, Verdict::Fail) | (Verdict::Pass | Verdict::Warn, Verdict::Pass | Verdict::Warn) => {
+            Change::Same
+        }
         (Verdict::Fail, _) => Change::Worse,
         (Verdict::Pass | Verdict::Warn, _) => Change::Better,
         (Verdict::Inconclusive { .. } | Verdict::NoData, _) => Change::Unclear,
