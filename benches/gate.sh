@@ -7,11 +7,11 @@
 # that Prometheus for those budgets: the increase of each counter over 30 days, all of them in two queries. What the
 # gate takes beyond that is its own: lookbacks, coverage, questions and answers.
 #
-# usage: benches/gate.sh          SLOS=1000 STEP=300 ROUNDS=3
+# usage: benches/gate.sh          SLOS=1000 STEP=60 ROUNDS=3
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-slos="${SLOS:-1000}" step="${STEP:-300}" rounds="${ROUNDS:-3}"
+slos="${SLOS:-1000}" step="${STEP:-60}" rounds="${ROUNDS:-3}"
 target="${CARGO_TARGET_DIR:-target}"
 end=1767225600 # 2026-01-01T00:00:00Z
 folder="$(mktemp -d /tmp/firedrill-bench.XXXXXX)"
@@ -84,7 +84,7 @@ least() {
 cargo build --release --locked --quiet
 series >"$folder/series.txt"
 objectives >"$folder/all.slo.yaml"
-promtool tsdb create-blocks-from openmetrics --max-block-duration=36h --quiet "$folder/series.txt" "$folder/data"
+promtool tsdb create-blocks-from openmetrics --max-block-duration=31d --quiet "$folder/series.txt" "$folder/data"
 rm "$folder/series.txt"
 printf 'global: {}\n' >"$folder/prometheus.yml"
 address="127.0.0.1:${PORT:-19191}"

@@ -114,7 +114,10 @@ fn ratios(spec: &mut Node, name: &str, assumed: &mut Vec<String>) -> Vec<Option<
 fn one_each(node: &Node, name: &str, ratios: Vec<Option<Node>>, assumed: &mut Vec<String>) -> Vec<Node> {
     let several = ratios.len() > 1 && ratios.iter().any(Option::is_some);
     if several {
-        say(assumed, &format!("each objective is an SLO of its own: `{name}-1` to `{name}-{}`", ratios.len()));
+        say(
+            assumed,
+            &format!("each objective is an SLO of its own: `{name}-1` to `{name}-{}`", ratios.len()),
+        );
     }
     let count = if several { ratios.len() } else { 1 };
     let mut ratios = ratios.into_iter();
