@@ -194,7 +194,7 @@ fn say(assumed: &mut Vec<String>, what: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Measure, check, resolve};
+    use super::super::{check, resolve};
     use crate::finding::Findings;
     use crate::source::Sources;
     use crate::yaml::parse;
@@ -208,14 +208,9 @@ mod tests {
         let slos = resolve(&documents, &mut findings);
         let told = slos.iter().flat_map(|slo| {
             slo.objectives.iter().map(move |objective| {
-                let asked: Vec<_> = match &objective.measure {
-                    Measure::Latency { .. } => Vec::new(),
-                    measure => {
-                        let counting = measure.over(std::time::Duration::from_secs(3600)).unwrap();
-                        vec![counting.counted, counting.total]
-                    }
-                };
-                format!("{} over {}: {objective}; {}", slo.name, slo.window, asked.join(" of "))
+                let counting = objective.measure.over(std::time::Duration::from_secs(3600)).unwrap();
+                let asked = format!("{} of {}", counting.counted, counting.total);
+                format!("{} over {}: {objective}; {asked}", slo.name, slo.window)
             })
         });
         let said = findings.in_reading_order().into_iter().map(|finding| {

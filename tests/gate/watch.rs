@@ -38,9 +38,10 @@ fn answer(stream: &mut TcpStream, bad: u64, valid: u64) {
     let asked = request(stream);
     let of = |name: &str| asked.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let (query, now) = (of("query").unwrap_or_default(), Timestamp::now());
-    let at = of("time").map_or(now.to_string(), str::to_owned);
-    let at =
-        at.parse::<f64>().unwrap_or_else(|_| at.parse::<Timestamp>().unwrap().as_millisecond() as f64 / 1e3);
+    let at = of("time").map_or(now.as_second().to_string(), |time| match time.parse::<Timestamp>() {
+        Ok(time) => time.as_second().to_string(),
+        Err(_) => time.to_owned(),
+    });
     let data = if query == "time()" {
         format!(r#"{{"resultType":"scalar","result":[{at},"{at}"]}}"#)
     } else {
