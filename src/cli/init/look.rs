@@ -1,4 +1,4 @@
-//! What answers at an address: health, readiness, an OpenAPI document, metrics; and what alerts watch it.
+//! What answers at an address: health, readiness, an `OpenAPI` document, metrics; and what alerts watch it.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) health: Option<Answers>,
     pub(super) ready: Option<Answers>,
-    /// Paths that can be read without knowing anything, from its OpenAPI document.
+    /// Paths that can be read without knowing anything, from its `OpenAPI` document.
     pub(super) reads: Vec<String>,
     pub(super) metrics: Vec<Metric>,
     /// How many families its metrics page has.

@@ -19,7 +19,7 @@ use crate::plan::{Reading, Surroundings};
   firedrill init http://127.0.0.1:8080
   firedrill init https://shop.example --prometheus http://127.0.0.1:9090 --out drills/")]
 pub(super) struct Arguments {
-    /// Where the system answers; it is asked for its health, its metrics and its OpenAPI document, by GET alone
+    /// Where the system answers; it is asked for its health, its metrics and its `OpenAPI` document, by GET alone
     #[arg(value_name = "URL", help_heading = "Input")]
     url: Url,
 

@@ -47,21 +47,21 @@ fn a_run_is_written_whole() {
 fn long_events() -> Vec<Stamped> {
     let mut all = Vec::new();
     for stamped in events() {
-        match &stamped.event {
-            Event::Loading { step, length, tally, recent, .. } => all.extend((1..=20u64).map(|second| {
+        if let Event::Loading { step, length, tally, recent, .. } = &stamped.event {
+            all.extend((1..=20u64).map(|second| {
                 let elapsed = Nanos::from(Duration::from_secs(second));
                 let tally = Tally { ended: second * 50, good: second * 49, ..tally.clone() };
                 let (step, length, recent) = (step.clone(), *length, recent.clone());
                 Stamped { at: stamped.at, event: Event::Loading { step, elapsed, length, tally, recent } }
-            })),
-            Event::Fault { step, fault, .. } => {
-                let stages = [(0, FaultStage::Added), (6_000_000_000, FaultStage::Lifted)];
-                all.extend(stages.map(|(after, stage)| {
-                    let (step, fault, what) = (step.clone(), fault.clone(), String::new());
-                    Stamped { at: stamped.at + after, event: Event::Fault { step, fault, stage, what } }
-                }));
-            }
-            _ => all.push(stamped),
+            }));
+        } else if let Event::Fault { step, fault, .. } = &stamped.event {
+            let stages = [(0, FaultStage::Added), (6_000_000_000, FaultStage::Lifted)];
+            all.extend(stages.map(|(after, stage)| {
+                let (step, fault, what) = (step.clone(), fault.clone(), String::new());
+                Stamped { at: stamped.at + after, event: Event::Fault { step, fault, stage, what } }
+            }));
+        } else {
+            all.push(stamped);
         }
     }
     all
