@@ -84,7 +84,8 @@ fn what_a_plan_gets_wrong_is_proven(#[case] system: &str) {
 #[ignore = "needs Python"]
 fn what_a_plans_programs_get_wrong_is_proven() {
     let mut python = Command::new("python");
-    let proof = python.args(["-B", "proofs.py"]).current_dir("fixtures/moai-flow/as-planned").output().unwrap();
+    let proof =
+        python.args(["-B", "proofs.py"]).current_dir("fixtures/moai-flow/as-planned").output().unwrap();
     assert!(said(&proof).ends_with("\nOK\n"), "{}", said(&proof));
     assert!(proof.status.success());
 }
