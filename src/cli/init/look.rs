@@ -114,8 +114,10 @@ fn reads(document: &Value) -> Vec<String> {
         let parameters = operation.get("parameters").and_then(Value::as_array);
         parameters.is_some_and(|all| all.iter().any(|one| one["required"] == Value::Bool(true)))
     };
+    // What has a meaning in an address, or needs a value, is left to people.
+    let plain = |path: &str| path.chars().all(|sign| sign.is_ascii_alphanumeric() || "/-_.~".contains(sign));
     let free = paths.iter().filter(|(path, item)| {
-        path.starts_with('/') && !path.contains('{') && item.get("get").is_some_and(|get| !needs(get))
+        path.starts_with('/') && plain(path) && item.get("get").is_some_and(|get| !needs(get))
     });
     free.map(|(path, _)| path.clone()).take(MOST).collect()
 }
@@ -192,6 +194,8 @@ mod tests {
             "/items/{id}": { "get": {} },
             "/search": { "get": { "parameters": [{ "name": "q", "required": true }] } },
             "/orders": { "post": {} },
+        "/a?b=c": { "get": {} },
+        "/\"]: ${x} # y": { "get": {} },
         }});
         assert_eq!(reads(&document), ["/items"]);
         assert_eq!(reads(&json!({ "paths": 7 })), Vec::<String>::new());

@@ -62,7 +62,7 @@ fn scenario(found: &Found) -> String {
         let _ = write!(
             text,
             "  # The first page. Add what a user really does: `post`, `json`, `capture`, `bearer` (docs/files.md).\n  \
-             - name: answers\n    http: {{ get: {} }}\n    expect: {{ status: at most 499, latency: under 1s }}\n",
+             - name: answers\n    http: {{ get: {} }}\n    expect: {{ status: [2xx, 3xx, 4xx], latency: under 1s }}\n",
             based("/")
         );
     }
@@ -244,7 +244,7 @@ mod tests {
             name: "shop".to_owned(),
             health: Some(Answers { path: "/health".to_owned(), in_words: true }),
             ready: Some(Answers { path: "/readyz".to_owned(), in_words: false }),
-            reads: vec!["/items".to_owned(), "/a \"b\": ${c} # d".to_owned()],
+            reads: vec!["/items".to_owned(), "/v1/a-b_c.json".to_owned()],
             metrics: vec![metric("http_requests_total", true), metric("queue_length", false)],
             families: 2,
             alerts: Some(vec!["ShopDown".to_owned()]),
