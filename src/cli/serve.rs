@@ -71,8 +71,8 @@ pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<
         });
         let (again, reload) = mpsc::channel(1);
         let hangups = tokio::spawn(pass_on_hangups(again));
-        let (notices, noticed) = mpsc::unbounded_channel();
-        let logging = tokio::spawn(log(noticed, log_format));
+        let (notices, lines) = mpsc::unbounded_channel();
+        let logging = tokio::spawn(log(lines, log_format));
         let served = serve::serve(options, Notices(notices), reload, stop).await;
         signals.abort();
         hangups.abort();

@@ -130,7 +130,7 @@ impl Catalogue {
             let feeds: Vec<String> = planned
                 .scenario
                 .all_steps()
-                .filter_map(|step| step.sli.as_ref().map(|sli| sli.to_string()))
+                .filter_map(|step| step.sli.as_ref().map(ToString::to_string))
                 .collect();
             let known: Vec<String> = planned.slos.iter().map(|slo| slo.name.value.clone()).collect();
             let slos = self.slos.values().map(|kept| &kept.slo);

@@ -140,7 +140,7 @@ mod tests {
             let [next, every, now] = [next, every, now].map(Duration::from_millis);
             let due = Schedule::from(next, every, now);
             prop_assert!(due.at >= now && due.at >= next && due.at < now.max(next) + every);
-            prop_assert_eq!(u128::from(due.missed), (due.at - next).as_nanos() / every.as_nanos());
+            prop_assert_eq!(u128::from(due.missed), due.at.saturating_sub(next).as_nanos() / every.as_nanos());
         }
     }
 }

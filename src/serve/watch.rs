@@ -86,10 +86,10 @@ impl Watch {
         };
         let taken = async {
             while let Some(stamped) = events.recv().await {
-                match stamped.event {
-                    Event::Sampled { sli, minute, samples, .. } => house.ledger.add(&sli, minute, &samples),
-                    event => self.state().take(event),
+                if let Event::Sampled { sli, minute, samples, .. } = &stamped.event {
+                    house.ledger.add(sli, *minute, samples);
                 }
+                self.state().take(stamped.event);
             }
         };
         let (conclusion, ()) = tokio::join!(Box::pin(run), taken);

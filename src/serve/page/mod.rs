@@ -86,7 +86,7 @@ pub(super) fn scenario(house: &House, encoded: &str) -> Option<String> {
 /// There is no such page.
 pub(super) fn lost(path: &str) -> String {
     let title = "There is no such page";
-    let said = format!("{} leads nowhere.", path);
+    let said = format!("{path} leads nowhere.");
     let content = format!(
         "{}<main><p><a href=\"/\">← all scenarios</a></p></main>\n",
         top(title, &said, Timestamp::now())
@@ -136,19 +136,19 @@ fn troubles(house: &House, files: &Files) -> String {
     let mut said = String::new();
     let health = house.ledger.health();
     if let Some(trouble) = health.trouble {
-        let _ = write!(
+        let _ = writeln!(
             said,
             "<div class=\"card bad-edge\"><h3>The store cannot be written</h3><p>{}</p>\
-             <p class=\"soft\">{} minutes of SLIs wait for it; {} samples were given up.</p></div>\n",
+             <p class=\"soft\">{} minutes of SLIs wait for it; {} samples were given up.</p></div>",
             escape(&trouble),
             health.waiting,
             health.lost
         );
     }
     for broken in &files.broken {
-        let _ = write!(
+        let _ = writeln!(
             said,
-            "<div class=\"card warn-edge\"><h3>{} has errors and changes nothing</h3><pre tabindex=\"0\">{}</pre></div>\n",
+            "<div class=\"card warn-edge\"><h3>{} has errors and changes nothing</h3><pre tabindex=\"0\">{}</pre></div>",
             escape(&broken.file.display().to_string()),
             escape(&broken.drawn)
         );

@@ -95,7 +95,7 @@ fn sentence(past: &Past, left: f64) -> String {
 
 /// How many times, with two digits that matter.
 fn times(times: f64) -> String {
-    let digits = if times >= 10.0 || times <= 0.0 { 0 } else { 1 };
+    let digits = usize::from(times > 0.0 && times < 10.0);
     format!("{times:.digits$}")
 }
 
