@@ -126,6 +126,25 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
     let mut library = Library::default();
     let mut findings = Findings::default();
     let named = library.find(paths, &mut findings);
+    plan(library, findings, named, surroundings)
+}
+
+/// Reads a text as if it stood in a file called `name`, and plans it.
+#[must_use]
+pub fn read_text(name: &str, text: &str, surroundings: &Surroundings) -> Reading {
+    let mut library = Library::default();
+    let mut findings = Findings::default();
+    let path = PathBuf::from(name);
+    library.give(&path, text, &mut findings);
+    plan(library, findings, vec![path], surroundings)
+}
+
+fn plan(
+    mut library: Library,
+    mut findings: Findings,
+    named: Vec<PathBuf>,
+    surroundings: &Surroundings,
+) -> Reading {
     let mask = Mask::default();
     let (mut scenarios, mut stacks, mut gates) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();

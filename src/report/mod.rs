@@ -20,6 +20,7 @@ mod gitlab;
 pub mod json;
 mod junit;
 pub mod live;
+mod load;
 mod problem;
 mod record;
 mod row;
