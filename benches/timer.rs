@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let mut arguments = std::env::args().skip(1);
-    let mut number = || arguments.next().and_then(|text| text.parse::<u32>().ok()).ok_or("timer RATE SECONDS");
+    let mut number =
+        || arguments.next().and_then(|text| text.parse::<u32>().ok()).ok_or("timer RATE SECONDS");
     let (rate, seconds) = (number()?, number()?);
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
     let mut late: Histogram<u64> = Histogram::new(3)?;

@@ -499,9 +499,7 @@ pub struct Quantiles {
 }
 
 /// A duration as whole nanoseconds in JSON.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Nanos(pub u64);
 
 impl From<Duration> for Nanos {

@@ -57,7 +57,14 @@ pub(super) struct Arguments {
     allow_target: Vec<String>,
 
     /// The method; POST where there is a body, else GET
-    #[arg(short = 'X', long, value_enum, value_name = "METHOD", ignore_case = true, help_heading = "Request")]
+    #[arg(
+        short = 'X',
+        long,
+        value_enum,
+        value_name = "METHOD",
+        ignore_case = true,
+        help_heading = "Request"
+    )]
     method: Option<Method>,
 
     /// A header, as `Name: value`. Repeatable
@@ -206,7 +213,8 @@ fn scenario(arguments: &Arguments) -> serde_json::Result<String> {
     load.extend(arguments.threads.map(|number| ("threads", json!(number))));
     let allowed = &arguments.allow_target;
     load.extend((!allowed.is_empty()).then(|| ("allow_targets", json!(allowed))));
-    let mut text = format!("scenario: load\nsteps:\n  - name: {}\n    load:\n", json!(title(arguments, method)));
+    let mut text =
+        format!("scenario: load\nsteps:\n  - name: {}\n    load:\n", json!(title(arguments, method)));
     for (key, value) in load {
         text += &format!("      {key}: {}\n", serde_json::to_string(&value)?);
     }

@@ -28,11 +28,17 @@ const MUSTER: Duration = Duration::from_millis(10);
 impl Crew {
     /// As many threads as `schedule` needs, and no more than there are cores for this process.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most ten million, and positive")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most ten million, and positive"
+    )]
     pub fn fit(schedule: &Schedule) -> Self {
         let wanted = match schedule {
             Schedule::Open(pace) => (pace.rate.per_second() / EASY).ceil() as usize,
-            Schedule::Closed(crowd) => usize::try_from(u64::from(crowd.users).div_ceil(EASY_USERS)).unwrap_or(1),
+            Schedule::Closed(crowd) => {
+                usize::try_from(u64::from(crowd.users).div_ceil(EASY_USERS)).unwrap_or(1)
+            }
         };
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self(NonZero::new(wanted.clamp(1, cores)).unwrap_or(NonZero::<usize>::MIN))

@@ -331,12 +331,21 @@ async fn threads_share_a_schedule_and_lose_nothing_of_it(
     let options = Options { connections: 50, ..Options::default() };
     let crew = Crew::of(std::num::NonZero::new(3).unwrap());
     let mut sum = Totals::default();
-    let whole = super::run(&schedule, crew, &options, || Script(|| after(ms(2))), |_, interval| {
-        sum.merge(interval);
-    });
+    let whole = super::run(
+        &schedule,
+        crew,
+        &options,
+        || Script(|| after(ms(2))),
+        |_, interval| {
+            sum.merge(interval);
+        },
+    );
     let whole = whole.await.unwrap();
     assert_eq!((whole.due, whole.ended(), whole.in_flight()), (whole.begun, whole.begun, 0));
     assert!(attempts.is_none_or(|attempts| whole.due == attempts), "{}", whole.due);
     assert!(whole.ended() >= 7, "every user asks at least once");
-    assert_eq!((sum.due, sum.begun, sum.ended(), sum.sli), (whole.due, whole.begun, whole.ended(), whole.sli));
+    assert_eq!(
+        (sum.due, sum.begun, sum.ended(), sum.sli),
+        (whole.due, whole.begun, whole.ended(), whole.sli)
+    );
 }

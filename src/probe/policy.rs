@@ -127,8 +127,7 @@ impl Policy {
             Host::Ipv6(ip) => meant(IpAddr::V6(*ip)).is_loopback(),
         };
         let name = host.to_string();
-        let allowed =
-            self.targets.contains(&name) || scenario.iter().any(|allowed| allowed.value == name);
+        let allowed = self.targets.contains(&name) || scenario.iter().any(|allowed| allowed.value == name);
         (!here && !allowed).then(|| {
             format!(
                 "load on `{name}` is not sent: it is not this machine, and whoever runs it must have agreed; \

@@ -39,7 +39,15 @@ impl Terminal {
     /// Writes to `out`, usually standard output.
     #[must_use]
     pub fn new(out: Box<dyn Write + Send>, style: Style) -> Self {
-        Self { out, style, live: None, run: Run::default(), shown: Shown::default(), tables: false, over: false }
+        Self {
+            out,
+            style,
+            live: None,
+            run: Run::default(),
+            shown: Shown::default(),
+            tables: false,
+            over: false,
+        }
     }
 
     /// Shows progress too, below what is printed.

@@ -137,12 +137,7 @@ impl Battery {
     fn new(volley: Volley, load: &Load) -> Self {
         // What cannot be written is not sent either, and the volley says why.
         let written = volley.written().and_then(Result::ok).map(Arc::new);
-        Self {
-            volley: Arc::new(volley),
-            written,
-            load: Arc::new(load.clone()),
-            failures: Kept::default(),
-        }
+        Self { volley: Arc::new(volley), written, load: Arc::new(load.clone()), failures: Kept::default() }
     }
 
     fn gun(&self) -> Gun {

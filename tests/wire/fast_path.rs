@@ -56,22 +56,52 @@ fn ok(body: &str) -> Made {
 #[case::nothing_until_the_end("HTTP/1.1 200 OK\r\n\r\n", OK)]
 #[case::old("HTTP/1.0 200 OK\r\n\r\nhello", ok("hello"))]
 #[case::old_and_kept("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\na", ok("a"))]
-#[case::chunks("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", ok("hello world"))]
-#[case::large_hex("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0A\r\n0123456789\r\n0\r\n\r\n", ok("0123456789"))]
-#[case::extensions("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2 ;a=\"b\"\r\nhi\r\n0;c\r\n\r\n", ok("hi"))]
-#[case::trailers("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx: y\r\nz: w\r\n\r\n", ok("hi"))]
-#[case::both_lengths("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", ok("hi"))]
+#[case::chunks(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+    ok("hello world")
+)]
+#[case::large_hex(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0A\r\n0123456789\r\n0\r\n\r\n",
+    ok("0123456789")
+)]
+#[case::extensions(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2 ;a=\"b\"\r\nhi\r\n0;c\r\n\r\n",
+    ok("hi")
+)]
+#[case::trailers(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx: y\r\nz: w\r\n\r\n",
+    ok("hi")
+)]
+#[case::both_lengths(
+    "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ok("hi")
+)]
 #[case::coded_not_chunked("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nhello", ok("hello"))]
 #[case::chunked_first("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, gzip\r\n\r\nhello", ok("hello"))]
-#[case::chunked_last("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", ok("hi"))]
-#[case::chunked_in_two_lines("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", ok("hi"))]
-#[case::the_same_length_twice("HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\ncontent-length: 2\r\n\r\nhi", ok("hi"))]
-#[case::interim("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", ok("hi"))]
+#[case::chunked_last(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ok("hi")
+)]
+#[case::chunked_in_two_lines(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ok("hi")
+)]
+#[case::the_same_length_twice(
+    "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\ncontent-length: 2\r\n\r\nhi",
+    ok("hi")
+)]
+#[case::interim(
+    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+    ok("hi")
+)]
 #[case::no_content("HTTP/1.1 204 No Content\r\n\r\n", Ok((204, Vec::new())))]
 #[case::not_modified_with_a_length("HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", Ok((304, Vec::new())))]
 #[case::switching("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", Ok((101, Vec::new())))]
 #[case::odd_status("HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n", Ok((999, Vec::new())))]
-#[case::more_than_asked("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", ok("hi"))]
+#[case::more_than_asked(
+    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n",
+    ok("hi")
+)]
 #[case::garbage_behind("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi\0\0\0\0", ok("hi"))]
 #[case::garbage_behind_chunks("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nmore", OK)]
 #[case::not_http("220 mail.test ESMTP\r\n\r\n", Err(Reason::Protocol))]
@@ -84,31 +114,76 @@ fn ok(body: &str) -> Made {
 #[case::space_before_the_colon("HTTP/1.1 200 OK\r\ncontent-length : 0\r\n\r\n", Err(Reason::Protocol))]
 #[case::folded("HTTP/1.1 200 OK\r\nx: a\r\n b\r\ncontent-length: 0\r\n\r\n", Err(Reason::Protocol))]
 #[case::nul_in_a_header("HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n", Err(Reason::Protocol))]
-#[case::bare_return_in_a_header("HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 0\r\n\r\n", Err(Reason::Protocol))]
-#[case::two_lengths("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", Err(Reason::Protocol))]
+#[case::bare_return_in_a_header(
+    "HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 0\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::two_lengths(
+    "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+    Err(Reason::Protocol)
+)]
 #[case::two_lengths_in_one("HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\nab", Err(Reason::Protocol))]
 #[case::negative_length("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", Err(Reason::Protocol))]
 #[case::signed_length("HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\na", Err(Reason::Protocol))]
 #[case::empty_length("HTTP/1.1 200 OK\r\ncontent-length:\r\n\r\n", Err(Reason::Protocol))]
-#[case::length_beyond_numbers("HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n", Err(Reason::Protocol))]
-#[case::length_of_all_numbers("HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n", Err(Reason::Limit))]
-#[case::chunks_in_old("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", Err(Reason::Protocol))]
-#[case::bad_chunk("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a size\r\n", Err(Reason::Protocol))]
+#[case::length_beyond_numbers(
+    "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::length_of_all_numbers(
+    "HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n",
+    Err(Reason::Limit)
+)]
+#[case::chunks_in_old(
+    "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::bad_chunk(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a size\r\n",
+    Err(Reason::Protocol)
+)]
 #[case::no_chunk_size("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n;x\r\n", Err(Reason::Protocol))]
-#[case::space_in_a_size("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1 0\r\n", Err(Reason::Protocol))]
-#[case::prefixed_size("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0x2\r\nhi\r\n0\r\n\r\n", Err(Reason::Protocol))]
-#[case::size_beyond_numbers("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11111111111111111\r\n", Err(Reason::Protocol))]
-#[case::bare_line_feed_behind_a_size("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\nhi\r\n0\r\n\r\n", Err(Reason::Protocol))]
-#[case::line_feed_in_an_extension("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a\nhi\r\n0\r\n\r\n", Err(Reason::Protocol))]
-#[case::chunk_longer_than_said("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhix\r\n0\r\n\r\n", Err(Reason::Protocol))]
-#[case::bad_trailer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n", Err(Reason::Protocol))]
-#[case::bare_return_in_a_trailer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\rz\r\n\r\n", Err(Reason::Protocol))]
+#[case::space_in_a_size(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1 0\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::prefixed_size(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0x2\r\nhi\r\n0\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::size_beyond_numbers(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11111111111111111\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::bare_line_feed_behind_a_size(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\nhi\r\n0\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::line_feed_in_an_extension(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a\nhi\r\n0\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::chunk_longer_than_said(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhix\r\n0\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::bad_trailer(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n",
+    Err(Reason::Protocol)
+)]
+#[case::bare_return_in_a_trailer(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\rz\r\n\r\n",
+    Err(Reason::Protocol)
+)]
 #[case::nothing("", Err(Reason::Closed))]
 #[case::half_a_head("HTTP/1.1 200 OK\r\nx-half: ", Err(Reason::Closed))]
 #[case::only_interim("HTTP/1.1 100 Continue\r\n\r\n", Err(Reason::Closed))]
 #[case::half_a_body("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", Err(Reason::Closed))]
 #[case::half_a_chunk("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\nhalf", Err(Reason::Closed))]
-#[case::no_last_chunk("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n", Err(Reason::Closed))]
+#[case::no_last_chunk(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n",
+    Err(Reason::Closed)
+)]
 #[case::no_last_line("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", Err(Reason::Closed))]
 #[tokio::test]
 async fn both_make_the_same_of_an_answer(#[case] answer: &str, #[case] made: Made) {
@@ -186,7 +261,10 @@ async fn connections(answer: &'static str, by_line_instead: bool) -> (u32, [Made
 #[case::kept("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 1)]
 #[case::closed("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", 3)]
 #[case::closed_among_others("HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 0\r\n\r\n", 3)]
-#[case::closed_after_all("HTTP/1.1 200 OK\r\nconnection: close\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n", 3)]
+#[case::closed_after_all(
+    "HTTP/1.1 200 OK\r\nconnection: close\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
+    3
+)]
 #[case::closed_unsaid("HTTP/1.1 200 OK\r\nx-will: close\r\ncontent-length: 0\r\n\r\n", 3)]
 #[case::old("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", 3)]
 #[case::old_and_kept("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n", 1)]
@@ -248,7 +326,11 @@ async fn a_peer_that_never_reads_times_out_sending() {
 #[case::headers("HTTP/1.1 200 OK\r\n", "x-more: and more\r\n", Reason::Limit)]
 #[case::body("HTTP/1.1 200 OK\r\n\r\n", "more and more", Reason::Limit)]
 #[case::announced("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", "more and more", Reason::Limit)]
-#[case::chunks("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "20\r\nmore and more and more and more.\r\n", Reason::Limit)]
+#[case::chunks(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+    "20\r\nmore and more and more and more.\r\n",
+    Reason::Limit
+)]
 #[case::extensions("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4;", "more", Reason::Protocol)]
 #[case::trailers("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", "x: y\r\n", Reason::Protocol)]
 #[case::interim("", "HTTP/1.1 103 Early Hints\r\n\r\n", Reason::Timeout(Phase::Transfer))]

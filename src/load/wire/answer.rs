@@ -212,7 +212,8 @@ impl Answer {
             }
             begins += len;
             let code = head.code.unwrap_or_default();
-            self.status = StatusCode::from_u16(code).map_err(|_| alien("its status is no number of HTTP's"))?;
+            self.status =
+                StatusCode::from_u16(code).map_err(|_| alien("its status is no number of HTTP's"))?;
             self.version = if head.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
             if code != 101 && self.status.is_informational() {
                 continue;

@@ -123,7 +123,9 @@ impl Line {
         poll_fn(|context| {
             while sent < self.written.bytes.len() {
                 match Pin::new(&mut *stream).poll_write(context, &self.written.bytes[sent..]) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.broken(&io::ErrorKind::WriteZero.into()))),
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(self.broken(&io::ErrorKind::WriteZero.into())));
+                    }
                     Poll::Ready(Ok(written)) => sent += written,
                     Poll::Ready(Err(source)) => return Poll::Ready(Err(self.broken(&source))),
                     Poll::Pending => return self.overdue(context, Phase::Send).map(Err),
