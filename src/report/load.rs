@@ -37,11 +37,11 @@ pub(crate) fn table(tally: &Tally, style: Style) -> String {
             row(name, &format!("{line}  {}", style.paint(Ink::Faint, about)));
         }
     }
-    let waited = match tally.waited {
+    let queued = match tally.waited {
         0 => String::new(),
-        waited => format!("; {} waited for a connection", thousands(waited)),
+        some => format!("; {} waited for a connection", thousands(some)),
     };
-    row("in flight", &format!("{} at most{waited}", thousands(tally.in_flight_peak)));
+    row("in flight", &format!("{} at most{queued}", thousands(tally.in_flight_peak)));
     text
 }
 

@@ -66,14 +66,15 @@ async fn drive(
         step.sli.as_ref().and_then(|sli| walker.slis.limits.get(&sli.value)).cloned().unwrap_or_default();
     let connections = load.connections.unwrap_or(Options::default().connections);
     let options = Options { watched, connections, stop: walker.stop.clone(), ..Options::default() };
-    let mut feed = (0, Sli::watching(&options.watched));
+    let (mut intervals, mut unfed) = (0, Sli::watching(&options.watched));
     let progress = |totals: &Totals, interval: &Totals| {
         if let Some(sli) = &step.sli {
-            feed.0 += 1;
-            feed.1.merge(&interval.sli);
-            if feed.0 % FEED == 0 {
-                let fed = std::mem::replace(&mut feed.1, Sli::watching(&options.watched));
-                walker.slis.fold(&sli.value, &fed);
+            intervals += 1;
+            unfed.merge(&interval.sli);
+            if intervals >= FEED {
+                intervals = 0;
+                let ten_seconds = std::mem::replace(&mut unfed, Sli::watching(&options.watched));
+                walker.slis.fold(&sli.value, &ten_seconds);
             }
         }
         walker.sender.send(Event::Loading {
@@ -87,7 +88,7 @@ async fn drive(
     let crew = load.threads.map_or_else(|| Crew::fit(&schedule), Crew::of);
     let totals = load::run(&schedule, crew, &options, move || battery.gun(), progress).await?;
     if let Some(sli) = &step.sli {
-        walker.slis.fold(&sli.value, &feed.1);
+        walker.slis.fold(&sli.value, &unfed);
     }
     Ok(totals)
 }

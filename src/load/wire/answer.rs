@@ -151,20 +151,19 @@ impl Answer {
                 if memchr(b'\n', bytes).is_none() {
                     return within(self.held.len());
                 }
-                let mut held = std::mem::take(&mut self.held);
-                let head = self.head(&held)?;
-                let taken = match head {
-                    Head::Whole(len) => match self.after_head(&held, len)? {
+                let mut all = std::mem::take(&mut self.held);
+                let taken = match self.head(&all)? {
+                    Head::Whole(len) => match self.after_head(&all, len)? {
                         Taken::More => Taken::More,
-                        Taken::Whole(used) => Taken::Whole(used.saturating_sub(held.len() - bytes.len())),
+                        Taken::Whole(used) => Taken::Whole(used.saturating_sub(all.len() - bytes.len())),
                     },
                     Head::Part(interim) => {
-                        held.drain(..interim);
-                        within(held.len())?
+                        all.drain(..interim);
+                        within(all.len())?
                     }
                 };
                 // Kept also where it is of no more use: its room is.
-                self.held = held;
+                self.held = all;
                 Ok(taken)
             }
             At::Counted(_) | At::Chunked(_) | At::UntilEnd => self.content(bytes),
