@@ -24,6 +24,7 @@ mod html;
 pub mod json;
 mod junit;
 pub mod live;
+mod load;
 mod problem;
 mod record;
 mod row;
