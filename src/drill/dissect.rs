@@ -14,6 +14,7 @@ use promql_parser::parser::{
     VectorSelector,
 };
 
+use crate::exposition::Labels;
 use crate::prometheus::answer::{Data, Series};
 use crate::prometheus::{Client, Error};
 use crate::promql::Way;
@@ -200,7 +201,7 @@ impl<'a> Asker<'a> {
     async fn no_partner(&self, binary: &BinaryExpr) -> Result<Why, Error> {
         let left = self.series(&unfiltered(&binary.lhs).to_string()).await?;
         let right = self.series(&unfiltered(&binary.rhs).to_string()).await?;
-        let labels = super::join::in_the_way(&left, &right, binary.modifier.as_ref());
+        let labels = super::join::in_the_way(labels(&left), labels(&right), binary.modifier.as_ref());
         Ok(Why::NoPartner { left: few(&left), right: few(&right), labels })
     }
 
@@ -267,7 +268,7 @@ fn down(way: &Way, child: usize) -> Way {
 }
 
 /// An expression without the comparisons that filter it: what they compare.
-pub(super) fn unfiltered(expr: &Expr) -> Expr {
+pub(crate) fn unfiltered(expr: &Expr) -> Expr {
     match expr {
         Expr::Paren(inner) => unfiltered(&inner.expr),
         Expr::Binary(binary) if binary.op.is_comparison_operator() => {
@@ -304,7 +305,7 @@ fn bare(binary: &BinaryExpr) -> Expr {
 }
 
 /// A comparison that gives 0 or 1 instead of filtering.
-fn with_bool(binary: &BinaryExpr) -> Expr {
+pub(crate) fn with_bool(binary: &BinaryExpr) -> Expr {
     let unmodified = || BinModifier {
         card: VectorMatchCardinality::OneToOne,
         matching: None,
@@ -325,6 +326,10 @@ fn extremes(series: &[Series]) -> Option<(f64, f64)> {
         let (least, most) = range.unwrap_or((value, value));
         Some((f64::min(least, value), f64::max(most, value)))
     })
+}
+
+fn labels(series: &[Series]) -> impl Iterator<Item = &Labels> {
+    series.iter().map(|one| &one.labels)
 }
 
 /// The labels of a few series.

@@ -130,15 +130,14 @@ impl Asker<'_> {
     }
 
     /// The values that a label has among the series of a metric.
-    async fn values(&self, name: &str, label: &str) -> Result<Vec<String>, Error> {
+    async fn values(&self, name: &str, label: &str) -> Result<BTreeSet<String>, Error> {
         let series = self.since(name, self.before).await?;
-        let values: BTreeSet<_> = series.iter().filter_map(|one| one.labels.get(label).cloned()).collect();
-        Ok(values.into_iter().collect())
+        Ok(series.iter().filter_map(|one| one.labels.get(label).cloned()).collect())
     }
 }
 
 /// The name that was most likely meant: the nearest, or one that this is the beginning or the end of.
-fn near<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
+pub(crate) fn near<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
     let others = || names.iter().map(String::as_str).filter(|other| *other != name);
     let related = |other: &&str| {
         let (long, short) = if other.len() > name.len() { (*other, name) } else { (name, *other) };
@@ -149,7 +148,7 @@ fn near<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
 }
 
 /// What would make a matcher match.
-fn value_help(name: &str, label: &str, value: &str, values: &[String], has_buckets: bool) -> String {
+fn value_help(name: &str, label: &str, value: &str, values: &BTreeSet<String>, has_buckets: bool) -> String {
     if label == "quantile" && has_buckets {
         return format!(
             "`{name}` is a histogram, which has no `quantile`: \
@@ -159,7 +158,14 @@ fn value_help(name: &str, label: &str, value: &str, values: &[String], has_bucke
     if values.is_empty() {
         return format!("no series of `{name}` has a label `{label}`");
     }
-    let near = nearest(value, values.iter().map(String::as_str));
+    shown_values(label, value, values)
+}
+
+/// The values that a label has, and which of them was most likely meant.
+pub(crate) fn shown_values(label: &str, value: &str, values: &BTreeSet<String>) -> String {
+    // Another number is as good as any.
+    let is_word = value.contains(char::is_alphabetic);
+    let near = nearest(value, values.iter().map(String::as_str)).filter(|_| is_word);
     let shown: Vec<_> = values.iter().take(FEW).map(|value| format!("`{value}`")).collect();
     let more = if values.len() > FEW { ", …" } else { "" };
     let meant = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

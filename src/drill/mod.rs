@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(crate) use self::dissect::{unfiltered, with_bool};
+pub(crate) use self::explain::{near, shown_values};
+pub(crate) use self::join::in_the_way;
 pub use self::quiet::{Spell, quiet};
 pub use self::rehearse::{Drill, Ended, Error, Known, Report};
 pub use self::watch::Message;

@@ -1,24 +1,26 @@
 //! `firedrill check`: every problem in files, without running anything.
 
-use std::collections::BTreeSet;
+mod audited;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Colour, Input, count, draw};
-use crate::audit::{self, Files};
+use self::audited::Audited;
+use super::{Colour, Input, count, draw, runtime};
+use crate::audit::{Runbooks, Unseen};
 use crate::exit::Exit;
-use crate::finding::{Drawing, Findings, Severity};
-use crate::plan::{Plan, PlannedStack, Reading};
+use crate::finding::{Drawing, Severity};
+use crate::plan::Reading;
 use crate::report::github;
 use crate::report::sarif::Sarif;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Files, and folders that are searched for files
+    /// Files, and folders that are searched for files; Grafana's dashboards among them are audited
     #[arg(value_name = "PATH", required_unless_present_any = ["rules", "alertmanager"], help_heading = "Input")]
     paths: Vec<PathBuf>,
 
@@ -37,6 +39,15 @@ pub(super) struct Arguments {
     /// Prometheus's configuration, which says how often it looks and what labels it adds
     #[arg(long, value_name = "FILE", help_heading = "Audit")]
     prometheus: Option<PathBuf>,
+
+    /// A Prometheus that scrapes what the rules are about: what it has is compared with what they ask for.
+    /// `FIREDRILL_PROMETHEUS_TOKEN` is a bearer token for it
+    #[arg(long, value_name = "URL", help_heading = "Audit")]
+    against: Option<String>,
+
+    /// Where the files stand that links to runbooks lead to; may be given several times
+    #[arg(long, value_name = "URL-PREFIX=FOLDER", help_heading = "Audit")]
+    runbooks: Vec<Runbooks>,
 
     /// How to print findings
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
@@ -68,7 +79,13 @@ struct Report {
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
-    let (reading, audited) = read(arguments);
+    let (reading, audited) = match read(arguments)? {
+        Ok(read) => read,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            return Ok(Exit::NotMeasured);
+        }
+    };
     let of = |severity| reading.findings.iter().filter(|finding| finding.code.severity() == severity).count();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     match arguments.format {
@@ -96,46 +113,14 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     })
 }
 
-/// Reads firedrill's own files, and audits the rules and routes that are named or that their stacks name.
-fn read(arguments: &Arguments) -> (Reading, Audited) {
-    let input = Input { paths: arguments.paths.clone(), secrets: arguments.secrets.clone() };
+/// Reads firedrill's own files, and audits the rules, routes and dashboards that are named or that stacks name.
+fn read(arguments: &Arguments) -> std::io::Result<Result<(Reading, Audited), Unseen>> {
+    let (paths, json) = audited::apart(&arguments.paths);
+    let input = Input { paths, secrets: arguments.secrets.clone() };
     let mut reading = input.read();
-    let Arguments { rules, alertmanager, prometheus, .. } = arguments;
-    let named =
-        Files { rules: rules.clone(), alertmanager: alertmanager.clone(), prometheus: prometheus.clone() };
-    let mut all: Vec<Files> = [named].into_iter().filter(|named| *named != Files::default()).collect();
-    for files in reading.plan.iter().flat_map(Plan::all_stacks).map(files_of) {
-        if files != Files::default() && !all.contains(&files) {
-            all.push(files);
-        }
-    }
-    let mut audited = Audited::default();
-    for files in all {
-        audited.rules.extend(files.rules.iter().cloned());
-        audited.others.extend(files.alertmanager.iter().chain(&files.prometheus).cloned());
-        let mut findings = Findings::default();
-        let (subject, ids) = audit::read(&files, &mut reading.sources, &mut findings);
-        audit::audit(&subject, &reading.sources, &mut findings);
-        let kept = audit::suppress(findings.in_reading_order(), &ids, &reading.sources);
-        reading.findings.extend(kept);
-    }
-    (reading, audited)
-}
-
-/// Files of others that were audited.
-#[derive(Debug, Default)]
-struct Audited {
-    rules: BTreeSet<PathBuf>,
-    others: BTreeSet<PathBuf>,
-}
-
-/// What a stack's Prometheus and Alertmanager are given, as it is in production.
-fn files_of(stack: &PlannedStack) -> Files {
-    Files {
-        rules: stack.prometheus.as_ref().map(|one| one.others.clone()).unwrap_or_default(),
-        alertmanager: stack.alertmanager.as_ref().map(|one| one.file.clone()),
-        prometheus: stack.prometheus.as_ref().map(|one| one.file.clone()),
-    }
+    let runtime = runtime()?;
+    let audited = runtime.block_on(Box::pin(audited::audit_all(arguments, &json, &mut reading)));
+    Ok(audited.map(|audited| (reading, audited)))
 }
 
 fn drawings(reading: &Reading) -> Vec<Drawing> {
@@ -152,7 +137,11 @@ fn print(document: &impl Serialize) -> std::io::Result<()> {
 /// `ok: 2 scenarios, 1 stack`, or how many problems there are.
 fn summary(reading: &Reading, audited: &Audited, errors: usize, warnings: usize) -> String {
     let own = reading.counts.iter().map(|(kind, number)| (*number, format!("{} file", kind.name())));
-    let others = [(audited.rules.len(), "rule file"), (audited.others.len(), "configuration")];
+    let others = [
+        (audited.rules.len(), "rule file"),
+        (audited.others.len(), "configuration"),
+        (audited.dashboards.len(), "dashboard"),
+    ];
     let others =
         others.into_iter().filter(|(number, _)| *number > 0).map(|(number, name)| (number, name.to_owned()));
     let files: Vec<_> = own.chain(others).map(|(number, name)| count(number, &name)).collect();
