@@ -52,9 +52,8 @@ impl Kinds {
     fn said(&self, name: &str) -> Option<Value> {
         match self.family(name) {
             Some("counter") => return Some(Value::Counter),
-            Some("gauge") => return Some(Value::Gauge),
             // The quantiles of a summary go up and down.
-            Some("summary") => return Some(Value::Gauge),
+            Some("gauge" | "summary") => return Some(Value::Gauge),
             Some(_) => return None,
             None => {}
         }

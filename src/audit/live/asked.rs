@@ -29,7 +29,7 @@ impl<'a> Asked<'a> {
     pub(super) fn place_of(&self, way: &[usize], sources: &Sources) -> Place {
         match self.written {
             None => self.query.place_of(way, sources),
-            Some(written) => self.find(written, &self.query.text[self.query.range(way)], sources),
+            Some(written) => find(written, &self.query.text[self.query.range(way)], sources),
         }
     }
 
@@ -37,16 +37,16 @@ impl<'a> Asked<'a> {
     pub(super) fn place_of_name(&self, way: &[usize], name: &str, sources: &Sources) -> Place {
         match self.written {
             None => self.query.place_of_name(way, sources),
-            Some(written) => self.find(written, name, sources),
+            Some(written) => find(written, name, sources),
         }
     }
+}
 
-    /// Where a text stands in what was written; all of that, where a variable is in it.
-    fn find(&self, written: &At<String>, part: &str, sources: &Sources) -> Place {
-        let raw = sources.text(written.place);
-        match written.value.find(part) {
-            Some(at) if !part.is_empty() => within(written.place, raw, &written.value, at..at + part.len()),
-            Some(_) | None => written.place,
-        }
+/// Where a text stands in what was written; all of that, where a variable is in it.
+fn find(written: &At<String>, part: &str, sources: &Sources) -> Place {
+    let raw = sources.text(written.place);
+    match written.value.find(part) {
+        Some(at) if !part.is_empty() => within(written.place, raw, &written.value, at..at + part.len()),
+        Some(_) | None => written.place,
     }
 }

@@ -113,20 +113,17 @@ impl Live {
         let title = format!("`{name}` matches no series");
         if self.kinds().family(name) == Some("histogram") || self.has(&format!("{name}_bucket")).await? {
             let quantile = selector.matchers.matchers.iter().find(|one| one.name == "quantile");
-            return Ok(Some(match quantile {
-                Some(matcher) => (
-                    Code::AuditQuantile,
-                    format!("`{name}` is a histogram, whose series have no label `quantile`"),
-                    Some(format!(
-                        "write `histogram_quantile({}, sum by (le) (rate({name}_bucket[5m])))`",
-                        matcher.value
-                    )),
-                ),
-                None => {
-                    let parts = OF_HISTOGRAMS.map(|ending| format!("`{name}{ending}`")).join(", ");
-                    (Code::AuditMetric, title, Some(format!("`{name}` is a histogram: there are {parts}")))
-                }
-            }));
+            if let Some(matcher) = quantile {
+                let title = format!("`{name}` is a histogram, whose series have no label `quantile`");
+                let instead = format!(
+                    "write `histogram_quantile({}, sum by (le) (rate({name}_bucket[5m])))`",
+                    matcher.value
+                );
+                return Ok(Some((Code::AuditQuantile, title, Some(instead))));
+            }
+            let parts = OF_HISTOGRAMS.map(|ending| format!("`{name}{ending}`")).join(", ");
+            let help = format!("`{name}` is a histogram: there are {parts}");
+            return Ok(Some((Code::AuditMetric, title, Some(help))));
         }
         // Targets describe it, and nothing has happened yet that it would count.
         if self.kinds().family(name).is_some() {

@@ -10,6 +10,7 @@ use crate::plan::{Kind, Plan, PlannedStack, Reading, kind_of};
 use crate::prometheus::{Access, Auth, Client};
 use crate::secret::Secret;
 use crate::source::{self, Sources};
+use crate::stack::containers::ImageMap;
 use crate::yaml;
 
 /// Folders within folders that are searched for dashboards, this deep.
@@ -23,43 +24,81 @@ pub(super) struct Audited {
     pub(super) dashboards: BTreeSet<PathBuf>,
 }
 
-/// What is audited together, and whether a stack names it.
+/// What is audited together, and the file of the stack that names it, if one does.
 struct Together {
     files: Files,
-    named_by_stack: bool,
+    stack: Option<PathBuf>,
 }
+
+/// In place of an address: each stack is brought up, looked at, and taken down.
+const STACK: &str = "stack";
 
 /// Audits all that is named, and adds what is found.
 pub(super) async fn audit_all(
     arguments: &Arguments,
+    images: &ImageMap,
     dashboards: &[PathBuf],
     reading: &mut Reading,
-) -> Result<Audited, Unseen> {
-    let live = match &arguments.against {
-        Some(address) => Some(look(address).await?),
-        None => None,
+) -> Result<Audited, String> {
+    let live = match arguments.against.as_deref() {
+        None | Some(STACK) => None,
+        Some(address) => Some(look(address).await.map_err(|error| error.to_string())?),
     };
     let texts = own_texts(&reading.sources);
     let mut audited = Audited::default();
-    for Together { files, named_by_stack } in all(arguments, dashboards, reading) {
+    let mut looked = false;
+    for Together { files, stack } in all(arguments, dashboards, reading) {
         let mut findings = Findings::default();
         let (mut subject, ids) = audit::read(&files, &mut reading.sources, &mut findings);
         // What makes them unusable was found with the stack that names them.
-        if named_by_stack {
+        if stack.is_some() {
             findings = Findings::default();
         }
         audited.add(&files, &subject, &reading.sources);
         subject.runbooks.clone_from(&arguments.runbooks);
         subject.texts.clone_from(&texts);
-        audit::audit(&subject, live.as_ref(), &reading.sources, &mut findings);
-        if let Some(live) = &live {
-            audit::audit_live(&subject, live, &reading.sources, &mut findings).await?;
+        let planned = stack.filter(|_| arguments.against.as_deref() == Some(STACK));
+        let planned = planned.and_then(|file| {
+            let plan = reading.plan.as_ref()?;
+            Some((plan.all_stacks().find(|one| one.file == file)?, plan))
+        });
+        let held = match planned {
+            Some((planned, plan)) => Some(
+                super::stack::look(planned, &reading.sources, &plan.mask, arguments, images.clone()).await?,
+            ),
+            None => None,
+        };
+        let seen = held.as_ref().map(|(live, _)| live).or(live.as_ref());
+        looked |= seen.is_some();
+        audit::audit(&subject, seen, &reading.sources, &mut findings);
+        let done = match seen {
+            Some(seen) => audit::audit_live(&subject, seen, &reading.sources, &mut findings).await,
+            None => Ok(()),
+        };
+        if let Some((_, running)) = held {
+            running.down().await;
         }
+        done.map_err(|error| error.to_string())?;
         let found = findings.in_reading_order();
         reading.findings.extend(audit::suppress(found, &ids, &reading.sources));
     }
+    if arguments.against.is_some() && !looked {
+        return Err(nothing_to_compare(arguments, reading));
+    }
     once(reading);
     Ok(audited)
+}
+
+/// Why nothing was compared with anything.
+fn nothing_to_compare(arguments: &Arguments, reading: &Reading) -> String {
+    match arguments.against.as_deref() {
+        Some(STACK) if reading.plan.is_none() => {
+            "no stack can be started while files are invalid; `check` without `--against` draws what is wrong"
+        }
+        Some(STACK) => "none of these files is or names a stack with a Prometheus",
+        Some(_) | None => "none of these files has rules or queries that could be compared with it",
+    }
+    .to_owned()
 }
 
 /// Looks at what a Prometheus has.
@@ -83,7 +122,7 @@ fn all(arguments: &Arguments, dashboards: &[PathBuf], reading: &Reading) -> Vec<
         let folder = stack.file.parent().unwrap_or(Path::new(""));
         let (own, others) = rest.into_iter().partition(|one| one.starts_with(folder));
         (files.dashboards, rest) = (own, others);
-        all.push(Together { files, named_by_stack: true });
+        all.push(Together { files, stack: Some(stack.file.clone()) });
     }
     let Arguments { rules, alertmanager, prometheus, .. } = arguments;
     let named = Files {
@@ -93,7 +132,7 @@ fn all(arguments: &Arguments, dashboards: &[PathBuf], reading: &Reading) -> Vec<
         dashboards: rest,
     };
     if named != Files::default() {
-        all.insert(0, Together { files: named, named_by_stack: false });
+        all.insert(0, Together { files: named, stack: None });
     }
     all
 }

@@ -1,6 +1,8 @@
 //! `firedrill check`: every problem in files, without running anything.
 
 mod audited;
+mod expect;
+mod stack;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,13 +11,15 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use self::audited::Audited;
-use super::{Colour, Input, count, draw, runtime};
-use crate::audit::{Runbooks, Unseen};
+use self::expect::Expected;
+use super::{Colour, Input, Runtime, count, draw, runtime};
+use crate::audit::Runbooks;
 use crate::exit::Exit;
 use crate::finding::{Drawing, Severity};
 use crate::plan::Reading;
 use crate::report::github;
 use crate::report::sarif::Sarif;
+use crate::stack::containers::ImageMap;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -41,13 +45,27 @@ pub(super) struct Arguments {
     prometheus: Option<PathBuf>,
 
     /// A Prometheus that scrapes what the rules are about: what it has is compared with what they ask for.
-    /// `FIREDRILL_PROMETHEUS_TOKEN` is a bearer token for it
-    #[arg(long, value_name = "URL", help_heading = "Audit")]
+    /// `stack` brings up each stack that is named and takes it down again. `FIREDRILL_PROMETHEUS_TOKEN` is a bearer
+    /// token
+    #[arg(long, value_name = "URL|stack", help_heading = "Audit")]
     against: Option<String>,
+
+    /// How the services of a stack are run that is brought up
+    #[arg(long, value_enum, default_value_t = Runtime::Auto, help_heading = "Audit", hide_short_help = true)]
+    runtime: Runtime,
+
+    /// A YAML file of images that are used in place of others
+    #[arg(long, value_name = "FILE", help_heading = "Audit", hide_short_help = true)]
+    image_map: Option<PathBuf>,
 
     /// Where the files stand that links to runbooks lead to; may be given several times
     #[arg(long, value_name = "URL-PREFIX=FOLDER", help_heading = "Audit")]
     runbooks: Vec<Runbooks>,
+
+    /// Findings that are known, each with its reason: pass exactly if all of them are there and no others. `--format
+    /// expect` prints such a file, to be given reasons
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    expect: Option<PathBuf>,
 
     /// How to print findings
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
@@ -63,6 +81,8 @@ enum Format {
     Json,
     /// SARIF 2.1.0 on standard output, for code hosts and editors
     Sarif,
+    /// A file for `--expect`, without its reasons
+    Expect,
     /// GitHub's workflow commands on standard output, which it shows as annotations
     Github,
 }
@@ -79,30 +99,67 @@ struct Report {
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
-    let (reading, audited) = match read(arguments)? {
-        Ok(read) => read,
-        Err(error) => {
-            writeln!(std::io::stderr(), "error: {error}")?;
-            return Ok(Exit::NotMeasured);
-        }
+    let known = match arguments.expect.as_deref().map(Expected::read).transpose() {
+        Ok(known) => known,
+        Err(why) => return refuse(&why, Exit::Usage),
     };
+    let Some(images) = super::images::read(arguments.image_map.as_deref(), colour)? else {
+        return Ok(Exit::Usage);
+    };
+    let (mut reading, audited) = match read(arguments, &images)? {
+        Ok(read) => read,
+        Err(why) => return refuse(&why, Exit::NotMeasured),
+    };
+    let Some(known) = known else { return tell(arguments, &reading, &audited, colour) };
+    let difference = known.take_from(&mut reading);
+    let mut err = std::io::stderr().lock();
+    for gone in &difference.gone {
+        writeln!(err, "{gone}\n")?;
+    }
+    drop(err);
+    let (new, gone) = (reading.findings.len(), difference.gone.len());
+    if new + gone > 0 {
+        tell(arguments, &reading, &audited, colour)?;
+    }
+    let mut err = std::io::stderr().lock();
+    if new + gone == 0 {
+        writeln!(err, "as expected: {}", count(difference.same, "finding"))?;
+        return Ok(Exit::Pass);
+    }
+    writeln!(err, "not as expected: {new} new, {gone} gone, {} as expected", difference.same)?;
+    Ok(Exit::Fail)
+}
+
+fn refuse(why: &str, exit: Exit) -> std::io::Result<Exit> {
+    writeln!(std::io::stderr(), "error: {why}")?;
+    Ok(exit)
+}
+
+/// Tells what was found, and what that means.
+fn tell(
+    arguments: &Arguments,
+    reading: &Reading,
+    audited: &Audited,
+    colour: Colour,
+) -> std::io::Result<Exit> {
     let of = |severity| reading.findings.iter().filter(|finding| finding.code.severity() == severity).count();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     match arguments.format {
         Format::Text => {
-            draw(&reading, colour)?;
-            writeln!(std::io::stdout(), "{}", summary(&reading, &audited, errors, warnings))?;
+            draw(reading, colour)?;
+            writeln!(std::io::stdout(), "{}", summary(reading, audited, errors, warnings))?;
         }
         Format::Json => {
-            print(&Report { errors, warnings, findings: drawings(&reading) })?;
+            print(&Report { errors, warnings, findings: drawings(reading) })?;
         }
-        Format::Sarif => print(&Sarif::of(&drawings(&reading)))?,
+        Format::Sarif => print(&Sarif::of(&drawings(reading)))?,
+        Format::Expect => print(&Expected::of(reading))?,
         Format::Github => {
             let mut out = std::io::stdout().lock();
-            for finding in drawings(&reading) {
+            for finding in drawings(reading) {
                 writeln!(out, "{}", github::of_finding(&finding))?;
             }
-            writeln!(out, "{}", summary(&reading, &audited, errors, warnings))?;
+            writeln!(out, "{}", summary(reading, audited, errors, warnings))?;
         }
     }
     let invalid = reading.findings.iter().any(|finding| finding.code.makes_invalid());
@@ -114,12 +171,12 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 }
 
 /// Reads firedrill's own files, and audits the rules, routes and dashboards that are named or that stacks name.
-fn read(arguments: &Arguments) -> std::io::Result<Result<(Reading, Audited), Unseen>> {
+fn read(arguments: &Arguments, images: &ImageMap) -> std::io::Result<Result<(Reading, Audited), String>> {
     let (paths, json) = audited::apart(&arguments.paths);
     let input = Input { paths, secrets: arguments.secrets.clone() };
     let mut reading = input.read();
     let runtime = runtime()?;
-    let audited = runtime.block_on(Box::pin(audited::audit_all(arguments, &json, &mut reading)));
+    let audited = runtime.block_on(Box::pin(audited::audit_all(arguments, images, &json, &mut reading)));
     Ok(audited.map(|audited| (reading, audited)))
 }
 
