@@ -30,6 +30,8 @@ fn said(output: &Output) -> String {
 #[case::phoenix_load("phoenix/load")]
 #[case::phoenix_dashboards("phoenix/dashboards")]
 #[case::phoenix_drills("phoenix/drills")]
+#[case::phase5_well("phase5/well")]
+#[case::phase5_drills("phase5/drills")]
 #[ignore = "needs Redis, PostgreSQL, their exporters, node_exporter, Prometheus, Alertmanager, and to be root"]
 fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
     let file = format!("scenarios/{scenario}.yaml");
@@ -42,6 +44,7 @@ fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
 #[case::monkeytown("monkeytown")]
 #[case::bakhmach("bakhmach")]
 #[case::phoenix("phoenix")]
+#[case::phase5("phase5")]
 fn repaired_files_lack_nothing_but_owners_and_runbooks(#[case] system: &str) {
     let check = firedrill(&["check", &format!("fixtures/{system}/repaired/stack.yaml")]);
     let both = said(&check);
@@ -58,6 +61,7 @@ fn repaired_files_lack_nothing_but_owners_and_runbooks(#[case] system: &str) {
 #[case::monkeytown("monkeytown")]
 #[case::bakhmach("bakhmach")]
 #[case::phoenix("phoenix")]
+#[case::phase5("phase5")]
 #[ignore = "needs promtool"]
 fn what_a_plan_gets_wrong_is_proven(#[case] system: &str) {
     let folder = Path::new("fixtures").join(system).join("as-planned");
