@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use self::aside::suppress;
 pub use self::dashboard::{Dashboard, Gives, PanelQuery, Unknown, Variable, is_dashboard};
 use self::kinds::Kinds;
-pub use self::live::{Live, Unseen, audit_live};
+pub use self::live::{Live, Unseen, audit_live, check_dashboard, wait_for_scrapes};
 pub use self::runbook::Runbooks;
 pub use self::source::{Files, read};
 use crate::finding::Findings;

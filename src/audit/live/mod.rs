@@ -11,17 +11,20 @@ mod panel;
 mod selector;
 mod top;
 mod unused;
+mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use self::asked::Asked;
-use super::Subject;
+pub use self::wait::wait_for_scrapes;
 use super::kinds::Kinds;
+use super::{Dashboard, Subject};
 use crate::exposition::Labels;
-use crate::finding::Findings;
+use crate::finding::{Finding, Findings};
 use crate::prometheus::answer::{Data, Sample, Value};
 use crate::prometheus::{Client, Error, Health, Setup};
 use crate::rule::Recorded;
@@ -74,6 +77,9 @@ pub enum Unseen {
     /// There is no answer.
     #[error(transparent)]
     Prometheus(#[from] Error),
+    /// Not everything was scraped that has to be.
+    #[error("not every target was scraped within {} s", .0.as_secs())]
+    Unscraped(Duration),
     /// It has nothing that rules could be compared with.
     #[error("{0} has scraped no target yet, so nothing can be said of what rules ask it for")]
     Nothing(String),
@@ -181,6 +187,21 @@ fn numbers(data: Data) -> Vec<Number> {
     }
 }
 
+/// What a dashboard asks for and does not get.
+///
+/// # Errors
+/// When Prometheus stops answering.
+pub async fn check_dashboard(
+    board: &Dashboard,
+    live: &Live,
+    sources: &Sources,
+) -> Result<Vec<Finding>, Unseen> {
+    let mut findings = Findings::default();
+    super::dashboard::check(board, sources, &mut findings);
+    panel::check(live, board, &Recorded::default(), sources, &mut findings).await?;
+    Ok(findings.in_reading_order())
+}
+
 /// Adds a finding for each thing that does not go with what a Prometheus has.
 ///
 /// # Errors
@@ -191,7 +212,7 @@ pub async fn audit_live(
     sources: &Sources,
     findings: &mut Findings,
 ) -> Result<(), Unseen> {
-    let recorded = Recorded::of(&subject.rules, std::time::Duration::ZERO);
+    let recorded = Recorded::of(&subject.rules, Duration::ZERO);
     for file in &subject.rules {
         for (_, rule) in file.rules() {
             let asked = Asked::of_rule(rule);

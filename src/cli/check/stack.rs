@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::Arguments;
-use crate::audit::Live;
+use crate::audit::{Live, wait_for_scrapes};
 use crate::event::Sender;
 use crate::plan::PlannedStack;
-use crate::prometheus::answer::{Data, Value};
-use crate::prometheus::{Access, Client, Health};
+use crate::prometheus::{Access, Client};
 use crate::secret::Mask;
 use crate::source::Sources;
 use crate::stack::containers::ImageMap;
@@ -19,14 +18,8 @@ use crate::stack::{Notices, Options, Running, Speed, up};
 /// By how much a stack goes faster that is only looked at.
 const SPEED: f64 = 60.0;
 
-/// How often each target is scraped before it is looked at: a rate needs two.
-const SCRAPES: f64 = 3.0;
-
 /// How long that may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Brings a stack up and looks at its Prometheus.
 pub(super) async fn look(
@@ -81,28 +74,6 @@ pub(super) async fn look(
 async fn see(running: &Running) -> Result<Live, String> {
     let address = running.address("prometheus", "http").ok_or("the stack has no Prometheus")?;
     let client = Client::new(&Access::to(format!("http://{address}"))).map_err(|error| error.to_string())?;
-    let deadline = Instant::now() + PATIENCE;
-    while !is_scraped(&client).await? {
-        if Instant::now() > deadline {
-            return Err(format!("not every target was scraped within {} s", PATIENCE.as_secs()));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    wait_for_scrapes(&client, PATIENCE).await.map_err(|error| error.to_string())?;
     Live::look(client).await.map_err(|error| error.to_string())
-}
-
-/// Whether every target was scraped often enough, whether it answered or not.
-async fn is_scraped(client: &Client) -> Result<bool, String> {
-    let said = |error: crate::prometheus::Error| error.to_string();
-    let targets = client.targets().await.map_err(said)?.data.active_targets;
-    if targets.is_empty() || targets.iter().any(|target| target.health == Health::Unknown) {
-        return Ok(false);
-    }
-    let least = client.instant("min(count_over_time(up[1h]))", None).await.map_err(said)?.data;
-    Ok(match least {
-        Data::Vector(series) => {
-            series.iter().any(|one| matches!(one.value, Value::Number(point) if point.value >= SCRAPES))
-        }
-        Data::Matrix(_) | Data::Scalar(_) | Data::String(_) => false,
-    })
 }
