@@ -14,6 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::{Nginx, PATIENCE, Prometheus, Redis};
 
 mod alertmanager;
+mod audit;
 mod names;
 mod phases;
 mod support;

@@ -6,6 +6,8 @@ mod explain;
 mod join;
 mod quiet;
 mod rehearse;
+mod route;
+mod untold;
 mod verdict;
 mod watch;
 mod why;
@@ -14,8 +16,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(crate) use self::dissect::{unfiltered, with_bool};
+pub(crate) use self::explain::{near, shown_values};
+pub(crate) use self::join::in_the_way;
 pub use self::quiet::{Spell, quiet};
 pub use self::rehearse::{Drill, Ended, Error, Known, Report};
+pub(crate) use self::route::{ask_route, led_away};
 pub use self::watch::Message;
 use crate::prometheus::answer::Data;
 use crate::prometheus::{self, Client};

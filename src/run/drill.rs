@@ -41,7 +41,7 @@ pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) struct Ground {
     clock: Clock,
     rules: Vec<RuleFile>,
-    routing: Option<Config>,
+    routing: Option<Arc<Config>>,
     pace: Pace,
     instruments: Instruments,
 }
@@ -66,8 +66,23 @@ impl Ground {
             evaluated_every: clock.wall_time(pace.evaluation_interval),
             scraped_every: clock.wall_time(pace.scrape_interval),
         };
-        let (rules, routing) = (planned.rules.clone(), planned.routing.clone());
+        let (rules, routing) = (planned.rules.clone(), planned.routing.clone().map(Arc::new));
         Ok(Some(Self { clock, rules, routing, pace, instruments }))
+    }
+
+    /// The stack's Prometheus.
+    pub(super) fn prometheus(&self) -> &Client {
+        &self.instruments.prometheus
+    }
+
+    /// What is measured with.
+    pub(super) fn instruments(&self) -> &Instruments {
+        &self.instruments
+    }
+
+    /// Who is told of which alert.
+    pub(super) fn routing(&self) -> Option<&Config> {
+        self.routing.as_deref()
     }
 
     /// What the files say of an alert.
@@ -91,6 +106,7 @@ impl Ground {
                 holds_for: Duration::ZERO,
                 evaluated_every: self.pace.evaluation_interval,
                 sends_resolved: false,
+                routing: self.routing.clone(),
             };
         };
         let mut labels: BTreeMap<String, String> =
@@ -112,6 +128,7 @@ impl Ground {
             holds_for,
             evaluated_every,
             sends_resolved: self.sends_resolved(&labels, expected),
+            routing: self.routing.clone(),
         }
     }
 
@@ -238,7 +255,7 @@ impl Walker {
     }
 
     /// Says what was wrong, as one attempt of the step.
-    fn told(&self, id: &StepId, failures: Vec<Failure>) {
+    pub(super) fn told(&self, id: &StepId, failures: Vec<Failure>) {
         if failures.is_empty() {
             return;
         }
