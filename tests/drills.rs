@@ -69,7 +69,10 @@ fn a_slow_rule_is_proven_as_it_is_written(#[case] file: &str, #[case] alert: &st
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let (_, from) = said.split_once(&format!("✓ {alert} ")).unwrap_or_else(|| panic!("{alert} in {said}"));
     let told = from.split("✓").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(when.iter().any(|when| told.contains(when)) && told.contains("dilated, rules unmodified"), "{told}");
+    assert!(
+        when.iter().any(|when| told.contains(when)) && told.contains("dilated, rules unmodified"),
+        "{told}"
+    );
 }
 
 #[rstest]

@@ -97,8 +97,9 @@ impl<'r> Course<'r> {
                 labels.extend(one.labels.clone());
                 labels.insert("__name__".to_owned(), one.rule.name.value.clone());
                 labels.retain(|_, value| !value.is_empty());
-                let points = series.points.iter().map(|point| (point.at.as_millisecond() + offset, point.value));
-                let points = with_ends(points.collect(), every, last);
+                let points =
+                    series.points.iter().map(|point| (point.at.as_millisecond() + offset, point.value));
+                let points = with_ends(&points.collect::<Vec<_>>(), every, last);
                 if points.last().is_some_and(|(at, _)| *at == last) && !is_end(&points) {
                     still.insert(labels.clone());
                 }
@@ -107,7 +108,9 @@ impl<'r> Course<'r> {
                 }
                 tracks.push(Track { labels, points });
             }
-            tracks.extend(open.iter().map(|labels| Track { labels: labels.clone(), points: vec![(*next, STALE)] }));
+            tracks.extend(
+                open.iter().map(|labels| Track { labels: labels.clone(), points: vec![(*next, STALE)] }),
+            );
             client.write(&tracks).await?;
             *open = still;
             *next = last + every;
@@ -160,7 +163,7 @@ fn step(time: Duration) -> i64 {
 }
 
 /// Points with a marker wherever the series was gone at the next evaluation.
-fn with_ends(points: Vec<(i64, f64)>, every: i64, last: i64) -> Vec<(i64, f64)> {
+fn with_ends(points: &[(i64, f64)], every: i64, last: i64) -> Vec<(i64, f64)> {
     let mut all = Vec::with_capacity(points.len());
     for (number, (at, value)) in points.iter().copied().enumerate() {
         all.push((at, value));
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_at_an_evaluation_ends_there() {
-        let points = with_ends(vec![(0, 1.0), (10, 2.0), (40, 3.0)], 10, 40);
+        let points = with_ends(&[(0, 1.0), (10, 2.0), (40, 3.0)], 10, 40);
         let said: Vec<_> = points.iter().map(|(at, value)| (*at, value.is_nan())).collect();
         assert_eq!(said, [(0, false), (10, false), (20, true), (40, false)]);
     }

@@ -1,5 +1,7 @@
 //! What was recorded, repeated: backwards as the history that long windows need, onwards as what goes on as it is.
 
+use super::stamp::seconds;
+
 /// A part of a series that is repeated, in milliseconds of rule time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -44,9 +46,8 @@ impl Segment {
             *value += added;
         }
         let (first, last) = (*points.first()?, *points.last()?);
-        let lasted = (last.0 - first.0) as f64;
-        let growth =
-            if lasted > 0.0 { (last.1 - first.1) * self.length() as f64 / lasted } else { 0.0 };
+        let lasted = seconds(last.0 - first.0);
+        let growth = if lasted > 0.0 { (last.1 - first.1) * seconds(self.length()) / lasted } else { 0.0 };
         Some(Pattern { points, growth, length: self.length() })
     }
 }
@@ -64,15 +65,15 @@ pub(super) fn precede(
     let times = times(segment.from - back, pattern.length);
     let mut all: Vec<(i64, f64)> = Vec::new();
     for time in (1..=times).rev() {
-        let grown = pattern.growth * (times - time) as f64;
+        let grown = pattern.growth * f64::from(times - time);
         for (at, value) in &pattern.points {
-            let at = at - time * pattern.length;
+            let at = at - i64::from(time) * pattern.length;
             if at >= back && all.last().is_none_or(|(last, _)| at - last >= apart) {
                 all.push((at, value + grown));
             }
         }
     }
-    let (mut added, mut before) = (pattern.growth * times as f64, f64::NEG_INFINITY);
+    let (mut added, mut before) = (pattern.growth * f64::from(times), f64::NEG_INFINITY);
     for (at, value) in points.iter().copied().filter(|(at, _)| *at >= segment.from) {
         // What counts anew knows nothing of what was before.
         if counts && value < before {
@@ -94,19 +95,21 @@ pub(super) fn follow(points: &mut Vec<(i64, f64)>, segment: Segment, onward: i64
     let times = times(onward - segment.to, pattern.length);
     for time in 1..=times {
         for (at, value) in &pattern.points {
-            let at = at + time * pattern.length;
+            let at = at + i64::from(time) * pattern.length;
             if at > onward {
                 return;
             }
-            let value = if counts { real + (value - last) + pattern.growth * time as f64 } else { *value };
+            let value =
+                if counts { real + (value - last) + pattern.growth * f64::from(time) } else { *value };
             points.push((at, value));
         }
     }
 }
 
 /// How often a length has to be repeated for a time.
-fn times(time: i64, length: i64) -> i64 {
-    if time <= 0 { 0 } else { (time - 1) / length + 1 }
+fn times(time: i64, length: i64) -> u32 {
+    let times = if time <= 0 { 0 } else { (time - 1) / length + 1 };
+    u32::try_from(times).unwrap_or(u32::MAX)
 }
 
 /// A marker stays the marker that it is: bits that a sum would lose.
@@ -122,8 +125,7 @@ mod tests {
     fn a_gauge_is_repeated_as_it_was() {
         let points = [(0, 9.0), (10, 1.0), (20, 2.0), (30, 7.0)];
         let all = precede(&points, Segment { from: 10, to: 30 }, -30, 0, false);
-        let wanted =
-            [(-30, 1.0), (-20, 2.0), (-10, 1.0), (0, 2.0), (10, 1.0), (20, 2.0), (30, 7.0)];
+        let wanted = [(-30, 1.0), (-20, 2.0), (-10, 1.0), (0, 2.0), (10, 1.0), (20, 2.0), (30, 7.0)];
         assert_eq!(all, wanted);
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::history::{Segment, follow, precede};
 use super::recording::{Recorded, Recording};
 use crate::exposition::Labels;
@@ -78,9 +80,8 @@ pub fn stamp(recording: &Recording, manner: &Manner, earliest: i64) -> Stamped {
         let counts = series.name().is_some_and(|name| manner.counters.contains(name));
         let factor = if counts && manner.reading == Reading::Flow { recording.speed } else { 1.0 };
         // Markers are no numbers: what is done to them makes others of them.
-        let value = |value: f64| match value.is_nan() {
-            true => value,
-            false => dilated.value(value * factor, manner.moments && !counts),
+        let value = |value: f64| {
+            if value.is_nan() { value } else { dilated.value(value * factor, manner.moments && !counts) }
         };
         let marked = marked(series, &scrapes);
         let mut points: Vec<_> = marked.iter().map(|(at, one)| (dilated.at(*at), value(*one))).collect();
@@ -110,35 +111,34 @@ struct Dilated<'r> {
 
 impl Dilated<'_> {
     fn at(&self, wall: i64) -> i64 {
-        let since = (wall - self.recording.effect) as f64 * self.recording.speed;
-        self.recording.effect + since.round() as i64 + self.shift
+        let since = seconds(wall - self.recording.effect) * self.recording.speed;
+        // What is too long to be said lies beyond all that is recorded.
+        let since = SignedDuration::try_from_secs_f64(since).unwrap_or(SignedDuration::MAX).as_millis();
+        let since = i64::try_from(since).unwrap_or(i64::MAX / 4);
+        self.recording.effect + since + self.shift
     }
 
     /// A value that may be a moment. One within what was recorded is an event of the drill and moves with it; any
     /// other keeps its distance from the clock.
     fn value(&self, value: f64, moments: bool) -> f64 {
         let Recording { effect, ended, .. } = *self.recording;
-        let now = effect as f64 / 1e3;
+        let now = seconds(effect);
         if !moments || (value - now).abs() > NEAR {
             return value;
         }
-        let began = self.recording.series.iter().filter_map(|one| one.points.first()).map(|(at, _)| *at).min();
-        let within = (began.unwrap_or(effect) as f64 / 1e3 - 1.0)..=(ended as f64 / 1e3 + 1.0);
-        let moved = if within.contains(&value) {
-            now + (value - now) * self.recording.speed
-        } else {
-            value
-        };
-        moved + self.shift as f64 / 1e3
+        let began =
+            self.recording.series.iter().filter_map(|one| one.points.first()).map(|(at, _)| *at).min();
+        let within = (seconds(began.unwrap_or(effect)) - 1.0)..=(seconds(ended) + 1.0);
+        let moved = if within.contains(&value) { now + (value - now) * self.recording.speed } else { value };
+        moved + seconds(self.shift)
     }
 }
 
 /// When each target was scraped.
 fn scrapes(recording: &Recording) -> BTreeMap<(&str, &str), Vec<i64>> {
     let ups = recording.series.iter().filter(|series| series.name() == Some("up"));
-    let times = ups.filter_map(|up| {
-        Some((target(&up.labels)?, up.points.iter().map(|(at, _)| *at).collect()))
-    });
+    let times =
+        ups.filter_map(|up| Some((target(&up.labels)?, up.points.iter().map(|(at, _)| *at).collect())));
     times.collect()
 }
 
@@ -156,6 +156,11 @@ fn marked(series: &Recorded, scrapes: &BTreeMap<(&str, &str), Vec<i64>>) -> Vec<
     points.extend(lost.map(|pair| (pair[1], STALE)));
     points.sort_by_key(|(at, _)| *at);
     points
+}
+
+/// Milliseconds as seconds.
+pub(super) fn seconds(millis: i64) -> f64 {
+    SignedDuration::from_millis(millis).as_secs_f64()
 }
 
 fn millis(time: Duration) -> i64 {
@@ -235,7 +240,7 @@ mod tests {
     fn moments_of_the_drill_move_with_it_and_others_keep_their_distance() {
         let recording = recording(vec![series("x", &[(999_000, 999.0), (1_001_000, 87_400.0)])]);
         let (stamped, points) = stamped(&recording, &manner(Reading::Each, true));
-        let since = |value: f64| value - stamped.effect as f64 / 1e3;
+        let since = |value: f64| value - seconds(stamped.effect);
         assert!((since(points[0].1) + 60.0).abs() < 1e-6, "{points:?}");
         assert!((since(points[1].1) - 86_400.0).abs() < 1e-6, "{points:?}");
     }

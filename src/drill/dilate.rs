@@ -106,9 +106,7 @@ fn manner(
     extent: Extent,
     reading: Reading,
 ) -> Result<Manner, String> {
-    let rule_time = |wall: i64| {
-        Duration::from_millis(wall.max(0).unsigned_abs()).mul_f64(recording.speed)
-    };
+    let rule_time = |wall: i64| Duration::from_millis(wall.max(0).unsigned_abs()).mul_f64(recording.speed);
     let firsts = recording.series.iter().filter_map(|series| series.points.first()).map(|(at, _)| *at);
     let began = firsts.min().unwrap_or(recording.calm);
     let (seen, calm) = (rule_time(recording.calm - began), recording.effect - recording.calm);
@@ -122,8 +120,8 @@ fn manner(
         }
     };
     let scrape = rule_time(recording.scraped_every.cast_signed());
-    let series = recording.series.len() as f64;
-    let apart = scrape.max(history.div_f64(MOST).mul_f64(series));
+    let series = u32::try_from(recording.series.len()).unwrap_or(u32::MAX);
+    let apart = scrape.max(history.div_f64(MOST).saturating_mul(series));
     if rules.shortest_range().is_some_and(|range| apart > scrape && apart * 3 > range) {
         return Err(format!(
             "its history would be more than {MOST:.0} samples: {series} series over {}",
@@ -153,8 +151,7 @@ async fn one(
     let stride = (rules.every * STRIDE).as_millis().try_into().unwrap_or(i64::MAX / 4);
     let mut to = stamped.lifted;
     loop {
-        let alerts: Vec<_> =
-            course.alerts().into_iter().filter(|alert| is_meant(expected, alert)).collect();
+        let alerts: Vec<_> = course.alerts().into_iter().filter(|alert| is_meant(expected, alert)).collect();
         let still = alerts.iter().any(|alert| alert.fired.is_some() && alert.until.is_none());
         if !still || to >= stamped.ended {
             let since = |at: usize, zero: i64| {
@@ -226,7 +223,8 @@ impl Lapse {
         ]);
         let said = |at: Option<Duration>| {
             at.map_or("never".to_owned(), |at| {
-                crate::units::Span(Duration::from_secs(at.as_secs_f64().round() as u64)).to_string()
+                crate::units::Span(Duration::from_secs((at + Duration::from_millis(500)).as_secs()))
+                    .to_string()
             })
         };
         let disputed = known.into_iter().filter_map(|(rung, dilated)| {

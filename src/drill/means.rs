@@ -71,7 +71,11 @@ impl Means {
             }
         } else if rules.looks_at_alerts() {
             let why = "it looks at other alerts, which virtual time does not have".to_owned();
-            return if about.wanted.is_some() { (Self::Nothing(why), notes) } else { (Self::Scaled, vec![why]) };
+            return if about.wanted.is_some() {
+                (Self::Nothing(why), notes)
+            } else {
+                (Self::Scaled, vec![why])
+            };
         }
         (means, notes)
     }

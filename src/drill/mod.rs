@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(crate) use self::dilate::FEWEST;
 pub use self::dilate::{Extent, Virtual, follow};
 pub use self::means::{Circumstances, Means};
 pub use self::quiet::{Spell, quiet};
 pub use self::rehearse::{Drill, Ended, Error, Known, Report};
-pub(crate) use self::dilate::FEWEST;
 pub use self::watch::Message;
 use crate::prometheus::answer::Data;
 use crate::prometheus::{self, Client};

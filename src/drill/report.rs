@@ -37,7 +37,8 @@ impl Drill {
             let known = &self.known[number];
             let mut sum = self.sum(number, watched, known);
             if !known.sends_resolved && watched.climb.has(Rung::Delivered) {
-                sum.notes.push("its receiver is not told when it is over (`send_resolved: false`)".to_owned());
+                sum.notes
+                    .push("its receiver is not told when it is over (`send_resolved: false`)".to_owned());
             }
             let case = Case {
                 watched: &sum.watched,
@@ -78,11 +79,12 @@ impl Drill {
         let said = self.lapses[number].as_ref();
         match (&known.means, said) {
             (Means::Scaled, _) => {}
-            (Means::Nothing(why), _) => sum.unproven = Some(why.clone()),
             (Means::Dilated | Means::Both, None) => {
                 sum.unproven = Some("virtual time was not asked".to_owned());
             }
-            (Means::Dilated | Means::Both, Some(Virtual::Silent(why))) => sum.unproven = Some(why.clone()),
+            (Means::Nothing(why), _) | (Means::Dilated | Means::Both, Some(Virtual::Silent(why))) => {
+                sum.unproven = Some(why.clone());
+            }
             (Means::Both, Some(Virtual::Does(lapse))) => {
                 sum.proof = Proof::Both;
                 sum.disputes = lapse.disputes(&watched.climb, self.clock, self.tolerance(known));
@@ -107,13 +109,16 @@ impl Drill {
             // Why it does not, at the drill's speed, is why it does not at all.
             let because = sum.broken.take().filter(|broken| broken.rung <= Rung::Firing);
             sum.broken = Some(because.unwrap_or_else(|| match lapse.pending {
-                Some(_) => Broken::new(Rung::Firing, "its condition did not hold for long enough, in virtual time"),
+                Some(_) => {
+                    Broken::new(Rung::Firing, "its condition did not hold for long enough, in virtual time")
+                }
                 None => Broken::new(Rung::Held, "its condition never held, in virtual time"),
             }));
         } else if self.alertmanager.is_some() && !seen.has(Rung::Firing) {
             sum.broken = None;
-            sum.unproven =
-                Some("it fires in virtual time; at the drill's speed it does not, so nobody was told".to_owned());
+            sum.unproven = Some(
+                "it fires in virtual time; at the drill's speed it does not, so nobody was told".to_owned(),
+            );
         } else if sum.broken.as_ref().is_some_and(|broken| !broken.rung.is_down()) {
             // It fired, and nobody was told.
         } else if lapse.cleared.is_none() {

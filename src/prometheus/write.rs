@@ -78,11 +78,14 @@ fn field(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
 }
 
 fn varint(to: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        to.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 {
+            return to.push(low & 0x7f);
+        }
+        to.push(low | 0x80);
     }
-    to.push(value as u8);
 }
 
 /// The bytes as Snappy's block format has them, nothing of them shortened: it is a way of a few metres.
@@ -93,7 +96,8 @@ fn snappy(bytes: &[u8]) -> Vec<u8> {
     varint(&mut packed, bytes.len() as u64);
     for literal in bytes.chunks(LITERAL) {
         packed.push(61 << 2);
-        packed.extend_from_slice(&((literal.len() - 1) as u16).to_le_bytes());
+        let [low, high, ..] = (literal.len() - 1).to_le_bytes();
+        packed.extend_from_slice(&[low, high]);
         packed.extend_from_slice(literal);
     }
     packed

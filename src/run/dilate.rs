@@ -12,8 +12,10 @@ use crate::scenario::alert::Expected;
 impl Walker {
     /// Asks virtual time about every alert of a drill that it has a say in.
     pub(super) async fn dilate(&self, ground: &Ground, drill: &mut Drill) -> Result<(), String> {
-        let wanted: Vec<_> =
-            drill.dilated().map(|(number, expected, known)| (number, expected.clone(), known.extent)).collect();
+        let wanted: Vec<_> = drill
+            .dilated()
+            .map(|(number, expected, known)| (number, expected.clone(), known.extent))
+            .collect();
         let rules: Vec<_> = wanted.iter().map(|(_, expected, _)| ground.rules_of(expected)).collect();
         let selectors: BTreeSet<_> = rules.iter().flatten().flat_map(Rules::selectors).collect();
         let Some(before) = wanted.iter().map(|(.., extent)| extent.reach).max() else { return Ok(()) };
@@ -24,7 +26,9 @@ impl Walker {
             Ok(bench) => bench,
             Err(error) => {
                 let why = format!("virtual time needs a Prometheus of its own: {error}");
-                wanted.iter().for_each(|(number, ..)| drill.lapse(*number, Virtual::Silent(why.clone())));
+                for (number, ..) in &wanted {
+                    drill.lapse(*number, Virtual::Silent(why.clone()));
+                }
                 return Ok(());
             }
         };
