@@ -210,7 +210,7 @@ groups:
       - { record: 'ratio:1h', expr: 'avg_over_time(ratio:5m[1h])' }
       - { record: 'ratio:5m', expr: 'rate(bad_total[5m]) / rate(all_total{job=\"a\"}[5m] offset 1m)' }
       - { record: other, expr: up }
-      - { alert: Burns, expr: 'ratio:1h > 0.1 and on () time() > 5', for: 2m, labels: { severity: page } }
+      - { alert: Burns, expr: 'ratio:1h > 0.1 and on () vector(time()) > 5', for: 2m, labels: { severity: page } }
 ";
 
     #[test]

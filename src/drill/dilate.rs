@@ -114,6 +114,10 @@ fn manner(
     let history = match extent.reach {
         reach if reach <= seen => Duration::ZERO,
         reach if repeatable => reach,
+        // So little is there as soon as anything is.
+        reach if reach <= rule_time(i64::from(FEWEST) * recording.scraped_every.cast_signed()) => {
+            Duration::ZERO
+        }
         reach if reach <= rule_time(recording.effect - began) => Duration::ZERO,
         _ => {
             return Err("it looks further back than the stack is old, and no calm spell was recorded to be its history: put a `quiet` step before the fault".to_owned());

@@ -2,12 +2,16 @@
 //! the rules as they are written.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::drill::Ground;
 use super::walk::Walker;
 use crate::dilation::{Bench, Rules};
 use crate::drill::{Drill, Virtual, follow};
 use crate::scenario::alert::Expected;
+
+/// How far back a query looks for a sample beyond what it says.
+const LOOKBACK: Duration = Duration::from_secs(5 * 60);
 
 impl Walker {
     /// Asks virtual time about every alert of a drill that it has a say in.
@@ -18,7 +22,9 @@ impl Walker {
             .collect();
         let rules: Vec<_> = wanted.iter().map(|(_, expected, _)| ground.rules_of(expected)).collect();
         let selectors: BTreeSet<_> = rules.iter().flatten().flat_map(Rules::selectors).collect();
-        let Some(before) = wanted.iter().map(|(.., extent)| extent.reach).max() else { return Ok(()) };
+        let Some(before) = wanted.iter().map(|(.., extent)| extent.reach + LOOKBACK).max() else {
+            return Ok(());
+        };
         let recording =
             drill.recording(&selectors, ground.calm(), before).await.map_err(|error| error.to_string())?;
         let started = Bench::start(&ground.run, ground.supervisor.clone(), ground.now()).await;
