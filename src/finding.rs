@@ -116,6 +116,8 @@ codes! {
     EnvironmentMissing = "environment/missing", Error;
     /// A secret that neither the environment nor the secrets file has.
     SecretMissing = "secret/missing", Error;
+    /// A secret of one or two characters, which is not masked.
+    SecretShort = "secret/short", Warning;
     /// A service of a stack that nothing starts, or that is two things at once.
     StackService = "stack/service", Error;
     /// A service that the stack does not have.

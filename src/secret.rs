@@ -49,11 +49,11 @@ impl fmt::Display for Secret {
 pub struct Mask(Arc<RwLock<Vec<Hidden>>>);
 
 impl Mask {
-    /// Masks `secret` from now on.
+    /// Masks `secret` from now on, unless it is [too short](is_too_short).
     pub fn add(&self, secret: &Secret) {
         let value = secret.expose();
         let known = |all: &[Hidden]| all.iter().any(|hidden| hidden.value == value);
-        if value.is_empty() || known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+        if is_too_short(value) || known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
         let hidden = Hidden::new(value);
@@ -89,6 +89,16 @@ impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mask")
     }
+}
+
+/// Secrets of fewer characters are not masked: whatever is printed holds one or two characters by chance, and would
+/// be made unreadable without hiding anything.
+pub const SHORTEST_MASKED: usize = 3;
+
+/// Whether a value has too few characters to be masked.
+#[must_use]
+pub fn is_too_short(value: &str) -> bool {
+    value.chars().nth(SHORTEST_MASKED - 1).is_none()
 }
 
 /// What stands where the end of a text was cut off.
@@ -254,6 +264,18 @@ mod tests {
         assert_eq!(mask.apply("x abcdef y abc"), "x *** y ***");
     }
 
+    #[rstest]
+    #[case::nothing("", "a 42 b")]
+    #[case::one("a", "a 42 b")]
+    #[case::two("42", "a 42 b")]
+    #[case::two_of_several_bytes("éé", "a 42 b")]
+    #[case::three("42 ", "a ***b")]
+    fn what_is_in_everything_by_chance_is_not_masked(#[case] secret: &str, #[case] masked: &str) {
+        let mask = Mask::default();
+        mask.add(&Secret::new(secret));
+        assert_eq!(mask.apply("a 42 b"), masked);
+    }
+
     proptest! {
         #[test]
         fn no_secret_and_no_text_panic(secret: String, before: String, after: String) {
@@ -263,7 +285,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_keeps_a_secret(secret in "[a-c<&]{1,6}", text in "[a-c<&%… ]{0,40}") {
+        fn no_text_keeps_a_secret(secret in "[a-c<&]{3,6}", text in "[a-c<&%… ]{0,40}") {
             let mask = Mask::default();
             mask.add(&Secret::new(secret.as_str()));
             prop_assert!(!mask.apply(&text).contains(&secret));

@@ -41,12 +41,35 @@ fn reasons(name: &str, step: &str, options: &[&str]) -> Vec<String> {
 #[case::grpc("grpc", "grpc: { address: 'ADDRESS' }")]
 #[case::promql("promql", "promql: { url: 'http://ADDRESS', query: up }")]
 #[case::icmp("icmp", "icmp: { host: 127.0.0.1 }")]
+#[case::starttls("starttls", "tls: { address: 'ADDRESS', starttls: smtp }")]
+#[case::upgrade_over_tls("websocket-tls", "websocket: { url: 'wss://ADDRESS/' }")]
+#[case::resolver("resolver", "http: { get: 'http://shop.test/', network: { resolver: 'tcp://ADDRESS' } }")]
+#[case::proxy("proxy", "http: { get: 'http://shop.test/', network: { proxy: 'http://ADDRESS' } }")]
+#[case::token(
+    "token",
+    "http: { get: 'http://127.1/', oauth2: { token_url: 'http://ADDRESS/', client_id: a, client_secret: secret } }"
+)]
 #[case::load("load", "load: { users: 1, for: 100ms, http: { get: 'http://ADDRESS/' } }")]
 fn no_kind_of_step_connects_to_what_is_denied(#[case] kind: &str, #[case] step: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let step = step.replace("ADDRESS", &listener.local_addr().unwrap().to_string());
     let reasons = reasons(kind, &step, &["--deny-net", "127.0.0.0/8"]);
     assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason == "policy"), "{reasons:?}");
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody came");
+}
+
+/// A kubelet's probe that is not made has no result, which is no failure of the pod's.
+#[rstest]
+#[case::http("http", "httpGet: { port: PORT, host: 127.0.0.1 }")]
+#[case::tcp("tcp", "tcpSocket: { port: PORT, host: 127.0.0.1 }")]
+#[case::grpc("grpc", "grpc: { port: PORT }")]
+fn no_probe_of_a_kubelet_connects_to_what_is_denied(#[case] kind: &str, #[case] action: &str) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let action = action.replace("PORT", &listener.local_addr().unwrap().port().to_string());
+    let step = format!("kubelet: {{ liveness: {{ {action}, periodSeconds: 1 }}, for: 1s }}");
+    let reasons = reasons(&format!("kubelet-{kind}"), &step, &["--deny-net", "127.0.0.0/8"]);
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "nobody came");
 }

@@ -15,6 +15,7 @@ pub use self::files::{Kind, kind_of};
 pub use self::stack::{Configuration, PlannedStack};
 use crate::finding::{Code, Finding, Findings};
 use crate::scenario::gate::Gate;
+use crate::scenario::network::Named;
 use crate::scenario::profile::Profile;
 use crate::scenario::step::{Does, Step};
 use crate::scenario::template::{Scope, Shape, Template};
@@ -76,9 +77,9 @@ pub struct Planned {
     /// Environment variables and secrets it names, and nothing else yet.
     pub scope: Scope,
     /// The text of each certificate file it names, by the name it is given there.
-    pub certificates: BTreeMap<String, Vec<u8>>,
+    pub certificates: BTreeMap<Named, Vec<u8>>,
     /// The text of each file of a private key, likewise.
-    pub keys: BTreeMap<String, Vec<u8>>,
+    pub keys: BTreeMap<Named, Vec<u8>>,
 }
 
 impl Planned {
@@ -86,12 +87,12 @@ impl Planned {
     ///
     /// # Errors
     /// When such a file cannot be read.
-    pub fn read_late(&self, scope: &Scope) -> Result<(ByName, ByName), String> {
+    pub fn read_late(&self, scope: &Scope, sources: &Sources) -> Result<(ByName, ByName), String> {
         let (mut certificates, mut keys) = (self.certificates.clone(), self.keys.clone());
         let read = |named: &At<Template>, into: &mut ByName| {
-            if let Entry::Vacant(entry) = into.entry(named.to_string()) {
+            if let Entry::Vacant(entry) = into.entry(Named::of(named)) {
                 let file = named.fill(scope).map_err(|unset| unset.to_string())?;
-                let path = files::beside(&self.file, &file);
+                let path = files::beside(&sources.file(named.place.file).path, &file);
                 let text =
                     source::read(&path).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
                 entry.insert(text);
@@ -104,8 +105,8 @@ impl Planned {
     }
 }
 
-/// The text of files, by the name they are given.
-type ByName = BTreeMap<String, Vec<u8>>;
+/// The text of files, by how they are named.
+type ByName = BTreeMap<Named, Vec<u8>>;
 
 /// What came of reading files.
 #[derive(Debug)]
@@ -197,8 +198,8 @@ impl Planner<'_> {
         let slos = self.slos(path, &scenario);
         let known = stack.as_ref().map(|planned| planned.stack.variables()).unwrap_or_default();
         let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);
-        let certificates = self.read_all(path, names::certificate_files(&scenario), &scope);
-        let keys = self.read_all(path, names::key_files(&scenario), &scope);
+        let certificates = self.read_all(names::certificate_files(&scenario), &scope);
+        let keys = self.read_all(names::key_files(&scenario), &scope);
         let vars = names::in_order(&scenario.vars, self.findings);
         names::check_slis(&scenario, &slos, self.findings);
         Planned { file: path.to_owned(), scenario, vars, slos, stack, scope, certificates, keys }
@@ -307,20 +308,16 @@ impl Planner<'_> {
         crate::slo::resolve(&documents, self.findings)
     }
 
-    /// Reads files that steps name, by the text they are named with.
-    fn read_all<'a>(
-        &mut self,
-        path: &Path,
-        named: impl Iterator<Item = &'a At<Template>>,
-        scope: &Scope,
-    ) -> BTreeMap<String, Vec<u8>> {
+    /// Reads files that steps name, each beside the file that names it.
+    fn read_all<'a>(&mut self, named: impl Iterator<Item = &'a At<Template>>, scope: &Scope) -> ByName {
         let mut read = BTreeMap::new();
         for named in named {
             // What has no value was found already.
             let Ok(file) = named.fill(scope) else { continue };
-            match source::read(&files::beside(path, &file)) {
+            let path = files::beside(&self.library.sources.file(named.place.file).path, &file);
+            match source::read(&path) {
                 Ok(pem) => {
-                    read.insert(named.to_string(), pem);
+                    read.insert(Named::of(named), pem);
                 }
                 Err(error) => {
                     let title = format!("`{file}` cannot be read: {error}");

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Surroundings;
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::Scenario;
+use crate::scenario::capture::Traced;
 use crate::scenario::fault::Fault;
 use crate::scenario::http::Tls;
 use crate::scenario::network::Network;
 use crate::scenario::step::{Does, Step};
 use crate::scenario::template::{Hole, Scope, Shape, Template};
-use crate::secret::Mask;
+use crate::secret::{Mask, is_too_short};
 use crate::slo::Slo;
 use crate::source::{At, Place};
 
@@ -67,6 +68,9 @@ impl Names<'_> {
             step.holes().for_each(|(hole, place)| self.need(hole, place));
         }
         self.known.extend(step.captures.iter().map(|capture| capture.name.value.clone()));
+        if step.does.traces() {
+            self.known.extend(Traced::ALL.map(|traced| traced.name().to_owned()));
+        }
         if let Does::Set(vars) = &step.does {
             self.known.extend(vars.iter().map(|(name, _)| name.value.clone()));
         }
@@ -89,6 +93,13 @@ impl Names<'_> {
         } else if let Some(secret) = name.strip_prefix("secret.") {
             if let Some(value) = environment.get(secret).or_else(|| secrets.get(secret)) {
                 self.scope.set_secret(name, value.as_str());
+                if !value.is_empty() && is_too_short(value) {
+                    let title = format!("`{secret}` is too short to be masked, and may be shown");
+                    let finding = Finding::new(Code::SecretShort, place, title);
+                    let help =
+                        "so few characters are in everything by chance: secrets are masked from three on";
+                    self.findings.add(finding.help(help));
+                }
             } else {
                 let title = format!("neither the environment nor the secrets file has `{secret}`");
                 let finding = Finding::new(Code::SecretMissing, place, title);
@@ -102,6 +113,9 @@ impl Names<'_> {
                 Some(meant) => finding.label(format!("did you mean `{meant}`?")),
                 None if name.starts_with("service.") => finding
                     .help("a stack's services are `${service.NAME.PORT}`; name the stack with `stack:`"),
+                None if Traced::is_named(name) => finding.help(
+                    "a step with `trace: true` begins a trace; a load names it in what it expects only",
+                ),
                 None => finding.help("a variable, a capture of an earlier step, `env.NAME` or `secret.NAME`"),
             });
         }

@@ -8,7 +8,8 @@ use serde_json_path::JsonPath;
 use super::attempt::{Breach, Seen};
 use super::http::Response;
 use crate::sample::{Phases, Reason};
-use crate::scenario::expect::{Capture, Expect, Origin, Status, Traced};
+use crate::scenario::capture::{Capture, Origin, Traced};
+use crate::scenario::expect::{Expect, Status};
 use crate::scenario::predicate::{Predicate, Unmet};
 use crate::scenario::schema::Schema;
 use crate::scenario::subject::Subject;
@@ -168,10 +169,7 @@ pub(super) fn capture_from_message(captures: &[Capture], message: &[u8], seen: &
 /// What is kept of the trace that the attempt began.
 fn of_trace(what: Traced, seen: &Seen) -> Result<Value, (Reason, String)> {
     let trace = seen.trace.ok_or_else(|| (Reason::Header, "no trace was begun".to_owned()))?;
-    Ok(Value::from(match what {
-        Traced::Id => trace.id(),
-        Traced::Traceparent => trace.to_string(),
-    }))
+    Ok(Value::from(trace.get(what)))
 }
 
 fn keep(capture: &Capture, value: Result<Value, (Reason, String)>, seen: &mut Seen) {

@@ -79,6 +79,8 @@ pub struct Attempt {
     pub evidence: Evidence,
     /// What was kept: name, value, whether it must not be seen.
     pub captured: Vec<(String, Value, bool)>,
+    /// What is known of the trace that it began, by its names.
+    pub trace: Vec<(&'static str, String)>,
 }
 
 impl Attempt {
@@ -172,9 +174,11 @@ pub(super) async fn at_one(
     deadline: &Deadline,
 ) -> Result<Attempt, Unset> {
     let began = Instant::now();
+    let trace = probe.told().traces().then(Traceparent::begin);
+    let scope = &*Traceparent::within(trace, scope);
     let mut seen = match probe {
         Probe::Http(http) => {
-            let (mut seen, exchange) = send(http, scope, session, deadline).await?;
+            let (mut seen, exchange) = send(http, scope, session, trace, deadline).await?;
             if let Some(response) = seen.response(exchange, http.url.place) {
                 seen.breaches.extend(answer::breaches(&step.expect, &response, http.url.place, scope));
                 answer::capture(&step.captures, &response, &mut seen);
@@ -182,7 +186,7 @@ pub(super) async fn at_one(
             seen
         }
         Probe::Health(wanted) => {
-            let (mut seen, exchange) = send(&wanted.request, scope, session, deadline).await?;
+            let (mut seen, exchange) = send(&wanted.request, scope, session, trace, deadline).await?;
             if let Some(response) = seen.response(exchange, wanted.request.url.place) {
                 health::judge(wanted, &response, &mut seen);
                 seen.breaches.extend(answer::further_breaches(&step.expect, &response, scope));
@@ -191,7 +195,7 @@ pub(super) async fn at_one(
             seen
         }
         Probe::Metrics(wanted) => {
-            let (mut seen, exchange) = send(&wanted.request, scope, session, deadline).await?;
+            let (mut seen, exchange) = send(&wanted.request, scope, session, trace, deadline).await?;
             if let Some(response) = seen.response(exchange, wanted.request.url.place) {
                 let unexpected = answer::breaches(&step.expect, &response, wanted.request.url.place, scope);
                 if unexpected.is_empty() {
@@ -202,7 +206,9 @@ pub(super) async fn at_one(
             }
             seen
         }
-        Probe::WebSocket(wanted) => talk::websocket(wanted, &step.captures, scope, session, deadline).await?,
+        Probe::WebSocket(wanted) => {
+            talk::websocket(wanted, &step.captures, scope, session, trace, deadline).await?
+        }
         Probe::Tcp(wanted) => talk::tcp(wanted, &step.captures, scope, session, deadline).await?,
         Probe::Kubelet(wanted) => kubelet::attempt(wanted, &step.expect, scope, session).await?,
         Probe::Exec(wanted) => exec::attempt(wanted, &step.expect, &step.captures, scope, deadline).await?,
@@ -220,7 +226,8 @@ pub(super) async fn at_one(
     seen.breaches.extend(answer::late(&step.expect, took, &phases, scope));
     seen.certify(&step.expect, scope);
     let Seen { breaches, evidence, captured, .. } = seen;
-    Ok(Attempt { took, breaches, evidence, captured })
+    let trace = trace.iter().flat_map(Traceparent::told).collect();
+    Ok(Attempt { took, breaches, evidence, captured, trace })
 }
 
 /// Sends a request, and notes what came of it.
@@ -228,15 +235,16 @@ async fn send(
     http: &Http,
     scope: &Scope,
     session: &mut Session,
+    trace: Option<Traceparent>,
     deadline: &Deadline,
 ) -> Result<(Seen, Exchange), Unset> {
     let done = match Errand::fill(http, scope, session)? {
-        Ok(errand) => errand.run(&mut session.client, deadline).await,
+        Ok(errand) => errand.run(&mut session.client, trace, deadline).await,
         Err(cause) => Done::lost(cause),
     };
     let mut seen = Seen::of(&done.exchange, http);
     seen.prepared = done.prepared;
-    seen.traced(done.trace);
+    seen.traced(trace);
     Ok((seen, done.exchange))
 }
 

@@ -90,6 +90,7 @@ fn together(addresses: &[SocketAddr], made: Vec<Attempt>, resolved: Duration) ->
         whole.breaches.extend(attempt.breaches.into_iter().map(at_address));
         if number == 0 {
             whole.captured = attempt.captured;
+            whole.trace = attempt.trace;
         }
     }
     whole.evidence.hops = hops;

@@ -1,4 +1,4 @@
-//! A request as a step makes it: with the token that it needs, and in a trace of its own.
+//! A request as a step makes it: with the token that it needs, and in the trace of its attempt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +23,12 @@ pub(super) struct Errand {
     request: Request,
     grant: Option<Grant>,
     tokens: Arc<Tokens>,
-    traced: bool,
 }
 
 /// What came of an errand.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) exchange: Exchange,
-    pub(super) trace: Option<Traceparent>,
     /// How long it took to be given a token: our own time, not the target's.
     pub(super) prepared: Duration,
 }
@@ -39,7 +37,7 @@ impl Done {
     /// Nothing could be sent.
     pub(super) fn lost(cause: Cause) -> Self {
         let exchange = Exchange { hops: Vec::new(), result: Err(cause) };
-        Self { exchange, trace: None, prepared: Duration::ZERO }
+        Self { exchange, prepared: Duration::ZERO }
     }
 }
 
@@ -58,7 +56,7 @@ impl Errand {
             Some(Auth::Bearer(_) | Auth::Basic(_) | Auth::Digest(_)) | None => Ok(None),
         };
         let tokens = Arc::clone(&session.tokens);
-        Ok(grant.map(|grant| Self { request, grant, tokens, traced: http.trace }))
+        Ok(grant.map(|grant| Self { request, grant, tokens }))
     }
 
     /// The same, to a path beneath its own.
@@ -70,15 +68,19 @@ impl Errand {
         self
     }
 
-    /// Sends the request once, all before `deadline`.
-    pub(super) async fn run(&self, client: &mut Client, deadline: &Deadline) -> Done {
+    /// Sends the request once, in a trace if there is one, all before `deadline`.
+    pub(super) async fn run(
+        &self,
+        client: &mut Client,
+        trace: Option<Traceparent>,
+        deadline: &Deadline,
+    ) -> Done {
         let began = Instant::now();
         let mut request = self.request.clone();
-        let trace = self.traced.then(Traceparent::begin);
         request.headers.extend(trace.and_then(|trace| trace.header()).map(|value| (TRACEPARENT, value)));
         let Some(grant) = &self.grant else {
             let exchange = client.send(&request, deadline).await;
-            return Done { exchange, trace, prepared: Duration::ZERO };
+            return Done { exchange, prepared: Duration::ZERO };
         };
         let token = match self.tokens.header(grant, deadline).await {
             Ok(token) => token,
@@ -90,6 +92,6 @@ impl Errand {
         // Redirects are followed: only the first hop has seen the token for sure.
         let status = exchange.hops.first().and_then(|hop| hop.status);
         self.tokens.heed(grant, &token, status);
-        Done { exchange, trace, prepared }
+        Done { exchange, prepared }
     }
 }

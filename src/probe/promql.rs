@@ -30,8 +30,8 @@ pub(super) async fn attempt(
     session: &mut Session,
     deadline: &Deadline,
 ) -> Result<Seen, Unset> {
-    let Done { exchange, prepared, .. } = match Errand::fill(&wanted.request, scope, session)? {
-        Ok(errand) => errand.beneath(&["api", "v1", "query"]).run(&mut session.client, deadline).await,
+    let Done { exchange, prepared } = match Errand::fill(&wanted.request, scope, session)? {
+        Ok(errand) => errand.beneath(&["api", "v1", "query"]).run(&mut session.client, None, deadline).await,
         Err(cause) => Done::lost(cause),
     };
     let mut seen = Seen { prepared, ..Seen::of(&exchange, &wanted.request) };

@@ -233,18 +233,18 @@ fn read<T: FromStr<Err: fmt::Display>>(text: Option<String>) -> Result<Option<T>
 
 fn spoken(written: &Tls, scope: &Scope, session: &Session) -> Result<TlsOptions, Unset> {
     let server_name = written.server_name.as_ref().map(|name| name.fill(scope)).transpose()?;
-    let key = written.key_file().and_then(|file| session.keyring.keys.get(&file.to_string()));
+    let key = written.key_file().and_then(|file| session.keyring.key(file));
     let chain = certificates(written.certificate.as_ref(), session);
     Ok(TlsOptions {
         ca: certificates(written.ca.as_ref(), session),
         server_name,
         skip_verify: written.skip_verify,
-        identity: chain.zip(key.cloned()).map(|(chain, key)| Identity { chain, key }),
+        identity: chain.zip(key).map(|(chain, key)| Identity { chain, key }),
         min_version: written.min_version,
         alpn: Vec::new(),
     })
 }
 
 fn certificates(file: Option<&At<Template>>, session: &Session) -> Option<Arc<[CertificateDer<'static>]>> {
-    session.keyring.certificates.get(&file?.to_string()).cloned()
+    session.keyring.certificates(file?)
 }

@@ -4,21 +4,25 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ::http::Method;
+use ::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use bytes::Bytes;
-use http::header::HeaderMap;
+use tokio::time::Instant;
 
 use super::answer::{any_of, capture_from_message, json};
 use super::attempt::{Breach, Seen, Session};
 use super::connect::{Authority, Deadline};
 use super::exchange::{Done, Excerpt, Failure};
+use super::oauth::Grant;
 use super::request::{add_headers, address, authorize, options};
 use super::trace::{TRACEPARENT, Traceparent};
 use super::websocket::Frame;
-use super::{tcp, websocket};
+use super::{http, tcp, websocket};
 use crate::event::{Hop, Line};
 use crate::sample::{Cause, Reason};
+use crate::scenario::auth::Auth;
+use crate::scenario::capture::Capture;
 use crate::scenario::exchange::{Act, Line as Said, Message, Receive, Tcp, WebSocket};
-use crate::scenario::expect::Capture;
 use crate::scenario::predicate::Predicate;
 use crate::scenario::subject::Subject;
 use crate::scenario::template::{Scope, Unset};
@@ -53,18 +57,28 @@ pub(super) async fn websocket(
     captures: &[Capture],
     scope: &Scope,
     session: &Session,
+    trace: Option<Traceparent>,
     deadline: &Deadline,
 ) -> Result<Seen, Unset> {
     let place = wanted.url.place;
     let found = Found::default();
-    let trace = wanted.trace.then(Traceparent::begin);
     let mut request = match websocket_request(wanted, scope, session, &found)? {
         Ok(request) => request,
         Err(cause) => return Ok(Seen { breaches: vec![Breach::lost(cause, place)], ..Seen::default() }),
     };
     request.headers.extend(trace.and_then(|trace| trace.header()).map(|value| (TRACEPARENT, value)));
+    let began = Instant::now();
+    let token = match token(wanted, &request, scope, session, deadline).await? {
+        Ok(token) => token,
+        Err(cause) => return Ok(Seen { breaches: vec![Breach::lost(cause, place)], ..Seen::default() }),
+    };
+    let prepared = began.elapsed();
+    request.headers.extend(token.iter().map(|(_, header)| (AUTHORIZATION, header.clone())));
     let exchange = websocket::attempt(&request, deadline).await;
-    let mut seen = Seen { chain: exchange.chain, ..Seen::default() };
+    if let Some((grant, header)) = &token {
+        session.tokens.heed(grant, header, exchange.status);
+    }
+    let mut seen = Seen { chain: exchange.chain, prepared, ..Seen::default() };
     seen.traced(trace);
     seen.evidence.hops.push(Hop {
         method: "GET".to_owned(),
@@ -95,6 +109,29 @@ pub(super) async fn websocket(
     let last = exchange.last.as_ref().map(Frame::bytes).unwrap_or_default();
     capture_from_message(captures, last, &mut seen);
     Ok(seen)
+}
+
+/// The token that the upgrade needs, and what it was asked for with.
+async fn token(
+    wanted: &WebSocket,
+    request: &websocket::Request,
+    scope: &Scope,
+    session: &Session,
+    deadline: &Deadline,
+) -> Result<Result<Option<(Grant, HeaderValue)>, Cause>, Unset> {
+    let Some(Auth::OAuth2(oauth2)) = &wanted.auth else { return Ok(Ok(None)) };
+    // A socket's own scheme would seem another origin than the same host's by HTTP.
+    let mut url = request.url.clone();
+    let scheme = if matches!(url.scheme(), "wss" | "https") { "https" } else { "http" };
+    // Between these schemes an address may always change.
+    let _ = url.set_scheme(scheme);
+    let upgrade = http::Request { options: request.options.clone(), ..http::Request::new(Method::GET, url) };
+    let grant = match Grant::fill(oauth2, &upgrade, scope)? {
+        Ok(grant) => grant,
+        Err(cause) => return Ok(Err(cause)),
+    };
+    let header = session.tokens.header(&grant, deadline).await;
+    Ok(header.map(|header| Some((grant, header))))
 }
 
 fn websocket_request(

@@ -1,9 +1,13 @@
 //! W3C Trace Context: the trace that an attempt begins, so that what it caused can be found.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderName;
 use http::header::HeaderValue;
+
+use crate::scenario::capture::Traced;
+use crate::scenario::template::Scope;
 
 /// The header that a trace travels in.
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -29,6 +33,27 @@ impl Traceparent {
     /// The trace's id, as tracing systems are asked for it.
     pub(super) fn id(&self) -> String {
         format!("{:032x}", self.trace)
+    }
+
+    /// `scope` with the trace by its names, where there is one.
+    pub(super) fn within(trace: Option<Self>, scope: &Scope) -> Cow<'_, Scope> {
+        let Some(trace) = trace else { return Cow::Borrowed(scope) };
+        let mut scope = scope.clone();
+        trace.told().into_iter().for_each(|(name, value)| scope.set(name, value));
+        Cow::Owned(scope)
+    }
+
+    /// What is known of it, each by its name.
+    pub(super) fn told(&self) -> [(&'static str, String); 2] {
+        Traced::ALL.map(|traced| (traced.name(), self.get(traced)))
+    }
+
+    /// What is kept of it.
+    pub(super) fn get(&self, traced: Traced) -> String {
+        match traced {
+            Traced::Id => self.id(),
+            Traced::Traceparent => self.to_string(),
+        }
     }
 
     /// The header's value.

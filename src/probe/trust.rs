@@ -16,6 +16,9 @@ use tokio_rustls::client::TlsStream;
 
 use crate::sample::{Cause, Reason};
 pub use crate::scenario::http::TlsVersion;
+use crate::scenario::network::Named;
+use crate::scenario::template::Template;
+use crate::source::At;
 
 /// How a TLS connection is made and what it accepts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,13 +46,11 @@ pub struct Identity {
     pub key: Arc<PrivateKeyDer<'static>>,
 }
 
-/// Certificates and private keys, by the name of the file they came from.
+/// Certificates and private keys, by the name of the file they came from, in the file that names it.
 #[derive(Debug, Default)]
 pub struct Keyring {
-    /// The certificates of each file.
-    pub certificates: BTreeMap<String, Arc<[CertificateDer<'static>]>>,
-    /// The private key of each file.
-    pub keys: BTreeMap<String, Arc<PrivateKeyDer<'static>>>,
+    certificates: BTreeMap<Named, Arc<[CertificateDer<'static>]>>,
+    keys: BTreeMap<Named, Arc<PrivateKeyDer<'static>>>,
 }
 
 impl Keyring {
@@ -58,20 +59,31 @@ impl Keyring {
     /// # Errors
     /// A file holds nothing of what it should, or something damaged.
     pub fn read(
-        certificate_files: &BTreeMap<String, Vec<u8>>,
-        key_files: &BTreeMap<String, Vec<u8>>,
+        certificate_files: &BTreeMap<Named, Vec<u8>>,
+        key_files: &BTreeMap<Named, Vec<u8>>,
     ) -> Result<Self, String> {
         let mut keyring = Self::default();
         for (name, pem) in certificate_files {
-            let read = certificates(pem).map_err(|why| format!("`{name}` holds no certificate: {why}"))?;
+            let read = certificates(pem);
+            let read = read.map_err(|why| format!("`{}` holds no certificate: {why}", name.text))?;
             keyring.certificates.insert(name.clone(), read);
         }
         for (name, pem) in key_files {
             let read = PrivateKeyDer::from_pem_slice(pem);
-            let read = read.map_err(|why| format!("`{name}` holds no private key: {why}"))?;
+            let read = read.map_err(|why| format!("`{}` holds no private key: {why}", name.text))?;
             keyring.keys.insert(name.clone(), Arc::new(read));
         }
         Ok(keyring)
+    }
+
+    /// The certificates of the file that is named there.
+    pub(super) fn certificates(&self, file: &At<Template>) -> Option<Arc<[CertificateDer<'static>]>> {
+        self.certificates.get(&Named::of(file)).cloned()
+    }
+
+    /// The private key in the file that is named there.
+    pub(super) fn key(&self, file: &At<Template>) -> Option<Arc<PrivateKeyDer<'static>>> {
+        self.keys.get(&Named::of(file)).cloned()
     }
 }
 

@@ -9,6 +9,7 @@ use super::attempt::{Breach, Session};
 use super::connect::Deadline;
 use super::errand::Errand;
 use super::http::{Client, Exchange};
+use super::trace::Traceparent;
 use super::{answer, certificate};
 use crate::sample::Cause;
 use crate::scenario::expect::Expect;
@@ -24,6 +25,9 @@ pub struct Volley {
     expect: Arc<Expect>,
     scope: Arc<Scope>,
     timeout: Duration,
+    /// Whether each attempt begins a trace, and whether what is expected names it.
+    traced: bool,
+    judges_trace: bool,
     client: Client,
 }
 
@@ -39,6 +43,8 @@ impl Volley {
             expect: Arc::new(load.expect.clone()),
             scope: Arc::new(scope.clone()),
             timeout: load.timeout,
+            traced: load.request.trace,
+            judges_trace: load.judges_trace(),
             client: Client::keeping(),
         })
     }
@@ -52,6 +58,8 @@ impl Volley {
             expect: Arc::clone(&self.expect),
             scope: Arc::clone(&self.scope),
             timeout: self.timeout,
+            traced: self.traced,
+            judges_trace: self.judges_trace,
             client: Client::keeping(),
         }
     }
@@ -63,10 +71,12 @@ impl Volley {
             Err(cause) => return vec![Breach::lost(cause.clone(), self.place)],
         };
         let began = Instant::now();
-        let done = errand.run(&mut self.client, &Deadline::after(self.timeout)).await;
+        let trace = self.traced.then(Traceparent::begin);
+        let done = errand.run(&mut self.client, trace, &Deadline::after(self.timeout)).await;
         let took = began.elapsed().saturating_sub(done.prepared);
-        let mut breaches = self.breaches(done.exchange, took);
-        if let Some(trace) = done.trace {
+        let scope = Traceparent::within(trace.filter(|_| self.judges_trace), &self.scope);
+        let mut breaches = self.breaches(done.exchange, took, &scope);
+        if let Some(trace) = trace {
             for breach in &mut breaches {
                 breach.note(&format!("trace {}", trace.id()));
             }
@@ -74,16 +84,16 @@ impl Volley {
         breaches
     }
 
-    fn breaches(&self, exchange: Exchange, took: Duration) -> Vec<Breach> {
+    fn breaches(&self, exchange: Exchange, took: Duration, scope: &Scope) -> Vec<Breach> {
         let phases = exchange.hops.last().map(|hop| hop.phases).unwrap_or_default();
         match exchange.result {
             Err(cause) => vec![Breach::lost(cause, self.place)],
             Ok(response) => {
-                let mut breaches = answer::breaches(&self.expect, &response, self.place, &self.scope);
-                breaches.extend(answer::late(&self.expect, took, &phases, &self.scope));
+                let mut breaches = answer::breaches(&self.expect, &response, self.place, scope);
+                breaches.extend(answer::late(&self.expect, took, &phases, scope));
                 if let (Some(wanted), Some(hop)) = (&self.expect.certificate, exchange.hops.last()) {
                     let now = jiff::Timestamp::now();
-                    breaches.extend(certificate::breaches(wanted, &hop.chain, now, &self.scope));
+                    breaches.extend(certificate::breaches(wanted, &hop.chain, now, scope));
                 }
                 breaches
             }

@@ -195,7 +195,7 @@ impl Rehearsal<'_> {
             (Some(running), Some(planned)) => Ground::of(planned, running, clock, self.surroundings())?,
             (Some(_) | None, _) => None,
         };
-        let (certificates, keys) = self.planned.read_late(&scope)?;
+        let (certificates, keys) = self.planned.read_late(&scope, self.sources)?;
         let keyring = Keyring::read(&certificates, &keys)?;
         Ok(Walker {
             scenario: scenario.name.value.clone(),

@@ -147,8 +147,8 @@ impl Walker {
         if let Some(why) = step.when.iter().find_map(holds) {
             return Some(why);
         }
-        let mut needs = step.does.holes().chain(step.expect.holes());
-        let missing = needs.find(|(hole, _)| hole.default.is_none() && self.scope.get(&hole.name).is_none());
+        let missing =
+            step.needs().find(|(hole, _)| hole.default.is_none() && self.scope.get(&hole.name).is_none());
         missing.map(|(hole, _)| match self.givers.get(&hole.name) {
             Some(giver) => format!("`{giver}` did not give `{}`", hole.name),
             None => format!("`{}` has no value", hole.name),
@@ -172,6 +172,7 @@ impl Walker {
                 Some(Err(unset)) => return (Outcome::Skipped, number - 1, Some(unset.to_string())),
                 None => return (Outcome::Skipped, number - 1, Some("the run was stopped".to_owned())),
             };
+            made.trace.iter().for_each(|(name, value)| self.scope.set(*name, value.as_str()));
             let passed = made.breaches.is_empty();
             let next = (!passed).then(|| pause(step.patience, number, began.elapsed())).flatten();
             let waits = matches!(step.patience, Patience::Within { .. });

@@ -1,5 +1,6 @@
 //! Who asks: what a request proves itself with, as written and as checked.
 
+use http::HeaderName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -92,8 +93,12 @@ impl Auth {
 }
 
 impl AuthWritten {
-    /// Checks that there is at most one.
-    pub(super) fn check(self, findings: &mut Findings) -> Option<Auth> {
+    /// Checks that there is at most one, and no other among the headers.
+    pub(super) fn check(
+        self,
+        headers: &[(HeaderName, At<Template>)],
+        findings: &mut Findings,
+    ) -> Option<Auth> {
         let places: [(&str, Option<Place>); 4] = [
             ("bearer", self.bearer.as_ref().map(|at| at.place)),
             ("basic", self.basic.as_ref().map(|at| at.place)),
@@ -111,9 +116,20 @@ impl AuthWritten {
             findings.take(check_url(&oauth2.token_url, &["http", "https"]));
         }
         let bearer = self.bearer.map(Auth::Bearer);
-        bearer
+        let auth = bearer
             .or(self.basic.map(|at| Auth::Basic(at.value)))
             .or(self.digest.map(|at| Auth::Digest(at.value)))
-            .or(self.oauth2.map(|at| Auth::OAuth2(Box::new(at.value))))
+            .or(self.oauth2.map(|at| Auth::OAuth2(Box::new(at.value))));
+        check_auth(auth.as_ref(), headers, findings);
+        auth
+    }
+}
+
+/// Sees to it that nothing else is said where a token or a digest goes.
+fn check_auth(auth: Option<&Auth>, headers: &[(HeaderName, At<Template>)], findings: &mut Findings) {
+    let own = headers.iter().find(|(name, _)| *name == http::header::AUTHORIZATION);
+    if let (Some(Auth::Digest(_) | Auth::OAuth2(_)), Some((_, value))) = (auth, own) {
+        let title = "`Authorization` is what `digest` or `oauth2` sends";
+        findings.add(Finding::new(Code::ScenarioRequest, value.place, title).label("this is a second"));
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
-use super::auth::Auth;
+use super::auth::{Auth, AuthWritten, Login, OAuth2};
 use super::expect::{Answer, json_places, wanted};
 use super::http::{BODY_LIMIT, Tls, check_headers, check_trace, check_url};
 use super::network::Network;
@@ -31,6 +31,10 @@ pub struct WebSocketWritten {
     headers: Entries<At<Template>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
+    /// A user and a password, sent as they are.
+    basic: Option<At<Login>>,
+    /// A token by OAuth 2.0 client credentials.
+    oauth2: Option<At<OAuth2>>,
     /// Whether each attempt begins a trace of its own: a W3C `traceparent` is sent, and its id is in the report.
     #[serde(default)]
     trace: bool,
@@ -175,10 +179,11 @@ impl WebSocketWritten {
         self.network.check(findings);
         let headers = check_headers(self.headers, findings);
         check_trace(self.trace, &headers, findings);
+        let auth = AuthWritten { bearer: self.bearer, basic: self.basic, digest: None, oauth2: self.oauth2 };
         WebSocket {
+            auth: auth.check(&headers, findings),
             headers,
             trace: self.trace,
-            auth: self.bearer.map(Auth::Bearer),
             subprotocols: self.subprotocols,
             tls: self.tls,
             network: self.network,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
-use super::auth::Auth;
+use super::auth::{AuthWritten, Login, OAuth2};
 use super::expect::{Answer, json_path};
 use super::http::{Http, Tls, check_headers, check_trace, check_url};
 use super::network::Network;
@@ -30,6 +30,12 @@ pub struct HealthWritten {
     headers: Entries<At<Template>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
+    /// A user and a password, sent as they are.
+    basic: Option<At<Login>>,
+    /// A user and a password, digested with what the target sends first (RFC 7616: MD5 and SHA-256).
+    digest: Option<At<Login>>,
+    /// A token by OAuth 2.0 client credentials.
+    oauth2: Option<At<OAuth2>>,
     /// Whether each attempt begins a trace of its own: a W3C `traceparent` is sent, and its id is in the report.
     #[serde(default)]
     trace: bool,
@@ -140,10 +146,13 @@ impl HealthWritten {
         });
         let headers = check_headers(self.headers, findings);
         check_trace(self.trace, &headers, findings);
+        let auth =
+            AuthWritten { bearer: self.bearer, basic: self.basic, digest: self.digest, oauth2: self.oauth2 };
+        let auth = auth.check(&headers, findings);
         let request = Http {
             headers,
             trace: self.trace,
-            auth: self.bearer.map(Auth::Bearer),
+            auth,
             tls: self.tls,
             network: self.network,
             ..Http::get(self.url)

@@ -252,8 +252,7 @@ impl HttpWritten {
         }
         let headers = check_headers(self.headers, findings);
         check_trace(self.trace, &headers, findings);
-        let auth = auth.check(findings);
-        check_auth(auth.as_ref(), &headers, findings);
+        let auth = auth.check(&headers, findings);
         Some(Http {
             method,
             url,
@@ -307,15 +306,6 @@ pub(super) fn check_headers(
         findings.take(parsed).map(|name| (name, value))
     });
     checked.collect()
-}
-
-/// Sees to it that nothing else is said where a token or a digest goes.
-fn check_auth(auth: Option<&Auth>, headers: &[(HeaderName, At<Template>)], findings: &mut Findings) {
-    let own = headers.iter().find(|(name, _)| *name == http::header::AUTHORIZATION);
-    if let (Some(Auth::Digest(_) | Auth::OAuth2(_)), Some((_, value))) = (auth, own) {
-        let title = "`Authorization` is what `digest` or `oauth2` sends";
-        findings.add(Finding::new(Code::ScenarioRequest, value.place, title).label("this is a second"));
-    }
 }
 
 /// Sees to it that a trace is not begun twice.

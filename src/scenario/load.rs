@@ -5,9 +5,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::capture::Traced;
 use super::expect::{Answer, Expect, ExpectWritten};
 use super::http::{Http, HttpWritten};
 use super::network::Addresses;
+use super::template::Hole;
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
 use crate::units::{Rate, Span};
@@ -77,6 +79,20 @@ impl Load {
     #[must_use]
     pub fn length(&self) -> Duration {
         self.ramp + self.hold
+    }
+
+    /// Whether what is expected of an answer names the trace of its own attempt.
+    #[must_use]
+    pub fn judges_trace(&self) -> bool {
+        self.request.trace && self.expect.holes().any(|(hole, _)| Traced::is_named(&hole.name))
+    }
+
+    /// Every hole, with its place, but for those of a trace that its attempts begin. A request is filled once, for
+    /// all of them: it cannot name their traces.
+    pub(super) fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
+        let own = self.request.trace;
+        let expected = self.expect.holes().filter(move |(hole, _)| !(own && Traced::is_named(&hole.name)));
+        self.request.holes().chain(expected)
     }
 }
 

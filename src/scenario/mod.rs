@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod auth;
 pub mod body;
+pub mod capture;
 pub mod certificate;
 pub mod dns;
 pub mod exchange;

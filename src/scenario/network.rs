@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::template::Template;
 use crate::finding::{Code, Finding, Findings};
 use crate::secret::Secret;
-use crate::source::At;
+use crate::source::{At, FileId};
 
 /// The way to a target.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -29,6 +29,23 @@ pub struct Network {
     /// Who connects in our place: `http://` or `socks5h://`, which also resolves names, or `socks5://`, which does
     /// not; then `user:password@` where it wants them, a host, and a port.
     pub proxy: Option<At<Template>>,
+}
+
+/// A file as another one names it: the same words in two files may mean two files, each beside the one that has them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Named {
+    /// The file that names it.
+    pub by: FileId,
+    /// How it is written there.
+    pub text: String,
+}
+
+impl Named {
+    /// What is written there.
+    #[must_use]
+    pub fn of(written: &At<Template>) -> Self {
+        Self { by: written.place.file, text: written.to_string() }
+    }
 }
 
 /// A family of addresses.

@@ -32,9 +32,11 @@ pub struct PromqlWritten {
     headers: Entries<At<Template>>,
     /// A bearer token.
     bearer: Option<At<Template>>,
-    /// A user and a password.
+    /// A user and a password, sent as they are.
     basic: Option<At<Login>>,
-    /// A token that is asked for with our own credentials.
+    /// A user and a password, digested with what the target sends first (RFC 7616: MD5 and SHA-256).
+    digest: Option<At<Login>>,
+    /// A token by OAuth 2.0 client credentials.
     oauth2: Option<At<OAuth2>>,
     /// How TLS is spoken.
     #[serde(default)]
@@ -90,11 +92,14 @@ impl PromqlWritten {
         findings.take(check_url(&self.url, &["http", "https"]));
         self.tls.check(findings);
         self.network.check(findings);
-        let auth = AuthWritten { bearer: self.bearer, basic: self.basic, digest: None, oauth2: self.oauth2 };
+        let headers = check_headers(self.headers, findings);
+        let auth =
+            AuthWritten { bearer: self.bearer, basic: self.basic, digest: self.digest, oauth2: self.oauth2 };
+        let auth = auth.check(&headers, findings);
         let request = Http {
             query: vec![("query".to_owned(), self.query.clone())],
-            headers: check_headers(self.headers, findings),
-            auth: auth.check(findings),
+            headers,
+            auth,
             tls: self.tls,
             network: self.network,
             compression: true,

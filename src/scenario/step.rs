@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use super::alert::{AlertWritten, Alerts, Others, Quiet, QuietWritten};
 use super::body::Attached;
+use super::capture::{Capture, CaptureWritten, Traced, check_captures};
 use super::dns::DnsWritten;
 use super::exchange::{TcpWritten, WebSocketWritten};
 use super::exec::ExecWritten;
-use super::expect::{Answer, Capture, CaptureWritten, Expect, ExpectWritten, check_captures, wanted};
+use super::expect::{Answer, Expect, ExpectWritten, wanted};
 use super::fault::{Fault, FaultWritten};
 use super::grpc::GrpcWritten;
 use super::health::{HealthWritten, State};
@@ -279,7 +280,8 @@ impl Does {
     }
 
     /// Whether each attempt begins a trace that can be captured.
-    fn traces(&self) -> bool {
+    #[must_use]
+    pub fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
             Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => {
@@ -384,7 +386,7 @@ impl Does {
     pub fn holes(&self) -> Holes<'_> {
         match self {
             Self::Probe(probe) => probe.told().holes(),
-            Self::Load(load) => Box::new(load.request.holes().chain(load.expect.holes())),
+            Self::Load(load) => Box::new(load.holes()),
             Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) => Box::new(std::iter::empty()),
             Self::Use(Use { with, .. }) | Self::Set(with) => {
                 Box::new(with.iter().flat_map(|(_, at)| at.value.holes().map(|hole| (hole, at.place))))
@@ -448,13 +450,20 @@ impl Step {
         of_load.into_iter().chain(&mut self.expect.schema)
     }
 
-    /// Every hole, with its place; not those of steps within it.
+    /// Every hole that is filled from outside of the step, with its place; not those of steps within it.
     pub fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
         let when = self.when.iter().flat_map(|(template, predicate)| {
             let template = template.holes().map(|hole| (hole, template.place));
             template.chain(predicate.holes().map(|hole| (hole, predicate.place)))
         });
-        self.does.holes().chain(self.expect.holes()).chain(when)
+        self.needs().chain(when)
+    }
+
+    /// The holes of what it does and expects, but for those that its attempts themselves fill.
+    pub fn needs(&self) -> impl Iterator<Item = (&Hole, Place)> {
+        let own = self.does.traces();
+        let all = self.does.holes().chain(self.expect.holes());
+        all.filter(move |(hole, _)| !(own && Traced::is_named(&hole.name)))
     }
 }
 

@@ -149,6 +149,27 @@ fn only_the_named_authority_is_trusted(#[case] own: bool, #[case] exit: i32) {
     assert_eq!(ended.exits(exit).reasons("probe"), if own { vec![] } else { vec![Reason::Tls] });
 }
 
+#[test]
+fn the_authority_of_a_fragment_lies_beside_the_fragment() {
+    let ((pem, server), (other, _)) = (identity(), identity());
+    let target = serve(move |stream, _| {
+        let mut stream = secure(stream, &server);
+        if hear(&mut stream).is_some() {
+            let _ = stream.write_all(&answer(200, "", ""));
+        }
+    });
+    let step = format!("name: probe, http: {{ get: 'https://{target}/', tls: {{ ca: ca.pem }} }}");
+    let drill = Drill::run(format!(
+        "scenario: two\nsteps:\n  - {{ name: used, use: {{ file: inner/ask.yaml }} }}\n  - {{ {step} }}\n"
+    ));
+    std::fs::create_dir(drill.folder.path("inner")).unwrap();
+    let drill = drill.file("inner/ask.yaml", format!("fragment: ask\nsteps:\n  - {{ {step} }}\n"));
+    let ended = drill.file("inner/ca.pem", pem).file("ca.pem", other).go();
+    ended.exits(1);
+    assert_eq!(ended.reasons("used / probe"), []);
+    assert_eq!(ended.reasons("probe"), [Reason::Tls]);
+}
+
 #[rstest]
 #[case::http("http", Reason::Protocol)]
 #[case::health("health", Reason::Protocol)]

@@ -16,10 +16,10 @@ use crate::peer::{Heard, answer, closed_port, hear, http, json};
 use crate::support::{Drill, Ended};
 
 /// Requests in the order they came.
-type Noted = Arc<Mutex<Vec<Heard>>>;
+pub(crate) type Noted = Arc<Mutex<Vec<Heard>>>;
 
 /// A target that notes what is asked.
-fn noting(reply: impl Fn(&Heard) -> Vec<u8> + Send + Sync + 'static) -> (SocketAddr, Noted) {
+pub(crate) fn noting(reply: impl Fn(&Heard) -> Vec<u8> + Send + Sync + 'static) -> (SocketAddr, Noted) {
     let noted = Noted::default();
     let book = Arc::clone(&noted);
     let target = http(move |heard| {
@@ -29,12 +29,12 @@ fn noting(reply: impl Fn(&Heard) -> Vec<u8> + Send + Sync + 'static) -> (SocketA
     (target, noted)
 }
 
-fn scenario(steps: &str) -> Drill {
+pub(crate) fn scenario(steps: &str) -> Drill {
     Drill::run(format!("scenario: http\nsteps:\n{steps}\n"))
 }
 
 /// What was seen by each attempt, in order.
-fn evidence(ended: &Ended) -> Vec<&Evidence> {
+pub(crate) fn evidence(ended: &Ended) -> Vec<&Evidence> {
     let seen = ended.events.iter().filter_map(|event| {
         let Event::Attempted { evidence, .. } = event else { return None };
         Some(&**evidence)
@@ -43,7 +43,7 @@ fn evidence(ended: &Ended) -> Vec<&Evidence> {
 }
 
 /// What was wrong with the only attempt of a step.
-fn titles(ended: &Ended, step: &str) -> Vec<String> {
+pub(crate) fn titles(ended: &Ended, step: &str) -> Vec<String> {
     ended.attempts(step)[0].iter().map(|failure| failure.drawing.title.clone()).collect()
 }
 
@@ -248,6 +248,93 @@ fn a_token_that_is_not_given_has_one_reason(
     assert!(noted.lock().unwrap().is_empty());
 }
 
+/// A step of each kind that asks over HTTP, as it proves who asks.
+fn of_kind(kind: &str, target: SocketAddr, auth: &str) -> String {
+    match kind {
+        "health" | "ready" => format!("{kind}: {{ url: 'http://{target}/', {auth} }}"),
+        "metrics" => format!("metrics: {{ url: 'http://{target}/', {auth}, families: {{ up: {{}} }} }}"),
+        "promql" => format!("promql: {{ url: 'http://{target}', query: up, {auth} }}"),
+        _ => format!("websocket: {{ url: 'ws://{target}/', {auth} }}"),
+    }
+}
+
+/// What such a step is content with; an upgrade is refused, after it was asked for.
+fn contenting(kind: &'static str) -> Vec<u8> {
+    match kind {
+        "health" | "ready" => json(r#"{"status": "ok"}"#),
+        "metrics" => answer(200, "", "up 1\n"),
+        "promql" => json(
+            r#"{"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "1"]}]}}"#,
+        ),
+        _ => answer(404, "", ""),
+    }
+}
+
+#[rstest]
+fn a_token_is_for_every_kind_that_asks_over_http(
+    #[values("health", "ready", "metrics", "promql", "websocket")] kind: &'static str,
+) {
+    let (giver, asked) = giver(3600);
+    let (target, noted) = noting(move |_| contenting(kind));
+    let step = of_kind(kind, target, &oauth2(giver, ""));
+    let ended = scenario(&format!("  - {{ name: one, {step} }}\n  - {{ name: two, {step} }}"))
+        .environment("KEY", "s3cret")
+        .go();
+    ended.exits(i32::from(kind == "websocket"));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    let noted = noted.lock().unwrap();
+    let tokens: Vec<_> = noted.iter().map(|heard| heard.header("authorization")).collect();
+    assert_eq!(tokens, ["Bearer t0ken-0"; 2]);
+}
+
+#[test]
+fn a_token_that_an_upgrade_does_not_take_is_not_kept() {
+    let (giver, asked) = giver(3600);
+    let (target, _) = noting(|_| answer(401, "", ""));
+    let step = of_kind("websocket", target, &oauth2(giver, ""));
+    scenario(&format!("  - {{ name: one, {step} }}\n  - {{ name: two, {step} }}"))
+        .environment("KEY", "s3cret")
+        .go()
+        .exits(1);
+    assert_eq!(asked.lock().unwrap().len(), 2);
+}
+
+#[rstest]
+fn a_digest_is_for_every_kind_that_asks_over_http(
+    #[values("health", "ready", "metrics", "promql")] kind: &'static str,
+) {
+    let (target, noted) = noting(move |heard| match heard.header("authorization") {
+        "" => answer(401, "www-authenticate: Digest realm=\"shop\", nonce=\"n\"\r\n", ""),
+        _ => contenting(kind),
+    });
+    let step = of_kind(kind, target, "digest: { user: ada, password: word }");
+    scenario(&format!("  - {step}")).go().exits(0);
+    assert!(noted.lock().unwrap()[1].header("authorization").starts_with("Digest username=\"ada\""));
+}
+
+#[rstest]
+fn a_user_and_a_password_are_for_every_kind_that_asks_over_http(
+    #[values("health", "ready", "metrics", "promql", "websocket")] kind: &'static str,
+) {
+    let (target, noted) = noting(move |_| contenting(kind));
+    let step = of_kind(kind, target, "basic: { user: ada, password: word }");
+    scenario(&format!("  - {step}")).go().exits(i32::from(kind == "websocket"));
+    assert_eq!(noted.lock().unwrap()[0].header("authorization"), "Basic YWRhOndvcmQ=");
+}
+
+#[rstest]
+#[case::digest("digest: { user: ada, password: word }", "unknown key `digest`")]
+#[case::two("bearer: t, basic: { user: ada, password: word }", "`bearer` and `basic` exclude each other")]
+#[case::another(
+    "headers: { authorization: x }, oauth2: { token_url: 'http://a.test/', client_id: a, client_secret: b }",
+    "`Authorization` is what `digest` or `oauth2` sends"
+)]
+fn what_an_upgrade_cannot_prove_itself_with_is_a_finding(#[case] auth: &str, #[case] title: &str) {
+    let ended = scenario(&format!("  - websocket: {{ url: 'ws://127.0.0.1:9/', {auth} }}")).go();
+    ended.exits(2);
+    assert!(ended.stderr().contains(title), "{}", ended.stderr());
+}
+
 #[test]
 fn a_token_comes_by_the_same_policy() {
     let (target, noted) = noting(|_| json("{}"));
@@ -307,56 +394,6 @@ fn a_digest_is_not_given_to_another_host() {
 }
 
 #[test]
-fn every_attempt_begins_a_trace_of_its_own() {
-    let (target, noted) = noting(|heard| match (heard.line.as_str(), heard.number) {
-        ("GET /", 0) => answer(503, "", ""),
-        ("GET /metrics", _) => answer(200, "", "up 1\n"),
-        _ => json("{\"status\": \"ok\"}"),
-    });
-    let steps = format!(
-        "  - name: first\n    http: {{ get: 'http://{target}/', trace: true }}\n    retry: {{ attempts: 2, every: 10ms }}\n    capture: {{ id: {{ trace: id }}, whole: {{ trace: traceparent }} }}\n  \
-           - name: found\n    http: {{ get: 'http://{target}/found/${{id}}/${{whole}}' }}\n  \
-           - health: {{ url: 'http://{target}/health', trace: true }}\n  \
-           - ready: {{ url: 'http://{target}/ready', trace: true }}\n  \
-           - metrics: {{ url: 'http://{target}/metrics', trace: true, families: {{ up: {{}} }} }}\n  \
-           - name: talk\n    websocket: {{ url: 'ws://{target}/ws', trace: true }}\n  \
-           - name: many\n    load: {{ users: 1, for: 200ms, http: {{ get: 'http://{target}/', trace: true }} }}"
-    );
-    let ended = scenario(&steps).go();
-    // The target speaks no WebSocket: that step fails, after it has asked.
-    ended.exits(1);
-    let noted = noted.lock().unwrap();
-    let traceparent = Regex::new("^00-([0-9a-f]{32})-[0-9a-f]{16}-01$").unwrap();
-    let mut ids = Vec::new();
-    for heard in noted.iter().filter(|heard| !heard.line.starts_with("GET /found")) {
-        let found = traceparent.captures(heard.header("traceparent"));
-        ids.push(found.unwrap_or_else(|| panic!("{heard:?}"))[1].to_owned());
-    }
-    let shown: Vec<_> = evidence(&ended).iter().filter_map(|seen| seen.trace.clone()).collect();
-    assert_eq!(shown, ids[..6]);
-    let second = noted[1].header("traceparent");
-    assert_eq!(noted[2].line, format!("GET /found/{}/{second}", ids[1]));
-    assert!(ended.stdout().contains(&format!("trace {}", ids[5])), "{}", ended.stdout());
-    let count = ids.len();
-    ids.sort();
-    ids.dedup();
-    assert_eq!((ids.len(), count > 8), (count, true));
-}
-
-#[test]
-fn a_load_says_which_trace_failed() {
-    let (target, noted) = noting(|_| answer(500, "", ""));
-    let steps = format!(
-        "  - name: many\n    load: {{ users: 1, for: 100ms, http: {{ get: 'http://{target}/', trace: true }} }}"
-    );
-    let ended = scenario(&steps).go();
-    ended.exits(1);
-    let first = noted.lock().unwrap()[0].header("traceparent")[3..35].to_owned();
-    let (_, failures) = ended.load("many");
-    assert_eq!(failures[0].drawing.help, Some(format!("trace {first}")));
-}
-
-#[test]
 fn a_body_is_held_against_a_schema() {
     let (target, _) = noting(|heard| match heard.line.as_str() {
         "GET /text" => answer(200, "", "<p>"),
@@ -388,12 +425,20 @@ fn a_body_is_held_against_a_schema() {
 /// A name server that knows one name's addresses, however the name is called.
 fn name_server(addresses: &[[u8; 4]]) -> SocketAddr {
     let addresses = addresses.to_vec();
+    turning_name_server(move |_| addresses.clone())
+}
+
+/// A name server whose answer may change with every question for addresses of four bytes.
+fn turning_name_server(addresses: impl Fn(usize) -> Vec<[u8; 4]> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     thread::spawn(move || {
-        let mut question = [0; 512];
+        let (mut question, mut number) = ([0; 512], 0);
         while let Ok((length, peer)) = socket.recv_from(&mut question) {
-            socket.send_to(&records(&question[..length], &addresses), peer).ok();
+            let answer = records(&question[..length], &addresses(number));
+            // Without a record the question was for another type.
+            number += usize::from(answer[7] > 0);
+            socket.send_to(&answer, peer).ok();
         }
     });
     address
@@ -490,4 +535,17 @@ fn a_name_with_too_many_addresses_is_not_asked() {
     let ended = scenario(&steps).go();
     ended.exits(1);
     assert_eq!(titles(&ended, "ask"), ["`shop.test` has 17 addresses; 16 are asked at most"]);
+}
+
+#[test]
+fn a_name_that_turns_to_a_closed_address_is_not_followed_there() {
+    let names = turning_name_server(|number| vec![[127, 0, 0, if number == 0 { 2 } else { 3 }]]);
+    let (port, asked) = (twins([503, 200]), "retry: { attempts: 2, every: 10ms }");
+    let steps = format!(
+        "  - name: ask\n    http: {{ get: 'http://shop.test:{port}/', network: {{ resolver: 'udp://{names}' }} }}\n    {asked}"
+    );
+    let ended = scenario(&steps).argument("--deny-net").argument("127.0.0.3").go();
+    ended.exits(1);
+    let reasons: Vec<_> = ended.attempts("ask").concat().iter().map(|failure| failure.reason).collect();
+    assert_eq!(reasons, [Reason::Status, Reason::Policy]);
 }

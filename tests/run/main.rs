@@ -12,4 +12,5 @@ mod secret;
 mod signal;
 mod slow;
 mod support;
+mod trace;
 mod verdict;

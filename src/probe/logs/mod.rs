@@ -18,7 +18,8 @@ use super::attempt::{Breach, Seen, Session, beginning};
 use super::connect::{Deadline, timed};
 use crate::event::Hop;
 use crate::sample::{Cause, Phase, Phases, Reason};
-use crate::scenario::expect::{Capture, Expect};
+use crate::scenario::capture::Capture;
+use crate::scenario::expect::Expect;
 use crate::scenario::logs::Logs;
 use crate::scenario::template::{Scope, Unset};
 
