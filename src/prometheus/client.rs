@@ -216,6 +216,28 @@ impl Client {
         if status.is_success() { Ok(()) } else { Err(refusal(ask.tried, Tries(1), status, &body, None)) }
     }
 
+    /// Posts bytes as they are, once.
+    pub(super) async fn post_bytes(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        bytes: Vec<u8>,
+    ) -> Result<(), Error> {
+        let ask = self.ask(Method::POST, path, &[], "");
+        let mut request = self.http.post(self.url(&ask)).body(bytes);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(auth) = &self.auth {
+            request = request.header(AUTHORIZATION, auth.clone());
+        }
+        let once = Tries(1);
+        let response = request.send().await.map_err(|error| self.setback(&error, &ask, once).error)?;
+        let status = response.status();
+        let body = self.body(response, &ask, once).await.map_err(|setback| setback.error)?;
+        if status.is_success() { Ok(()) } else { Err(refusal(ask.tried, once, status, &body, None)) }
+    }
+
     async fn query(
         &self,
         kind: &str,
@@ -311,8 +333,7 @@ impl Client {
     }
 
     fn request(&self, ask: &Ask<'_>) -> RequestBuilder {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), ask.path));
+        let mut url = self.url(ask);
         let form = || {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             form.extend_pairs(ask.parameters).finish()
@@ -328,6 +349,13 @@ impl Client {
             request = request.header(AUTHORIZATION, auth.clone());
         }
         request
+    }
+
+    /// Where it is asked, without parameters.
+    fn url(&self, ask: &Ask<'_>) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), ask.path));
+        url
     }
 
     /// The whole body, unless it is larger than is read.
