@@ -25,6 +25,7 @@ pub mod json;
 mod junit;
 pub mod live;
 mod load;
+mod matrix;
 mod problem;
 mod record;
 mod row;
@@ -90,12 +91,22 @@ pub enum Format {
     Gitlab,
     /// One page to open in a browser.
     Html,
+    /// The alerts that were drilled, in Markdown.
+    Matrix,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Json, Self::Junit, Self::Tap, Self::Github, Self::GithubSummary, Self::Gitlab, Self::Html];
+    pub const ALL: [Self; 8] = [
+        Self::Json,
+        Self::Junit,
+        Self::Tap,
+        Self::Github,
+        Self::GithubSummary,
+        Self::Gitlab,
+        Self::Html,
+        Self::Matrix,
+    ];
 
     /// Its name on the command line.
     #[must_use]
@@ -108,6 +119,7 @@ impl Format {
             Self::GithubSummary => "github-summary",
             Self::Gitlab => "gitlab",
             Self::Html => "html",
+            Self::Matrix => "matrix",
         }
     }
 
@@ -130,6 +142,7 @@ impl Format {
                     html::write(run, against.as_deref(), out)
                 }));
             }
+            Self::Matrix => matrix::write,
         };
         Box::new(Whole::new(name, out, write))
     }
