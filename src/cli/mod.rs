@@ -2,9 +2,11 @@
 
 mod check;
 mod clean;
+mod fault;
 mod gate;
 mod images;
 mod plan;
+mod relay;
 mod rules;
 mod run;
 mod save;
@@ -64,10 +66,15 @@ enum Verb {
     Simulate(simulate::Arguments),
     /// Start a stack and hold it until stopped
     Up(up::Arguments),
+    /// Break a stack that is held by `up`, by hand, and mend it again
+    Fault(fault::Arguments),
     /// Remove what killed runs have left
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
+    /// Hand connections on as the relays of a stack do, to measure what that costs
+    #[command(hide = true)]
+    Relay(relay::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -144,8 +151,10 @@ impl Cli {
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),
+            Verb::Fault(arguments) => fault::execute(&arguments),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
+            Verb::Relay(arguments) => relay::execute(&arguments),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

@@ -192,6 +192,8 @@ pub struct Step {
     pub cancel: bool,
     /// What it is in the scenario.
     pub role: Role,
+    /// Whether, in the background, it has its turn after the step before it: those of a fragment have.
+    pub follows: bool,
 }
 
 /// What a step is in its scenario.
@@ -410,6 +412,7 @@ impl Step {
             sli: None,
             cancel: false,
             role: Role::Plain,
+            follows: false,
         }
     }
 
@@ -508,6 +511,7 @@ impl StepWritten {
             sli: self.sli,
             cancel: self.cancel,
             role: Role::Plain,
+            follows: false,
             does,
         })
     }
