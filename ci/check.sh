@@ -14,8 +14,9 @@ step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked --doc
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 # Not the files that are there to be refused, nor the map of images, which no scenario names. Certificates are made by the tests that need them.
-GLOBIGNORE=fixtures/bad:fixtures/image-map.yaml
-NGINX_CA=/dev/null TLS_CA=/dev/null step cargo run --locked --quiet -- check scenarios slos fixtures/*
+# MoAI-Flow's own rules as planned are refused, and rightly: docs/systems/moai-flow.md.
+GLOBIGNORE=fixtures/bad:fixtures/image-map.yaml:fixtures/moai-flow
+NGINX_CA=/dev/null TLS_CA=/dev/null step cargo run --locked --quiet -- check scenarios slos fixtures/* fixtures/moai-flow/repaired fixtures/moai-flow/*.yaml
 
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked --config ci/deny.toml check licenses bans sources

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgres docker iptables tc setpriv)
+programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgres docker iptables tc setpriv python psql pgbench)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
@@ -29,6 +29,9 @@ declare -A packages=(
   [iptables]="iptables"
   [tc]="iproute2"
   [setpriv]="util-linux"
+  [python]="python-is-python3"
+  [psql]="postgresql-client"
+  [pgbench]="postgresql"
 )
 # Those of them that Debian would run as a service of the same name.
 services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgresql docker)

@@ -30,7 +30,12 @@ fn said(output: &Output) -> String {
 #[case::phoenix_load("phoenix/load")]
 #[case::phoenix_dashboards("phoenix/dashboards")]
 #[case::phoenix_drills("phoenix/drills")]
-#[ignore = "needs Redis, PostgreSQL, their exporters, node_exporter, Prometheus, Alertmanager, and to be root"]
+#[case::phase5_well("phase5/well")]
+#[case::phase5_drills("phase5/drills")]
+#[case::moai_flow_well("moai-flow/well")]
+#[case::moai_flow_drills("moai-flow/drills")]
+#[case::moai_flow_idle("moai-flow/idle")]
+#[ignore = "needs Redis, PostgreSQL, their exporters, node_exporter, Prometheus, Alertmanager, Python, and to be root"]
 fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
     let file = format!("scenarios/{scenario}.yaml");
     let run = firedrill(&["run", "--no-save", "--runtime", "processes", &file]);
@@ -42,6 +47,8 @@ fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
 #[case::monkeytown("monkeytown")]
 #[case::bakhmach("bakhmach")]
 #[case::phoenix("phoenix")]
+#[case::phase5("phase5")]
+#[case::moai_flow("moai-flow")]
 fn repaired_files_lack_nothing_but_owners_and_runbooks(#[case] system: &str) {
     let check = firedrill(&["check", &format!("fixtures/{system}/repaired/stack.yaml")]);
     let both = said(&check);
@@ -58,6 +65,8 @@ fn repaired_files_lack_nothing_but_owners_and_runbooks(#[case] system: &str) {
 #[case::monkeytown("monkeytown")]
 #[case::bakhmach("bakhmach")]
 #[case::phoenix("phoenix")]
+#[case::phase5("phase5")]
+#[case::moai_flow("moai-flow")]
 #[ignore = "needs promtool"]
 fn what_a_plan_gets_wrong_is_proven(#[case] system: &str) {
     let folder = Path::new("fixtures").join(system).join("as-planned");
@@ -67,5 +76,16 @@ fn what_a_plan_gets_wrong_is_proven(#[case] system: &str) {
         said(&proof).split_whitespace().collect::<Vec<_>>().join(" "),
         "Unit Testing: proofs.yml SUCCESS"
     );
+    assert!(proof.status.success());
+}
+
+/// Logging and exporter of MoAI-Flow as its plan has them, run by the language they are in.
+#[test]
+#[ignore = "needs Python"]
+fn what_a_plans_programs_get_wrong_is_proven() {
+    let mut python = Command::new("python");
+    let proof =
+        python.args(["-B", "proofs.py"]).current_dir("fixtures/moai-flow/as-planned").output().unwrap();
+    assert!(said(&proof).ends_with("\nOK\n"), "{}", said(&proof));
     assert!(proof.status.success());
 }

@@ -121,12 +121,14 @@ pub fn compare(
     let allowed = objective.target.complement();
     let failures = statistics::frequency(counts, earlier, margin, allowed, confidence);
     let mut compared = failures.compared;
-    let times = failures
-        .quotient
-        .map_or("more often than never".to_owned(), |times| format!("{times:.2} times as often"));
     let most = if failures.most.is_finite() { format!("{:.2}", failures.most) } else { "any".to_owned() };
-    let mut said =
-        format!("against run {}: failures {times} (between {:.2} and {most})", before.run, failures.least);
+    let between = format!("(between {:.2} and {most})", failures.least);
+    let often = match failures.quotient {
+        Some(times) => format!("failures {times:.2} times as often {between}"),
+        None if counts.bad > 0 => format!("failures where there were none {between}"),
+        None => "no failures, as before".to_owned(),
+    };
+    let mut said = format!("against run {}: {often}", before.run);
     if let Measure::Latency { .. } = &objective.measure {
         let slow =
             statistics::slowness(&new.latencies(), &old.latencies(), objective.target, margin, confidence);

@@ -4,6 +4,7 @@
 //! looked up in one another ([`resolve`]), which gives the SLOs.
 
 mod alert;
+mod alpha;
 mod decimal;
 mod draft;
 mod indicator;
@@ -168,7 +169,7 @@ pub fn check(documents: &[Node], findings: &mut Findings) -> Vec<Document> {
     for node in documents {
         match &node.kind {
             NodeKind::List(items) => {
-                checked.extend(items.iter().filter_map(|item| check_document(item, findings)));
+                checked.extend(items.iter().flat_map(|item| documents_of(item, findings)));
             }
             // What stands between two `---`.
             NodeKind::Null => {}
@@ -177,11 +178,20 @@ pub fn check(documents: &[Node], findings: &mut Findings) -> Vec<Document> {
             | NodeKind::Float(..)
             | NodeKind::Text(_)
             | NodeKind::Map(_) => {
-                checked.extend(check_document(node, findings));
+                checked.extend(documents_of(node, findings));
             }
         }
     }
     checked
+}
+
+/// What a document declares, which may be several things where it is of an elder version.
+fn documents_of(node: &Node, findings: &mut Findings) -> Vec<Document> {
+    if node.get("apiVersion").and_then(Node::scalar) == Some(alpha::ELDER) {
+        let nodes = alpha::as_v1(node, findings);
+        return nodes.iter().filter_map(|node| check_document(node, findings)).collect();
+    }
+    check_document(node, findings).into_iter().collect()
 }
 
 fn check_document(node: &Node, findings: &mut Findings) -> Option<Document> {

@@ -65,14 +65,15 @@ impl Store {
         self.all("SELECT name FROM sli ORDER BY name", [], |row| row.get(0))
     }
 
-    /// The slices of an SLI that lie in a time, in its order. One that an end of the time cuts is left out.
+    /// The slices of an SLI that lie in a time, in its order. One that an end of the time cuts is left out, but not the
+    /// minute that it ends in: what was measured in that one just now is not to wait for its end.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn slices(&self, sli: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Slice>, Error> {
         let sql = "SELECT start, seconds, good, bad FROM slice JOIN sli ON sli.id = slice.sli
                    WHERE name = ?1 AND start >= ?2 AND start + seconds <= ?3 ORDER BY start";
-        let rows = self.all(sql, params![sli, from.as_second(), to.as_second()], |row| {
+        let rows = self.all(sql, params![sli, from.as_second(), end(to)], |row| {
             let counts = Counts { good: unsigned(row.get(2)?), bad: unsigned(row.get(3)?) };
             Ok((row.get::<_, i64>(0)?, unsigned(row.get(1)?), counts))
         })?;
@@ -96,7 +97,7 @@ impl Store {
                  WHERE name = ?1 AND start >= ?2 AND start + seconds <= ?3 GROUP BY nanos ORDER BY nanos"
             )
         };
-        let time = params![sli, from.as_second(), to.as_second()];
+        let time = params![sli, from.as_second(), end(to)];
         let latency = self.all(&of("sum(count)", "latency"), time, |row| {
             Ok(Bucket { nanos: unsigned(row.get(0)?), count: unsigned(row.get(1)?) })
         })?;
@@ -212,6 +213,11 @@ fn forget(connection: &Connection, end: i64) -> rusqlite::Result<()> {
 }
 
 /// As SQLite keeps numbers; one that is too large for it stays the largest there is.
+/// The end of the minute that a moment lies in, in seconds since 1970.
+fn end(moment: Timestamp) -> i64 {
+    moment.as_second().div_euclid(MINUTE).saturating_add(1).saturating_mul(MINUTE)
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -85,7 +85,8 @@ fn run(name: &str, good: u64, bad: u64) -> std::path::PathBuf {
     path
 }
 
-fn shop(name: &str) -> std::path::PathBuf {
+/// An SLO of 99 % on what firedrill measures of `shop`.
+pub(crate) fn shop(name: &str) -> std::path::PathBuf {
     let path = scratch(&format!("{name}.slo.yaml"));
     let text = "apiVersion: openslo/v1\nkind: SLO\nmetadata: { name: shop }\nspec:\n  service: shop\n  \
                 timeWindow: [{ duration: 30d, isRolling: true }]\n  budgetingMethod: Occurrences\n  indicator:\n    \
@@ -107,6 +108,10 @@ fn shop(name: &str) -> std::path::PathBuf {
 #[case::no_traffic_is_bad("none-fail", 0, 0, &["--on-no-data", "fail"], 1)]
 #[case::overridden("overridden", 1000, 50, &["--override", "mends an outage", "--by", "ada"], 0)]
 #[case::fast_burn_alone("fast", 40, 0, &["--allow", "14.4"], 0)]
+#[case::enough_for_a_deploy("affordable", 10_000, 10, &["--deploy-cost", "80%"], 0)]
+#[case::too_little_for_a_deploy("too-dear", 10_000, 10, &["--deploy-cost", "95%"], 1)]
+#[case::before_a_freeze("thawed", 10_000, 10, &["fixtures/gate/holidays.gate.yaml", "--at", "2026-12-19T00:00:00Z"], 0)]
+#[case::in_a_freeze("frozen", 10_000, 10, &["fixtures/gate/holidays.gate.yaml", "--at", "2026-12-24T00:00:00Z"], 1)]
 fn a_run_is_judged(
     #[case] name: &str,
     #[case] good: u64,

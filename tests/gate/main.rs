@@ -5,6 +5,8 @@
 mod archive;
 mod input;
 mod known;
+mod own;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
