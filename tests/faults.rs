@@ -36,7 +36,9 @@ fn told(output: &Output) -> (Vec<String>, Option<i32>) {
 #[case::alone("scenarios/resilience/alone.yaml")]
 #[case::balanced("scenarios/resilience/balanced.yaml")]
 #[case::cut("scenarios/resilience/cut.yaml")]
-#[ignore = "needs nginx and curl"]
+#[case::redis("scenarios/resilience/redis.yaml")]
+#[case::postgres("scenarios/resilience/postgres.yaml")]
+#[ignore = "needs nginx, curl, Redis, PostgreSQL and their exporters"]
 fn a_shipped_scenario_passes(#[case] file: &str) {
     let output = run(&[Path::new(file)]);
     let text = String::from_utf8_lossy(&output.stdout);

@@ -4,12 +4,14 @@ mod check;
 mod clean;
 mod completions;
 mod explain;
+mod fault;
 mod gate;
 mod images;
 mod init;
 mod load;
 mod manual;
 mod plan;
+mod relay;
 mod report;
 mod rules;
 mod run;
@@ -78,6 +80,8 @@ enum Verb {
     Simulate(simulate::Arguments),
     /// Start a stack and hold it until stopped
     Up(up::Arguments),
+    /// Break a stack that is held by `up`, by hand, and mend it again
+    Fault(fault::Arguments),
     /// Remove what killed runs have left
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
@@ -90,6 +94,9 @@ enum Verb {
     Completions(completions::Arguments),
     /// Write the manual pages
     Manual(manual::Arguments),
+    /// Hand connections on as the relays of a stack do, to measure what that costs
+    #[command(hide = true)]
+    Relay(relay::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -169,12 +176,14 @@ impl Cli {
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),
+            Verb::Fault(arguments) => fault::execute(&arguments),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Init(arguments) => init::execute(&arguments, self.color),
             Verb::Explain(arguments) => explain::execute(&arguments),
             Verb::Completions(arguments) => completions::execute(&arguments),
             Verb::Manual(arguments) => manual::execute(&arguments),
+            Verb::Relay(arguments) => relay::execute(&arguments),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

@@ -20,10 +20,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub(crate) use self::dilate::FEWEST;
+pub use self::dilate::{Extent, Virtual, follow};
 pub(crate) use self::dissect::{unfiltered, with_bool};
 pub(crate) use self::explain::{near, shown_values};
 pub(crate) use self::join::in_the_way;
-pub use self::dilate::{Extent, Virtual, follow};
 pub use self::means::{Circumstances, Means};
 pub use self::quiet::{Spell, quiet};
 pub use self::rehearse::{Drill, Ended, Error, Known, Report};

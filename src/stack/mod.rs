@@ -17,7 +17,7 @@ mod version;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -256,6 +256,12 @@ impl Running {
     #[must_use]
     pub fn scrape_relay(&self, service: &str, port: &str) -> Option<&Relay> {
         self.runtime.scrape_relay(service, port)
+    }
+
+    /// The folder of its run, which goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.runtime.folder()
     }
 
     /// What runs it.
