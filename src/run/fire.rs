@@ -84,7 +84,6 @@ async fn drive(
             tally: totals.tally(load.length()),
             recent: load::quantiles(&interval.sli),
         });
-        before = totals.sli.clone();
     };
     let schedule = schedule(load);
     let crew = load.threads.map_or_else(|| Crew::fit(&schedule), Crew::of);
