@@ -91,6 +91,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "STATUS", help_heading = "Request")]
     status: Option<u16>,
 
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What becomes of what was measured.
+#[derive(Debug, Args)]
+struct Output {
     /// Also write a report, as `firedrill run` does: json=FILE, junit=FILE, …
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
@@ -137,7 +144,7 @@ const USUAL_RATE: &str = "50/s";
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
     let text = scenario(arguments)?;
-    if arguments.print {
+    if arguments.output.print {
         write!(std::io::stdout(), "{text}")?;
         return Ok(Exit::Pass);
     }
@@ -150,7 +157,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     let reading = plan::read_text(NAME, &text, &surroundings);
     draw(&reading, colour)?;
     let Some(plan) = reading.plan else { return Ok(Exit::Usage) };
-    let mut reports = match open(&arguments.reports) {
+    let mut reports = match open(&arguments.output.reports) {
         Ok(reports) => reports,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error}")?;
@@ -158,10 +165,10 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         }
     };
     let new = |out, style| Terminal::new(out, style).with_tables();
-    reports.push(terminal(&arguments.reports, arguments.quiet, colour, new));
+    reports.push(terminal(&arguments.output.reports, arguments.output.quiet, colour, new));
     let now = Timestamp::now();
     let id = new_id(now);
-    if !arguments.no_save {
+    if !arguments.output.no_save {
         reports.extend(save::reports(&id, now)?);
     }
     let options = Options {
@@ -216,7 +223,7 @@ fn scenario(arguments: &Arguments) -> serde_json::Result<String> {
     let mut text =
         format!("scenario: load\nsteps:\n  - name: {}\n    load:\n", json!(title(arguments, method)));
     for (key, value) in load {
-        text += &format!("      {key}: {}\n", serde_json::to_string(&value)?);
+        text.push_str(&["      ", key, ": ", &serde_json::to_string(&value)?, "\n"].concat());
     }
     Ok(text)
 }

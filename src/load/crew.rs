@@ -73,7 +73,7 @@ pub async fn run<S: Shooter>(
         let parts = threads as u64;
         let shard = options.shard.part(number as u64, parts);
         let connections = options.connections.saturating_sub(number).div_ceil(threads);
-        let options = Options { shard, connections, ..options.clone() };
+        let options = Options { connections, shard, ..options.clone() };
         let (schedule, new, tell) = (schedule.clone(), new.clone(), tell.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || {

@@ -221,28 +221,31 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// Where an idle shooter waits for its next hit.
+/// An attempt to be made; in the open model with the hit it is.
+struct Turn(Option<Hit>);
+
+/// Where an idle shooter waits for its next turn.
 #[derive(Default)]
 struct Seat {
-    hit: Cell<Option<Option<Hit>>>,
+    turn: Cell<Option<Turn>>,
     waker: Cell<Option<Waker>>,
 }
 
 impl Seat {
     fn assign(&self, hit: Option<Hit>) {
-        self.hit.set(Some(hit));
+        self.turn.set(Some(Turn(hit)));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
     async fn assigned(&self) -> Option<Hit> {
-        poll_fn(|context| match self.hit.take() {
-            Some(hit) => Poll::Ready(hit),
-            None => {
-                self.waker.set(Some(context.waker().clone()));
-                Poll::Pending
+        poll_fn(|context| {
+            if let Some(turn) = self.turn.take() {
+                return Poll::Ready(turn.0);
             }
+            self.waker.set(Some(context.waker().clone()));
+            Poll::Pending
         })
         .await
     }

@@ -51,7 +51,8 @@ pub(super) async fn fire(
 fn forbidden(walker: &Walker, load: &Load, host: &Host) -> Option<String> {
     let name = host.to_string();
     let variables = walker.stack.iter().flat_map(|stack| stack.variables());
-    let ours = variables.into_iter().any(|(variable, value)| variable.ends_with(".host") && value == name);
+    let is_host = |variable: &str| variable.rsplit('.').next() == Some("host");
+    let ours = variables.into_iter().any(|(variable, value)| is_host(&variable) && value == name);
     walker.session.policy.forbids_load(host, &load.allow_targets).filter(|_| !ours)
 }
 
@@ -147,7 +148,7 @@ impl Battery {
         let barrel = match &self.written {
             Some(written) => {
                 let keep = !self.volley.asks_for_a_status_only();
-                let line = Line::new(Arc::clone(written), self.load.timeout, keep);
+                let line = Box::new(Line::new(Arc::clone(written), self.load.timeout, keep));
                 Barrel::Wire { line, keep, volley: Arc::clone(&self.volley) }
             }
             None => Barrel::Engine(Box::new(self.volley.another())),
@@ -165,7 +166,7 @@ struct Gun {
 /// How an attempt is made.
 enum Barrel {
     /// By the fast path, as the same bytes each time.
-    Wire { line: Line, keep: bool, volley: Arc<Volley> },
+    Wire { line: Box<Line>, keep: bool, volley: Arc<Volley> },
     /// As probes do it.
     Engine(Box<Volley>),
 }
