@@ -24,6 +24,7 @@ mod html;
 pub mod json;
 mod junit;
 pub mod live;
+mod matrix;
 mod problem;
 mod record;
 mod row;
@@ -87,14 +88,24 @@ pub enum Format {
     GithubSummary,
     /// GitLab's code quality report.
     Gitlab,
+    /// The alerts that were drilled, in Markdown.
+    Matrix,
     /// One page to open in a browser.
     Html,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Json, Self::Junit, Self::Tap, Self::Github, Self::GithubSummary, Self::Gitlab, Self::Html];
+    pub const ALL: [Self; 8] = [
+        Self::Json,
+        Self::Junit,
+        Self::Tap,
+        Self::Github,
+        Self::GithubSummary,
+        Self::Gitlab,
+        Self::Matrix,
+        Self::Html,
+    ];
 
     /// Its name on the command line.
     #[must_use]
@@ -106,6 +117,7 @@ impl Format {
             Self::Github => "github",
             Self::GithubSummary => "github-summary",
             Self::Gitlab => "gitlab",
+            Self::Matrix => "matrix",
             Self::Html => "html",
         }
     }
@@ -124,6 +136,7 @@ impl Format {
             Self::Github => github::write,
             Self::GithubSummary => summary::write,
             Self::Gitlab => gitlab::write,
+            Self::Matrix => matrix::write,
             Self::Html => {
                 return Box::new(Whole::new(name, out, move |run, out| {
                     html::write(run, against.as_deref(), out)
