@@ -1,6 +1,7 @@
 //! Every finding has an example in `fixtures/bad`, and is drawn as a user sees it.
 #![cfg(test)]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use firedrill::finding::{Code, Finding, Findings};
@@ -163,7 +164,7 @@ fn page(code: Code) -> String {
     let example = std::fs::read(format!("fixtures/bad/{stem}.yaml")).unwrap();
     let example = String::from_utf8(example).ok().filter(|text| text.lines().count() <= MOST_LINES);
     if let Some(example) = example {
-        text += &format!("\n\nA file that shows it:\n\n{}", fenced("yaml", &example));
+        let _ = write!(text, "\n\nA file that shows it:\n\n{}", fenced("yaml", &example));
     }
     let drawn = std::fs::read_to_string(format!("fixtures/bad/drawn/{stem}.snap")).unwrap();
     let (_, drawn) = drawn.split_once("\n---\n").unwrap();

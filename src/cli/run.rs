@@ -53,7 +53,7 @@ pub(super) struct Arguments {
 
     /// Also write a report: json=FILE (events, a line each), junit=FILE, tap=FILE, github=FILE (annotations, and
     /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality),
-    /// html=FILE (a page), matrix=FILE (drilled alerts); - is standard output
+    /// matrix=FILE (drilled alerts), html=FILE (a page); - is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
 

@@ -89,10 +89,10 @@ pub enum Format {
     GithubSummary,
     /// GitLab's code quality report.
     Gitlab,
-    /// One page to open in a browser.
-    Html,
     /// The alerts that were drilled, in Markdown.
     Matrix,
+    /// One page to open in a browser.
+    Html,
 }
 
 impl Format {
@@ -104,8 +104,8 @@ impl Format {
         Self::Github,
         Self::GithubSummary,
         Self::Gitlab,
-        Self::Html,
         Self::Matrix,
+        Self::Html,
     ];
 
     /// Its name on the command line.
@@ -118,8 +118,8 @@ impl Format {
             Self::Github => "github",
             Self::GithubSummary => "github-summary",
             Self::Gitlab => "gitlab",
-            Self::Html => "html",
             Self::Matrix => "matrix",
+            Self::Html => "html",
         }
     }
 
@@ -137,12 +137,12 @@ impl Format {
             Self::Github => github::write,
             Self::GithubSummary => summary::write,
             Self::Gitlab => gitlab::write,
+            Self::Matrix => matrix::write,
             Self::Html => {
                 return Box::new(Whole::new(name, out, move |run, out| {
                     html::write(run, against.as_deref(), out)
                 }));
             }
-            Self::Matrix => matrix::write,
         };
         Box::new(Whole::new(name, out, write))
     }

@@ -32,11 +32,11 @@ fn a_target_reads(#[case] text: &str, #[case] format: Format, #[case] path: &str
 #[rstest]
 #[case::no_file(
     "junit",
-    "a report is FORMAT=FILE, like `junit=report.xml`; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `html`, `matrix`"
+    "a report is FORMAT=FILE, like `junit=report.xml`; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `matrix`, `html`"
 )]
 #[case::unknown(
     "xml=a.xml",
-    "`xml` is no report format; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `html`, `matrix`"
+    "`xml` is no report format; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `matrix`, `html`"
 )]
 #[case::empty_file("json=", "`json=` names no file; `-` is standard output")]
 fn a_malformed_target_is_refused(#[case] text: &str, #[case] said: &str) {
