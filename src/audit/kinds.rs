@@ -43,6 +43,11 @@ impl Kinds {
         Self(agreed.filter(|(_, kind)| kind != "unknown").collect())
     }
 
+    /// Adds what is known of a family in another way, where targets say nothing of it.
+    pub(super) fn add(&mut self, name: &str, kind: &str) {
+        self.0.entry(name.to_owned()).or_insert_with(|| kind.to_owned());
+    }
+
     /// The kind of a family.
     pub(super) fn family(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

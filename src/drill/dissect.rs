@@ -166,6 +166,10 @@ impl<'a> Asker<'a> {
                 return Ok(culprit);
             }
         }
+        let arguments = Expr::Call(call.clone());
+        if let Some(culprit) = self.gone(&arguments, &way).await? {
+            return Ok(culprit);
+        }
         Ok(Culprit { way, why: Why::NoResult { function: name.to_owned() } })
     }
 

@@ -28,7 +28,7 @@ pub struct RouteWritten {
     config: Option<At<String>>,
     /// The alert's labels.
     labels: Entries<At<String>>,
-    /// The receiver that is told, or a list of all of them.
+    /// A receiver that is told, or a list of them, who all are; others may be, too.
     #[serde(default)]
     reaches: Names,
     /// A receiver that is not told, or a list of them.

@@ -127,6 +127,11 @@ impl Live {
         Ok(Self { client: None, answers, seen })
     }
 
+    /// Says that a target will have a family, and of which kind, where it has no series of it yet.
+    pub fn describe(&mut self, family: &str, kind: &str) {
+        self.seen.kinds.add(family, kind);
+    }
+
     /// What each metric is, as targets say.
     pub(super) fn kinds(&self) -> &Kinds {
         &self.seen.kinds

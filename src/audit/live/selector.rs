@@ -125,8 +125,10 @@ impl Live {
             let help = format!("`{name}` is a histogram: there are {parts}");
             return Ok(Some((Code::AuditMetric, title, Some(help))));
         }
-        // Targets describe it, and nothing has happened yet that it would count.
-        if self.kinds().family(name).is_some() {
+        // It is described, and nothing has happened yet that it would count.
+        let parts =
+            || OF_HISTOGRAMS.iter().find_map(|ending| self.kinds().family(name.strip_suffix(ending)?));
+        if self.kinds().family(name).or_else(parts).is_some() {
             let help = "it may come with the first event; start it at 0, or nobody sees the first one";
             let title = format!("`{name}` is described by its target, and has no series");
             return Ok(Some((Code::AuditNoSeries, title, Some(help.to_owned()))));

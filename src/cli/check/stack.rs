@@ -62,7 +62,13 @@ pub(super) async fn look(
     };
     signals.abort();
     match seen {
-        Ok(live) => Ok((live, running)),
+        Ok(mut live) => {
+            // Nobody asks stand-ins for anything, and some of their metrics come with the first request.
+            for family in planned.profiles.values().flat_map(|profile| &profile.families) {
+                live.describe(&family.name, family.kind.name());
+            }
+            Ok((live, running))
+        }
         Err(error) => {
             running.down().await;
             Err(format!("`{}`: {error}", planned.file.display()))
