@@ -9,6 +9,7 @@ mod rules;
 mod run;
 mod save;
 mod schema;
+mod serve;
 mod simulate;
 mod sink;
 mod supervise;
@@ -22,7 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
 use crate::finding::{Code, Finding, Findings};
-use crate::plan::{Reading, Surroundings};
+use crate::plan::{Apart, Reading, Surroundings};
 use crate::source::Sources;
 use crate::stack::Choice;
 use crate::yaml::{self, Entries};
@@ -52,6 +53,8 @@ enum Verb {
     Run(run::Arguments),
     /// Decide by error budgets whether a deploy may go through
     Gate(Box<gate::Arguments>),
+    /// Run scenarios again and again, with metrics, budgets and a status page
+    Serve(Box<serve::Arguments>),
     /// Read files and report every problem in them; nothing is run
     Check(check::Arguments),
     /// Show what a run would do, without doing it
@@ -138,6 +141,7 @@ impl Cli {
         match self.verb {
             Verb::Run(arguments) => run::execute(&arguments, self.color),
             Verb::Gate(arguments) => gate::execute(&arguments, self.color),
+            Verb::Serve(arguments) => serve::execute(*arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
@@ -154,16 +158,29 @@ impl Cli {
 impl Input {
     /// Reads everything that is named.
     fn read(&self) -> Reading {
+        match self.surroundings() {
+            Ok(surroundings) => crate::plan::read(&self.paths, &surroundings),
+            Err(reading) => *reading,
+        }
+    }
+
+    /// Reads everything that is named, each file by itself.
+    fn read_apart(&self) -> Vec<Apart> {
+        match self.surroundings() {
+            Ok(surroundings) => crate::plan::read_apart(&self.paths, &surroundings),
+            Err(reading) => vec![(self.secrets.clone().unwrap_or_default(), *reading)],
+        }
+    }
+
+    /// The world around the files; or a reading that says what is wrong with it.
+    fn surroundings(&self) -> Result<Surroundings, Box<Reading>> {
         let mut surroundings = Surroundings { environment: environment(), ..Surroundings::default() };
         if let Some(path) = &self.secrets {
-            match secrets(path) {
-                Ok(secrets) => surroundings.secrets = secrets,
-                Err((sources, findings)) => {
-                    return Reading { sources, findings, counts: BTreeMap::new(), plan: None };
-                }
-            }
+            surroundings.secrets = secrets(path).map_err(|(sources, findings)| {
+                Box::new(Reading { sources, findings, counts: BTreeMap::new(), plan: None })
+            })?;
         }
-        crate::plan::read(&self.paths, &surroundings)
+        Ok(surroundings)
     }
 }
 

@@ -36,8 +36,13 @@ pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String
     text
 }
 
-/// `firing after 5m14s`, `delivered after 5m45s to critical-pager`.
+/// `firing 5m14s (5m to 5m30s)`, `delivered 5m45s to critical-pager`.
 fn milestone(drilled: &Drilled, rung: Rung) -> Option<String> {
+    Some(format!("{rung} {}", reached(drilled, rung)?))
+}
+
+/// `5m14s (5m to 5m30s)`, `5m45s to critical-pager`: when a rung was reached, whom by, and when it may be.
+pub(crate) fn reached(drilled: &Drilled, rung: Rung) -> Option<String> {
     let seen = drilled.rungs.iter().find(|seen| seen.rung == rung)?;
     let at = said(seen.at?);
     let told = |resolved: bool| {
@@ -61,7 +66,7 @@ fn milestone(drilled: &Drilled, rung: Rung) -> Option<String> {
         | Rung::Routed
         | Rung::Cleared => String::new(),
     };
-    Some(format!("{rung} {at}{to}{}", allowed(seen)))
+    Some(format!("{at}{to}{}", allowed(seen)))
 }
 
 /// ` (5m to 5m30s)`, where the configuration says when it may be.
@@ -74,7 +79,8 @@ fn allowed(seen: &RungSeen) -> String {
     }
 }
 
-fn proof(drilled: &Drilled) -> String {
+/// What kind of proof it is.
+pub(crate) fn proof(drilled: &Drilled) -> String {
     let speed = drilled.speed;
     match drilled.proof {
         Proof::Scaled if speed <= 1.0 => "in real time".to_owned(),
