@@ -2,8 +2,10 @@
 
 mod check;
 mod clean;
+mod coverage;
 mod gate;
 mod images;
+mod mutate;
 mod plan;
 mod rules;
 mod run;
@@ -61,6 +63,10 @@ enum Verb {
     Plan(plan::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
+    /// Show which alerts are proven, by what, and which faults no alert sees
+    Coverage(coverage::Arguments),
+    /// Show which mistakes in the rules no drill would have caught
+    Mutate(mutate::Arguments),
     /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
     Rules(rules::Arguments),
     /// Serve a stand-in from its profile until stopped
@@ -144,6 +150,8 @@ impl Cli {
             Verb::Serve(arguments) => serve::execute(*arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Coverage(arguments) => coverage::execute(&arguments, self.color),
+            Verb::Mutate(arguments) => mutate::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),

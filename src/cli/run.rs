@@ -82,8 +82,11 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     reports.push(terminal(&arguments.reports, arguments.quiet, colour));
     let now = Timestamp::now();
     let id = new_id(now);
+    let mut recordings = None;
     if !arguments.no_save {
-        reports.extend(save::reports(&id, now)?);
+        let saved = save::reports(&id, now)?;
+        recordings = (!saved.is_empty()).then(|| save::recordings(&id));
+        reports.extend(saved);
     }
     let options = Options {
         id,
@@ -93,6 +96,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         runtime: arguments.runtime.into(),
         images,
         program: std::env::current_exe()?,
+        recordings,
     };
     let runtime = runtime()?;
     let exit = runtime.block_on(async {

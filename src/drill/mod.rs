@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub(crate) use self::dilate::FEWEST;
-pub use self::dilate::{Extent, Virtual, follow};
+pub use self::dilate::{Extent, Lapse, Virtual, evaluate, follow, manners};
 pub use self::means::{Circumstances, Means};
 pub use self::quiet::{Spell, quiet};
 pub use self::rehearse::{Drill, Ended, Error, Known, Report};
