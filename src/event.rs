@@ -384,6 +384,12 @@ pub struct Drilled {
     pub speed: f64,
     /// What kind of proof it is.
     pub proof: Proof,
+    /// Whether it fired and nobody expected it to.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub stranger: bool,
+    /// What a total outage would have spent of each error budget before anyone was told.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub spent: Vec<Spent>,
     /// The rungs, from the fault's effect on.
     pub rungs: Vec<RungSeen>,
     /// The first rung that was not reached and should have been.
@@ -395,6 +401,15 @@ pub struct Drilled {
     /// What is worth knowing and is no failure.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+}
+
+/// What was spent of an error budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Spent {
+    /// The SLO and its objective.
+    pub slo: String,
+    /// The share of the budget; above 1 where there is not as much.
+    pub share: f64,
 }
 
 /// How a rule was proven.

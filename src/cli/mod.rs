@@ -3,6 +3,7 @@
 mod check;
 mod clean;
 mod completions;
+mod coverage;
 mod explain;
 mod fault;
 mod gate;
@@ -10,6 +11,7 @@ mod images;
 mod init;
 mod load;
 mod manual;
+mod mutate;
 mod plan;
 mod relay;
 mod report;
@@ -74,6 +76,10 @@ enum Verb {
     Report(report::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
+    /// Show which alerts are proven, by what, and which faults no alert sees
+    Coverage(coverage::Arguments),
+    /// Show which mistakes in the rules no drill would have caught
+    Mutate(mutate::Arguments),
     /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
     Rules(rules::Arguments),
     /// Serve a stand-in from its profile until stopped
@@ -172,6 +178,8 @@ impl Cli {
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Report(arguments) => report::execute(&arguments, self.color),
+            Verb::Coverage(arguments) => coverage::execute(&arguments, self.color),
+            Verb::Mutate(arguments) => mutate::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),

@@ -88,8 +88,11 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     reports.push(terminal(&arguments.reports, arguments.quiet, colour, Terminal::new));
     let now = Timestamp::now();
     let id = new_id(now);
+    let mut recordings = None;
     if !arguments.no_save {
-        reports.extend(save::reports(&id, now)?);
+        let saved = save::reports(&id, now)?;
+        recordings = (!saved.is_empty()).then(|| save::recordings(&id));
+        reports.extend(saved);
     }
     let policy = Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone());
     let options = Options {
@@ -100,6 +103,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         runtime: arguments.runtime.into(),
         images,
         program: std::env::current_exe()?,
+        recordings,
     };
     perform(&plan, reading.sources, &options, reports)
 }

@@ -381,6 +381,8 @@ fn drilled() -> Drilled {
         labels: [("severity".into(), "critical".into())].into(),
         speed: 60.0,
         proof: Proof::Scaled,
+        stranger: false,
+        spent: Vec::new(),
         rungs: vec![fired],
         broken: Some(Rung::Delivered),
         told: Vec::new(),

@@ -102,6 +102,7 @@ impl House {
             runtime: Choice::Auto,
             images: ImageMap::default(),
             program: self.program.clone(),
+            recordings: None,
         }
     }
 
