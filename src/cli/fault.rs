@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
 use crate::run::control::{Answer, Request, SOCKET, ask};
-use crate::scenario::fault::main_key;
+use crate::scenario::fault::{PLAIN, main_key};
 use crate::stack::processes::folder::all_runs;
 
 /// Arguments of `fault`.
@@ -89,14 +89,15 @@ fn request(does: &Does) -> Result<Request, String> {
 /// The fault as a step would have it, a key a line.
 fn written(service: &str, kind: &str, more: &[String]) -> Result<String, String> {
     let (kind, value) = kind.split_once('=').map_or((kind, None), |(kind, value)| (kind, Some(value)));
-    let main = value.map(|value| {
-        let key = main_key(kind).ok_or_else(|| format!("`{kind}` takes no value: write `{kind}` alone"))?;
-        Ok::<_, String>((key, value))
-    });
+    if value.is_some() && PLAIN.contains(&kind) {
+        return Err(format!("`{kind}` takes no value: write `{kind}` alone"));
+    }
+    // A kind that there is not is found by who reads the fault.
+    let main = value.and_then(|value| Some((main_key(kind)?, value)));
     let more = more
         .iter()
         .map(|word| word.split_once('=').ok_or_else(|| format!("`{word}` says nothing: write `{word}=…`")));
-    let keys = main.transpose()?.into_iter().map(Ok).chain(more);
+    let keys = main.into_iter().map(Ok).chain(more);
     let mut text = format!("{kind}:\n  service: {service}\n");
     for pair in keys {
         let (key, value) = pair?;

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use self::containers::{Contained, ImageMap};
 pub use self::launch::{File, Launch, Shows, Way};
+use self::processes::cgroup::{Group, Limit};
 use self::processes::process::Process;
 pub use self::prometheus::Speed;
 pub use self::runtime::Runtime;
@@ -387,6 +388,18 @@ impl Service {
         match &self.handle {
             Handle::Container(contained) => Some(contained),
             Handle::StandIn(_) | Handle::Process(_) => None,
+        }
+    }
+
+    /// Gives a service that runs as processes less of something, until what is given back is lifted.
+    ///
+    /// # Errors
+    /// Why that cannot be done.
+    pub fn limit(&self, limit: Limit) -> Result<Group, String> {
+        match &self.handle {
+            Handle::Process(process) => process.limit(limit),
+            Handle::StandIn(_) => Err("it is a stand-in, which plays in firedrill's own process".to_owned()),
+            Handle::Container(_) => Err("it runs in a container, which has limits of its own".to_owned()),
         }
     }
 

@@ -186,7 +186,11 @@ impl Fault {
     }
 }
 
-/// The key that `KIND=VALUE` means on a command line; `None` where a kind takes no such value.
+/// Kinds that take no value of their own on a command line.
+pub const PLAIN: [&str; 9] =
+    ["kill", "stop", "pause", "restart", "disconnect", "reset", "blackhole", "refuse", "corrupt"];
+
+/// The key that `KIND=VALUE` means on a command line.
 #[must_use]
 pub fn main_key(kind: &str) -> Option<&'static str> {
     Some(match kind {

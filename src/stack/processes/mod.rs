@@ -1,5 +1,6 @@
 //! Services as programs of this machine, each under a supervisor that outlives us only to end it.
 
+pub mod cgroup;
 pub mod folder;
 pub mod log;
 pub(super) mod port;
