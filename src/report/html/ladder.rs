@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::markup::{block, line};
-use crate::event::{Drilled, RungSeen, Told};
+use crate::event::{Drilled, Proof, RungSeen, Told};
 use crate::ladder::Rung;
 use crate::report::drill::{allowed, proof, said};
 
@@ -13,8 +13,11 @@ const MOST_MESSAGES: usize = 12;
 /// An alert of a drill.
 pub(super) fn of_alert(alert: &Drilled) -> String {
     let broken = alert.broken.is_some();
-    let (class, tone, word) =
-        if broken { ("card broken", "bad", "NOT PROVEN") } else { ("card", "good", "PROVEN") };
+    let (class, tone, word) = match (broken, alert.proof) {
+        (true, _) => ("card broken", "bad", "NOT PROVEN"),
+        (false, Proof::None) => ("card", "doubt", "NOTHING SHOWN"),
+        (false, Proof::Scaled | Proof::Dilated | Proof::Both) => ("card", "good", "PROVEN"),
+    };
     let labels = alert.labels.iter().map(|(name, value)| format!("{name}={value}"));
     let mut text = format!(
         "<section class=\"{class}\"><h4><span class=\"verdict {tone}\">{word}</span> {} \
@@ -47,7 +50,14 @@ pub(super) fn of_alert(alert: &Drilled) -> String {
 /// What it came to, in a sentence.
 fn sentence(alert: &Drilled) -> String {
     let how = proof(alert);
-    let Some(rung) = alert.broken else { return format!("Fired, reached its receivers and cleared; {how}.") };
+    let Some(rung) = alert.broken else {
+        return match alert.proof {
+            Proof::None => format!("Neither proven nor refuted: {how}."),
+            Proof::Scaled | Proof::Dilated | Proof::Both => {
+                format!("Fired, reached its receivers and cleared; {how}.")
+            }
+        };
+    };
     let (number, all) = (rung.number(), Rung::ALL.len());
     format!("Broke at rung {number} of {all}: {}; {how}.", not(rung))
 }
