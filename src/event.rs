@@ -401,6 +401,8 @@ pub enum Proof {
     Dilated,
     /// Both ways, and they agree.
     Both,
+    /// By nothing: a note says why.
+    None,
 }
 
 /// When a rung was reached, and when the configuration allows it to be. All are rule time: up to delivery since

@@ -46,8 +46,8 @@ pub(super) struct Arguments {
     deny_net: Vec<Net>,
 
     /// Also write a report: json=FILE (events, a line each), junit=FILE, tap=FILE, github=FILE (annotations, and
-    /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality);
-    /// - is standard output
+    /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality),
+    /// matrix=FILE (drilled alerts); - is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
 

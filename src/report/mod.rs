@@ -20,6 +20,7 @@ mod gitlab;
 pub mod json;
 mod junit;
 pub mod live;
+mod matrix;
 mod problem;
 mod record;
 mod row;
@@ -82,12 +83,14 @@ pub enum Format {
     GithubSummary,
     /// GitLab's code quality report.
     Gitlab,
+    /// The alerts that were drilled, in Markdown.
+    Matrix,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] =
-        [Self::Json, Self::Junit, Self::Tap, Self::Github, Self::GithubSummary, Self::Gitlab];
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::Junit, Self::Tap, Self::Github, Self::GithubSummary, Self::Gitlab, Self::Matrix];
 
     /// Its name on the command line.
     #[must_use]
@@ -99,6 +102,7 @@ impl Format {
             Self::Github => "github",
             Self::GithubSummary => "github-summary",
             Self::Gitlab => "gitlab",
+            Self::Matrix => "matrix",
         }
     }
 
@@ -111,6 +115,7 @@ impl Format {
             Self::Github => github::write,
             Self::GithubSummary => summary::write,
             Self::Gitlab => gitlab::write,
+            Self::Matrix => matrix::write,
         };
         Box::new(Whole::new(name, out, write))
     }
