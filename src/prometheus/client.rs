@@ -204,16 +204,29 @@ impl Client {
     /// # Errors
     /// When it is not taken.
     pub async fn submit(&self, path: &str, json: String) -> Result<(), Error> {
+        self.post_bytes(path, &[("Content-Type", "application/json")], json.into_bytes()).await
+    }
+
+    /// Posts bytes as they are, once.
+    pub(super) async fn post_bytes(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        bytes: Vec<u8>,
+    ) -> Result<(), Error> {
         let ask = self.ask(Method::POST, path, &[], "");
-        let request = self.request(&ask).body(json);
-        let json = HeaderValue::from_static("application/json");
-        let headers = [(reqwest::header::CONTENT_TYPE, json)].into_iter().collect();
-        // Those that are given replace the same that were there.
-        let response = request.headers(headers).send().await;
-        let response = response.map_err(|error| self.setback(&error, &ask, Tries(1)).error)?;
+        let mut request = self.http.post(self.url(&ask)).body(bytes);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(auth) = &self.auth {
+            request = request.header(AUTHORIZATION, auth.clone());
+        }
+        let once = Tries(1);
+        let response = request.send().await.map_err(|error| self.setback(&error, &ask, once).error)?;
         let status = response.status();
-        let body = self.body(response, &ask, Tries(1)).await.map_err(|setback| setback.error)?;
-        if status.is_success() { Ok(()) } else { Err(refusal(ask.tried, Tries(1), status, &body, None)) }
+        let body = self.body(response, &ask, once).await.map_err(|setback| setback.error)?;
+        if status.is_success() { Ok(()) } else { Err(refusal(ask.tried, once, status, &body, None)) }
     }
 
     async fn query(
@@ -311,8 +324,7 @@ impl Client {
     }
 
     fn request(&self, ask: &Ask<'_>) -> RequestBuilder {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), ask.path));
+        let mut url = self.url(ask);
         let form = || {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             form.extend_pairs(ask.parameters).finish()
@@ -328,6 +340,13 @@ impl Client {
             request = request.header(AUTHORIZATION, auth.clone());
         }
         request
+    }
+
+    /// Where it is asked, without parameters.
+    fn url(&self, ask: &Ask<'_>) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), ask.path));
+        url
     }
 
     /// The whole body, unless it is larger than is read.
