@@ -204,16 +204,7 @@ impl Client {
     /// # Errors
     /// When it is not taken.
     pub async fn submit(&self, path: &str, json: String) -> Result<(), Error> {
-        let ask = self.ask(Method::POST, path, &[], "");
-        let request = self.request(&ask).body(json);
-        let json = HeaderValue::from_static("application/json");
-        let headers = [(reqwest::header::CONTENT_TYPE, json)].into_iter().collect();
-        // Those that are given replace the same that were there.
-        let response = request.headers(headers).send().await;
-        let response = response.map_err(|error| self.setback(&error, &ask, Tries(1)).error)?;
-        let status = response.status();
-        let body = self.body(response, &ask, Tries(1)).await.map_err(|setback| setback.error)?;
-        if status.is_success() { Ok(()) } else { Err(refusal(ask.tried, Tries(1), status, &body, None)) }
+        self.post_bytes(path, &[("Content-Type", "application/json")], json.into_bytes()).await
     }
 
     /// Posts bytes as they are, once.
