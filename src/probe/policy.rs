@@ -160,7 +160,7 @@ impl Policy {
     pub fn for_strangers(allow: Vec<Net>) -> Self {
         let listed = allow.iter().any(|net| net.closed().is_none());
         let private = PRIVATE.iter().filter_map(|net| net.parse().ok());
-        Self { allow, deny: if listed { Vec::new() } else { private.collect() } }
+        Self { allow, targets: Vec::new(), deny: if listed { Vec::new() } else { private.collect() } }
     }
 
     /// Whether `ip` may be connected to.
