@@ -51,13 +51,15 @@ pub mod load;
 
 pub mod simulate;
 
-pub mod drill;
-
 pub mod fault;
 
 pub mod sink;
 
 pub mod stack;
+
+pub mod dilation;
+
+pub mod drill;
 
 pub mod audit;
 

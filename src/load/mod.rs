@@ -14,4 +14,4 @@ pub use crew::{Crew, run};
 pub use drive::{Options, Shooter, Shot, drive};
 pub use pace::{Crowd, Pace, Schedule, Shard};
 pub use timer::Timer;
-pub use totals::{Times, Totals};
+pub use totals::{Times, Totals, quantiles};

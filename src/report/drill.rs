@@ -14,7 +14,11 @@ const MILESTONES: [Rung; 5] = [Rung::Pending, Rung::Firing, Rung::Delivered, Run
 
 /// An alert below the step that raised it: its milestones, and the ladder where it broke.
 pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String {
-    let mark = style.mark(if drilled.broken.is_some() { Mark::Failed } else { Mark::Passed });
+    let mark = style.mark(match (drilled.broken, drilled.proof) {
+        (Some(_), _) => Mark::Failed,
+        (None, Proof::None) => Mark::Unknown,
+        (None, Proof::Scaled | Proof::Dilated | Proof::Both) => Mark::Passed,
+    });
     let name = on_one_line(&drilled.alert);
     let mut pieces: Vec<_> = MILESTONES.iter().filter_map(|rung| milestone(drilled, *rung)).collect();
     if let Some(broken) = drilled.broken {
@@ -66,7 +70,7 @@ pub(crate) fn reached(drilled: &Drilled, rung: Rung) -> Option<String> {
 }
 
 /// ` (5m to 5m30s)`, where the configuration says when it may be.
-fn allowed(seen: &RungSeen) -> String {
+pub(crate) fn allowed(seen: &RungSeen) -> String {
     match (seen.earliest, seen.latest) {
         (Some(earliest), Some(latest)) => format!(" ({} to {})", said(earliest), said(latest)),
         (None, Some(latest)) => format!(" (by {})", said(latest)),
@@ -83,6 +87,7 @@ pub(crate) fn proof(drilled: &Drilled) -> String {
         Proof::Scaled => format!("scaled {speed}x"),
         Proof::Dilated => "dilated, rules unmodified".to_owned(),
         Proof::Both => format!("scaled {speed}x and dilated"),
+        Proof::None => "not proven".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+mod dilate;
 mod drill;
 mod fault;
 mod fire;
@@ -206,7 +207,7 @@ impl Rehearsal<'_> {
         }
         let clock = scenario::alert::Clock { speed: self.speed().factor(), ..scenario.clock };
         let ground = match (stack, &self.planned.stack) {
-            (Some(running), Some(planned)) => Ground::of(planned, running, clock)?,
+            (Some(running), Some(planned)) => Ground::of(planned, running, clock, self.surroundings())?,
             (Some(_) | None, _) => None,
         };
         let (certificates, keys) = self.planned.read_late(&scope, self.sources)?;
@@ -231,6 +232,14 @@ impl Rehearsal<'_> {
             measured: true,
             steady: true,
         })
+    }
+
+    /// What drills need of the run.
+    fn surroundings(&self) -> drill::Surroundings {
+        let Options { id, started, program, .. } = self.options;
+        let now = started.saturating_add(self.clock.began.elapsed()).unwrap_or(*started);
+        let run = format!("{id}-{}", self.number + 1);
+        drill::Surroundings { run, supervisor: program.clone(), now }
     }
 
     /// Where the logs end that are read. Variables that need a service have no value yet.

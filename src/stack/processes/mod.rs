@@ -4,6 +4,7 @@ pub mod folder;
 pub mod log;
 pub(super) mod port;
 pub mod process;
+pub mod scratch;
 pub mod supervise;
 mod user;
 
