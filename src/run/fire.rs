@@ -85,7 +85,6 @@ async fn drive(
             tally: totals.tally(load.length()),
             recent: quantiles(&interval.sli),
         });
-        before = totals.sli.clone();
     };
     let schedule = schedule(load);
     let crew = load.threads.map_or_else(|| Crew::fit(&schedule), Crew::of);
