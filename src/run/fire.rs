@@ -9,7 +9,7 @@ use url::Host;
 use super::walk::Walker;
 use crate::event::{Event, Failure, Nanos, Outcome, StepId};
 use crate::load::wire::Line;
-use crate::load::{self, Crew, Crowd, Options, Pace, Schedule, Shooter, Shot, Totals};
+use crate::load::{self, Crew, Crowd, Options, Pace, Schedule, Shooter, Shot, Totals, quantiles};
 use crate::probe::attempt::Breach;
 use crate::probe::http::Written;
 use crate::probe::volley::Volley;
@@ -83,7 +83,7 @@ async fn drive(
             elapsed: totals.elapsed.into(),
             length: Nanos::from(load.length()),
             tally: totals.tally(load.length()),
-            recent: load::quantiles(&interval.sli),
+            recent: quantiles(&interval.sli),
         });
     };
     let schedule = schedule(load);
@@ -106,8 +106,12 @@ fn conclude(
 ) -> (Outcome, Option<String>) {
     let tally = totals.tally(load.length());
     let failed = tally.ended - tally.good;
-    let sli = step.sli.as_ref().map(|sli| sli.value.clone());
-    walker.sender.send(Event::Loaded { step: id.clone(), tally, failures, sli });
+    walker.sender.send(Event::Loaded {
+        step: id.clone(),
+        tally,
+        failures,
+        sli: step.sli.as_ref().map(|sli| sli.value.clone()),
+    });
     // A load that feeds an SLI is judged by its objectives; failures among thousands are what those are for.
     let outcome = if failed > 0 && step.sli.is_none() { Outcome::Failed } else { Outcome::Passed };
     match totals.unreliable().filter(|_| !walker.stop.is_cancelled()) {
