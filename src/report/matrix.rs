@@ -39,10 +39,10 @@ fn document(run: &Run) -> String {
             continue;
         }
         let gap = if page.is_empty() { "" } else { "\n" };
-        let heads: String = COLUMNS.iter().map(|(head, _)| format!(" {head} |")).collect();
+        let heads = COLUMNS.map(|(head, _)| head).join(" | ");
         let _ = write!(
             page,
-            "{gap}### {}\n\n| alert | while |{heads} proof |\n|---|---|---|---|---|---|---|---|\n{rows}",
+            "{gap}### {}\n\n| alert | while | {heads} | proof |\n|---|---|---|---|---|---|---|---|\n{rows}",
             markdown(&system)
         );
     }
@@ -71,12 +71,12 @@ fn of_scenario(scenario: &Scenario) -> String {
 }
 
 fn of_alert(step: &str, drilled: &Drilled) -> String {
-    let cells: String = COLUMNS.iter().map(|(_, rung)| format!(" {} |", cell(drilled, *rung))).collect();
+    let cells = COLUMNS.map(|(_, rung)| cell(drilled, rung)).join(" | ");
     let proof = match drilled.broken {
         None => proof(drilled),
         Some(rung) => format!("broke at rung {} of {}: {rung}", rung.number(), Rung::ALL.len()),
     };
-    format!("| {} | {} |{cells} {} |\n", markdown(&drilled.alert), markdown(step), markdown(&proof))
+    format!("| {} | {} | {cells} | {} |\n", markdown(&drilled.alert), markdown(step), markdown(&proof))
 }
 
 fn cell(drilled: &Drilled, rung: Rung) -> String {
