@@ -479,8 +479,31 @@ pub struct Tally {
     pub latency: Quantiles,
     /// Service time, from send to last byte.
     pub service: Quantiles,
-    /// How late attempts began, against when they were due.
+    /// How late attempts began, against when they were due; absent in the closed model.
     pub lateness: Quantiles,
+    /// Attempts that were sent.
+    #[serde(default)]
+    pub begun: u64,
+    /// Attempts that were late because they were due while every connection was busy and no more was allowed.
+    #[serde(default)]
+    pub waited: u64,
+    /// The most attempts that were in flight at once.
+    #[serde(default)]
+    pub in_flight_peak: u64,
+    /// How long the load was to be.
+    #[serde(default)]
+    pub length: Nanos,
+    /// From its start to its end, or to when the last attempt was sent where that was later.
+    #[serde(default)]
+    pub lasted: Nanos,
+}
+
+impl Tally {
+    /// Whether attempts were due by a schedule, whatever the answers did.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lateness.max.is_some()
+    }
 }
 
 /// Some quantiles of measured times; absent without samples.
@@ -499,7 +522,7 @@ pub struct Quantiles {
 }
 
 /// A duration as whole nanoseconds in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Nanos(pub u64);
 
 impl From<Duration> for Nanos {

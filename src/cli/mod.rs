@@ -8,6 +8,7 @@ mod explain;
 mod gate;
 mod images;
 mod init;
+mod load;
 mod manual;
 mod mutate;
 mod plan;
@@ -52,12 +53,15 @@ const AFTER: &str = "\
 Exit codes: 0 pass, 1 fail, 2 usage or an invalid file, 3 inconclusive, 4 could not measure.
 
   firedrill run scenarios/quickstart.yaml     run a scenario
+  firedrill load http://127.0.0.1:8080/       load a URL at 50 requests a second
   firedrill check scenarios/ slos/            read files without running anything";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run scenarios and judge them
     Run(run::Arguments),
+    /// Load a URL and measure how it answers
+    Load(Box<load::Arguments>),
     /// Decide by error budgets whether a deploy may go through
     Gate(Box<gate::Arguments>),
     /// Run scenarios again and again, with metrics, budgets and a status page
@@ -161,6 +165,7 @@ impl Cli {
     pub fn execute(self) -> std::io::Result<Exit> {
         match self.verb {
             Verb::Run(arguments) => run::execute(&arguments, self.color),
+            Verb::Load(arguments) => load::execute(&arguments, self.color),
             Verb::Gate(arguments) => gate::execute(&arguments, self.color),
             Verb::Serve(arguments) => serve::execute(*arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),

@@ -126,6 +126,19 @@ pub(super) struct Library {
 }
 
 impl Library {
+    /// Takes in a text as if it stood in a file of that name.
+    pub(super) fn give(&mut self, path: &Path, text: &str, findings: &mut Findings) {
+        let id = self.sources.add(path, text);
+        let checked = match yaml::parse(id, text) {
+            Ok(documents) => Self::tell_apart(path, id, &documents, false, findings),
+            Err(all) => {
+                findings.extend(all);
+                Checked::Foreign
+            }
+        };
+        self.files.insert(path.to_owned(), checked);
+    }
+
     /// No file was met yet; which of them stand in a named folder is known from `other`.
     pub(super) fn beside(other: &Self, path: &Path) -> Self {
         let by_chance = other.by_chance.get(path).cloned().into_iter().collect();

@@ -24,6 +24,7 @@ mod html;
 pub mod json;
 mod junit;
 pub mod live;
+mod load;
 mod matrix;
 mod problem;
 mod record;
