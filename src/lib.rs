@@ -51,13 +51,15 @@ pub mod load;
 
 pub mod simulate;
 
-pub mod drill;
-
 pub mod fault;
 
 pub mod sink;
 
 pub mod stack;
+
+pub mod dilation;
+
+pub mod drill;
 
 pub mod audit;
 
@@ -66,6 +68,8 @@ pub mod run;
 pub mod store;
 
 pub mod history;
+
+pub mod serve;
 
 pub mod exit;
 

@@ -52,10 +52,27 @@ const PILE: &str = "  - fault: { metrics: { service: web, family: queue_length, 
 
 #[test]
 #[ignore = "needs prometheus and alertmanager"]
-fn every_shipped_drill_passes() {
-    let output = run(Path::new("scenarios/drills"));
+fn every_drill_of_the_web_service_passes() {
+    let output = run(Path::new("scenarios/drills/web.yaml"));
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What is proven by the rules as they are written says so, and says when.
+#[rstest]
+#[case::seven_hours("long-for", "NoOrders", &["firing 7h"])]
+#[case::thirty_days("burn-rate", "ErrorBudgetBurn", &["firing 4m", "firing 5m"])]
+#[ignore = "needs prometheus and alertmanager"]
+fn a_slow_rule_is_proven_as_it_is_written(#[case] file: &str, #[case] alert: &str, #[case] when: &[&str]) {
+    let output = run(&Path::new("scenarios/drills").join(file).with_extension("yaml"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let (_, from) = said.split_once(&format!("✓ {alert} ")).unwrap_or_else(|| panic!("{alert} in {said}"));
+    let told = from.split("✓").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        when.iter().any(|when| told.contains(when)) && told.contains("dilated, rules unmodified"),
+        "{told}"
+    );
 }
 
 #[rstest]

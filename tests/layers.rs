@@ -7,7 +7,7 @@ use rstest::rstest;
 
 /// The modules of the library, from the one that uses no other to those that use them all; the order of
 /// `docs/design.md`, section 5.
-const ORDER: [&str; 36] = [
+const ORDER: [&str; 37] = [
     "units",
     "exposition",
     "sample",
@@ -35,6 +35,7 @@ const ORDER: [&str; 36] = [
     "fault",
     "sink",
     "stack",
+    "dilation",
     "drill",
     "audit",
     "run",

@@ -2,15 +2,21 @@
 
 mod check;
 mod clean;
+mod completions;
+mod explain;
 mod fault;
 mod gate;
 mod images;
+mod init;
+mod manual;
 mod plan;
 mod relay;
+mod report;
 mod rules;
 mod run;
 mod save;
 mod schema;
+mod serve;
 mod simulate;
 mod sink;
 mod supervise;
@@ -24,7 +30,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
 use crate::finding::{Code, Finding, Findings};
-use crate::plan::{Reading, Surroundings};
+use crate::plan::{Apart, Reading, Surroundings};
 use crate::source::Sources;
 use crate::stack::Choice;
 use crate::yaml::{self, Entries};
@@ -54,10 +60,14 @@ enum Verb {
     Run(run::Arguments),
     /// Decide by error budgets whether a deploy may go through
     Gate(Box<gate::Arguments>),
+    /// Run scenarios again and again, with metrics, budgets and a status page
+    Serve(Box<serve::Arguments>),
     /// Read files and report every problem in them; nothing is run
     Check(check::Arguments),
     /// Show what a run would do, without doing it
     Plan(plan::Arguments),
+    /// Show a saved run again, write it in another format, or hold it against another run
+    Report(report::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
     /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
@@ -75,6 +85,14 @@ enum Verb {
     /// Hand connections on as the relays of a stack do, to measure what that costs
     #[command(hide = true)]
     Relay(relay::Arguments),
+    /// Write a first scenario, SLO and drill for what answers at an address
+    Init(init::Arguments),
+    /// Say what a finding is, with an example
+    Explain(explain::Arguments),
+    /// Print what a shell needs to complete these words
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    Manual(manual::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -145,8 +163,10 @@ impl Cli {
         match self.verb {
             Verb::Run(arguments) => run::execute(&arguments, self.color),
             Verb::Gate(arguments) => gate::execute(&arguments, self.color),
+            Verb::Serve(arguments) => serve::execute(*arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Report(arguments) => report::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
@@ -155,6 +175,10 @@ impl Cli {
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Relay(arguments) => relay::execute(&arguments),
+            Verb::Init(arguments) => init::execute(&arguments, self.color),
+            Verb::Explain(arguments) => explain::execute(&arguments),
+            Verb::Completions(arguments) => completions::execute(&arguments),
+            Verb::Manual(arguments) => manual::execute(&arguments),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }
@@ -163,16 +187,29 @@ impl Cli {
 impl Input {
     /// Reads everything that is named.
     fn read(&self) -> Reading {
+        match self.surroundings() {
+            Ok(surroundings) => crate::plan::read(&self.paths, &surroundings),
+            Err(reading) => *reading,
+        }
+    }
+
+    /// Reads everything that is named, each file by itself.
+    fn read_apart(&self) -> Vec<Apart> {
+        match self.surroundings() {
+            Ok(surroundings) => crate::plan::read_apart(&self.paths, &surroundings),
+            Err(reading) => vec![(self.secrets.clone().unwrap_or_default(), *reading)],
+        }
+    }
+
+    /// The world around the files; or a reading that says what is wrong with it.
+    fn surroundings(&self) -> Result<Surroundings, Box<Reading>> {
         let mut surroundings = Surroundings { environment: environment(), ..Surroundings::default() };
         if let Some(path) = &self.secrets {
-            match secrets(path) {
-                Ok(secrets) => surroundings.secrets = secrets,
-                Err((sources, findings)) => {
-                    return Reading { sources, findings, counts: BTreeMap::new(), plan: None };
-                }
-            }
+            surroundings.secrets = secrets(path).map_err(|(sources, findings)| {
+                Box::new(Reading { sources, findings, counts: BTreeMap::new(), plan: None })
+            })?;
         }
-        crate::plan::read(&self.paths, &surroundings)
+        Ok(surroundings)
     }
 }
 

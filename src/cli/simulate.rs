@@ -43,14 +43,20 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         // Before anybody can read that it listens, and stop it.
         let signalled = super::run::signalled();
         let seed = arguments.seed.unwrap_or_else(rand::random);
-        let stand_in = match simulate::start(&profile, arguments.listen, seed).await {
-            Ok(stand_in) => stand_in,
-            Err(error) => {
-                writeln!(std::io::stderr(), "error: cannot listen on {}: {error}", arguments.listen)?;
-                return Ok(Exit::NotMeasured);
-            }
+        let stand_in =
+            match simulate::start(&profile, arguments.listen, seed, Box::new(std::io::stdout())).await {
+                Ok(stand_in) => stand_in,
+                Err(error) => {
+                    writeln!(std::io::stderr(), "error: cannot listen on {}: {error}", arguments.listen)?;
+                    return Ok(Exit::NotMeasured);
+                }
+            };
+        // Where its log lines are read by a program, nothing else is among them.
+        let mut out: Box<dyn std::io::Write> = match profile.log {
+            Some(_) => Box::new(std::io::stderr()),
+            None => Box::new(std::io::stdout()),
         };
-        writeln!(std::io::stdout(), "{} listens on http://{}", profile.name, stand_in.address())?;
+        writeln!(out, "{} listens on http://{}", profile.name, stand_in.address())?;
         signalled.await;
         stand_in.stop().await;
         Ok(Exit::Pass)

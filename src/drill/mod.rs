@@ -1,11 +1,14 @@
 //! Drills: what alerts do while a fault holds and after it was lifted, rung by rung, timed and explained.
 
 mod alertmanager;
+mod dilate;
 mod dissect;
 mod explain;
 mod join;
+mod means;
 mod quiet;
 mod rehearse;
+mod report;
 mod verdict;
 mod watch;
 mod why;
@@ -14,6 +17,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(crate) use self::dilate::FEWEST;
+pub use self::dilate::{Extent, Virtual, follow};
+pub use self::means::{Circumstances, Means};
 pub use self::quiet::{Spell, quiet};
 pub use self::rehearse::{Drill, Ended, Error, Known, Report};
 pub use self::watch::Message;
@@ -44,10 +50,17 @@ impl Instruments {
     }
 
     /// The time by Prometheus's own clock, which stamps everything that is compared with it.
-    async fn time(&self) -> Result<Timestamp, prometheus::Error> {
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn time(&self) -> Result<Timestamp, prometheus::Error> {
+        let foreign = |data: &Data| prometheus::Error::Foreign {
+            tried: format!("{}/api/v1/query for `time()`", self.prometheus.address()),
+            why: format!("the time is a scalar, and this is a {}", data.name()),
+        };
         match self.prometheus.instant("time()", None).await?.data {
             Data::Scalar(point) => Ok(point.at),
-            Data::Vector(_) | Data::Matrix(_) | Data::String(_) => Ok(Timestamp::UNIX_EPOCH),
+            other @ (Data::Vector(_) | Data::Matrix(_) | Data::String(_)) => Err(foreign(&other)),
         }
     }
 }

@@ -8,20 +8,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::Instruments;
 use super::alertmanager::{self, Held};
+use super::dilate::{Extent, Virtual};
 use super::explain::Broken;
-use super::verdict;
+use super::means::Means;
 use super::watch::{Look, Message, Watched, strangers};
-use crate::event::{Drilled, Failure, Proof};
+use crate::dilation::{Recording, record};
+use crate::event::{Drilled, Failure};
 use crate::ladder::Rung;
 use crate::prometheus::answer::describe;
 use crate::prometheus::{self, AlertState};
 use crate::promql::Query;
 use crate::rule::window::Window;
 use crate::scenario::alert::{Alerts, Clock, Expected};
-use crate::source::Sources;
 
 /// Wall time that machines may take over what the configuration allows: notices are sent over real connections.
 const SLACK: Duration = Duration::from_secs(2);
+
+/// What is dilated is seen for so long after the fault was lifted, where its alerts may clear later than that: at
+/// least for so many scrapes, and for so long.
+const RECOVERY: Duration = Duration::from_secs(3);
+const RECOVERY_SCRAPES: u32 = 12;
+
+/// Where everything is dilated, the end of what fires at the drill's speed is not waited for any longer than this.
+const LONGEST_RECOVERY: Duration = Duration::from_secs(15);
 
 /// Why a drill says nothing.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +67,12 @@ pub struct Known {
     pub evaluated_every: Duration,
     /// Whether all it reaches are told when it is over.
     pub sends_resolved: bool,
+    /// By what it is to be proven.
+    pub means: Means,
+    /// What is worth knowing of that.
+    pub notes: Vec<String>,
+    /// How far virtual time goes.
+    pub extent: Extent,
 }
 
 /// One drill, under way.
@@ -76,7 +91,9 @@ pub struct Drill {
     pub(super) effect: Timestamp,
     pub(super) lifted: Option<Timestamp>,
     /// Why each alert did not come up, or down again.
-    broken: Vec<Option<Broken>>,
+    pub(super) broken: Vec<Option<Broken>>,
+    /// What virtual time says of each.
+    pub(super) lapses: Vec<Option<Virtual>>,
 }
 
 /// What a drill came to.
@@ -86,6 +103,8 @@ pub struct Report {
     pub drilled: Vec<Drilled>,
     /// What was not as expected.
     pub failures: Vec<Failure>,
+    /// Alerts of which nothing can be said, and why, in sentences.
+    pub unproven: Vec<String>,
 }
 
 impl Drill {
@@ -109,6 +128,7 @@ impl Drill {
             effect: instruments.time().await?,
             lifted: None,
             broken: vec![None; alerts.expected.len()],
+            lapses: vec![None; alerts.expected.len()],
             alerts,
             instruments,
         })
@@ -124,13 +144,16 @@ impl Drill {
         stop: &CancellationToken,
     ) -> Result<Ended, Error> {
         let top = if self.alertmanager.is_some() { Rung::Delivered } else { Rung::Firing };
-        let latest = |(expected, Known { window, .. }): (&Expected, &Known)| {
-            let fires = expected.fires.as_ref().map_or(window.fires.latest, |at| at.value);
-            fires + window.delivery_after_firing()
+        let latest = |(expected, known): (&Expected, &Known)| {
+            known.fires_by(expected) + known.window.delivery_after_firing()
         };
-        let limit = self.alerts.expected.iter().zip(&self.known).map(latest).max().unwrap_or_default();
+        let limit = self.pairs().map(latest).max().unwrap_or_default();
         let limit = self.clock.wall_time(limit) + SLACK;
-        self.watch(limit, top, self.effect, told, stop).await
+        // What fires at the drill's speed says nothing of when it does in virtual time.
+        let dilated = self.pairs().filter(|(_, known)| known.means == Means::Dilated);
+        let least = dilated.map(|(expected, known)| known.fires_by(expected)).max().unwrap_or_default();
+        let least = self.clock.wall_time(least).min(limit);
+        self.watch(least, limit, top, self.effect, told, stop).await
     }
 
     /// Finds out why alerts did not come up; to be asked while the fault still holds. `unproven` says why it is
@@ -158,29 +181,6 @@ impl Drill {
         Ok(())
     }
 
-    /// What it all came to.
-    #[must_use]
-    pub fn report(&self, sources: &Sources) -> Report {
-        let mut report = Report::default();
-        for (number, watched) in self.watched.iter().enumerate() {
-            let known = &self.known[number];
-            let case = verdict::Case {
-                watched,
-                window: &known.window,
-                clock: self.clock,
-                proof: Proof::Scaled,
-                broken: self.broken[number].as_ref(),
-                query: known.query.as_ref(),
-            };
-            let silent = !known.sends_resolved && watched.climb.has(Rung::Delivered);
-            let note = "its receiver is not told when it is over (`send_resolved: false`)".to_owned();
-            report.drilled.push(verdict::drilled(case, silent.then_some(note).into_iter().collect()));
-            report.failures.extend(verdict::failures(case, sources));
-        }
-        report.failures.extend(verdict::strangers(&self.alerts, &self.strangers, self.clock, sources));
-        report
-    }
-
     /// Notes that the fault was lifted.
     ///
     /// # Errors
@@ -200,18 +200,68 @@ impl Drill {
         stop: &CancellationToken,
     ) -> Result<Ended, Error> {
         let top = if self.alertmanager.is_some() { Rung::Resolved } else { Rung::Cleared };
-        let latest = |(expected, Known { window, .. }): (&Expected, &Known)| {
-            let clears = expected.clears.as_ref().map_or(window.clears.latest, |at| at.value);
-            clears + window.resolution_after_clearing()
+        let latest = |(expected, known): (&Expected, &Known)| {
+            known.clears_by(expected) + known.window.resolution_after_clearing()
         };
-        let limit = self.alerts.expected.iter().zip(&self.known).map(latest).max().unwrap_or_default();
-        let limit = self.clock.wall_time(limit) + SLACK;
+        let limit = self.pairs().map(latest).max().unwrap_or_default();
+        let mut limit = self.clock.wall_time(limit) + SLACK;
+        let mut least = Duration::ZERO;
+        if self.pairs().any(|(_, known)| known.means.dilates()) {
+            least = RECOVERY.max(self.instruments.scraped_every * RECOVERY_SCRAPES).min(limit);
+        }
+        if self.pairs().all(|(_, known)| known.means == Means::Dilated) {
+            limit = limit.min(LONGEST_RECOVERY.max(least));
+        }
         let zero = self.lifted.unwrap_or(self.effect);
-        self.watch(limit, top, zero, told, stop).await
+        self.watch(least, limit, top, zero, told, stop).await
     }
 
+    /// Each expected alert with what is known of it.
+    fn pairs(&self) -> impl Iterator<Item = (&Expected, &Known)> {
+        self.alerts.expected.iter().zip(&self.known)
+    }
+
+    /// Each expected alert that virtual time is asked about, with what is known of it.
+    pub fn dilated(&self) -> impl Iterator<Item = (usize, &Expected, &Known)> {
+        let all = self.alerts.expected.iter().zip(&self.known).enumerate();
+        all.filter(|(_, (_, known))| known.means.dilates()).map(|(number, (one, known))| (number, one, known))
+    }
+
+    /// Notes what virtual time says of an alert.
+    pub fn lapse(&mut self, number: usize, said: Virtual) {
+        self.lapses[number] = Some(said);
+    }
+
+    /// What was scraped of these selectors since `calm`, and for so long before it, in rule time.
+    ///
+    /// # Errors
+    /// When Prometheus does not answer.
+    pub async fn recording(
+        &self,
+        selectors: &std::collections::BTreeSet<String>,
+        calm: Timestamp,
+        before: Duration,
+    ) -> Result<Recording, Error> {
+        let client = &self.instruments.prometheus;
+        let to = self.instruments.time().await?;
+        let from = calm.min(self.effect);
+        let from = from.saturating_sub(self.clock.wall_time(before)).unwrap_or(from);
+        let series = record(client, selectors, from, to).await?;
+        Ok(Recording {
+            speed: self.clock.speed,
+            scraped_every: self.instruments.scraped_every.as_millis().try_into().unwrap_or(u64::MAX),
+            calm: calm.min(self.effect).as_millisecond(),
+            effect: self.effect.as_millisecond(),
+            lifted: self.lifted.unwrap_or(to).as_millisecond(),
+            ended: to.as_millisecond(),
+            series,
+        })
+    }
+
+    /// Watches until everything was seen, though not before `least`, and not beyond `limit`.
     async fn watch(
         &mut self,
+        least: Duration,
         limit: Duration,
         top: Rung,
         zero: Timestamp,
@@ -221,7 +271,8 @@ impl Drill {
         let began = Instant::now();
         loop {
             self.look(zero, began, &told(zero)).await?;
-            if self.watched.iter().all(|watched| Self::is_done(watched, top)) {
+            let done = began.elapsed() >= least;
+            if done && self.watched.iter().all(|watched| Self::is_done(watched, top)) {
                 return Ok(Ended::Complete);
             }
             if began.elapsed() >= limit {
@@ -264,6 +315,19 @@ impl Drill {
             }
         }
         Ok(())
+    }
+}
+
+impl Known {
+    /// When it has to fire, in rule time since the effect.
+    pub(super) fn fires_by(&self, expected: &Expected) -> Duration {
+        expected.fires.as_ref().map_or(self.window.fires.latest, |at| at.value)
+    }
+
+    /// When it has to clear, in rule time since the fault was lifted.
+    #[must_use]
+    pub fn clears_by(&self, expected: &Expected) -> Duration {
+        expected.clears.as_ref().map_or(self.window.clears.latest, |at| at.value)
     }
 }
 

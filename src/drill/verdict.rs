@@ -214,6 +214,26 @@ fn misrendered(case: Case<'_>, sources: &Sources) -> Vec<Failure> {
         .collect()
 }
 
+/// Scaled and dilated disagree.
+pub(super) fn disputed(
+    case: Case<'_>,
+    disputes: &[String],
+    tolerance: Duration,
+    sources: &Sources,
+) -> Option<Failure> {
+    if disputes.is_empty() {
+        return None;
+    }
+    let expected = &case.watched.expected;
+    let title = format!(
+        "`{}` scaled and dilated is more than {} apart: {}",
+        expected.name,
+        said(tolerance),
+        disputes.join("; ")
+    );
+    Some(failure(title, &[(expected.name.place, "proven both ways", true)], None, sources))
+}
+
 /// Alerts that fired and that nobody expected, where they had to be quiet.
 pub(super) fn strangers(
     alerts: &Alerts,

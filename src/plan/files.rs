@@ -1,6 +1,6 @@
 //! The files of a run: found, told apart by their first keys, and each read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
@@ -120,12 +120,18 @@ pub(super) struct Library {
     pub(super) sources: Sources,
     files: BTreeMap<PathBuf, Checked>,
     /// Files that stand in a folder the user named, and need not be ours.
-    by_chance: Vec<PathBuf>,
+    by_chance: BTreeSet<PathBuf>,
     /// Files that are taken as they are.
     taken: BTreeMap<PathBuf, Bytes>,
 }
 
 impl Library {
+    /// No file was met yet; which of them stand in a named folder is known from `other`.
+    pub(super) fn beside(other: &Self, path: &Path) -> Self {
+        let by_chance = other.by_chance.get(path).cloned().into_iter().collect();
+        Self { by_chance, ..Self::default() }
+    }
+
     /// The files that `paths` name; folders are searched for YAML, in the order of names.
     pub(super) fn find(&mut self, paths: &[PathBuf], findings: &mut Findings) -> Vec<PathBuf> {
         let mut found = Vec::new();
@@ -135,7 +141,7 @@ impl Library {
             if path.is_dir() {
                 let before = found.len();
                 self.search(&path, &mut found, findings);
-                self.by_chance.extend_from_slice(&found[before..]);
+                self.by_chance.extend(found[before..].iter().cloned());
                 if found.len() == before {
                     let place = self.nowhere(&path);
                     findings.add(Finding::new(
@@ -190,7 +196,7 @@ impl Library {
     /// Reads and checks a file that the user named; `None` where there is nothing to check in it.
     pub(super) fn check(&mut self, path: &Path, findings: &mut Findings) -> Option<Kind> {
         if !self.files.contains_key(path) {
-            let chance = self.by_chance.iter().any(|known| known == path);
+            let chance = self.by_chance.contains(path);
             let checked = self.read(path, None, chance, findings);
             self.files.insert(path.to_owned(), checked);
         }

@@ -129,6 +129,43 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
     let mut library = Library::default();
     let mut findings = Findings::default();
     let named = library.find(paths, &mut findings);
+    read_named(library, findings, named, surroundings)
+}
+
+/// A file, or a folder without any, and what came of reading it.
+pub type Apart = (PathBuf, Reading);
+
+/// Reads files and folders, each file by itself, so that what is wrong in one is nothing to the others.
+///
+/// Each has sources, a plan and a mask of its own. OpenSLO documents that name one another have to stand in one
+/// file, and names need not differ between files.
+#[must_use]
+pub fn read_apart(paths: &[PathBuf], surroundings: &Surroundings) -> Vec<Apart> {
+    let mut all = Vec::new();
+    for path in paths {
+        let mut library = Library::default();
+        let mut findings = Findings::default();
+        let named = library.find(std::slice::from_ref(path), &mut findings);
+        let each = named.into_iter().map(|file| {
+            let own = Library::beside(&library, &file);
+            let reading = read_named(own, Findings::default(), vec![file.clone()], surroundings);
+            (file, reading)
+        });
+        all.extend(each);
+        if !findings.is_empty() {
+            all.push((path.clone(), read_named(library, findings, Vec::new(), surroundings)));
+        }
+    }
+    all
+}
+
+/// Reads the files that were found.
+fn read_named(
+    mut library: Library,
+    mut findings: Findings,
+    named: Vec<PathBuf>,
+    surroundings: &Surroundings,
+) -> Reading {
     let mask = Mask::default();
     let (mut scenarios, mut stacks, mut gates) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();

@@ -199,6 +199,28 @@ impl Client {
         self.send(&self.ask(Method::GET, path, &[], "")).await
     }
 
+    /// Posts bytes as they are, once.
+    pub(super) async fn post_bytes(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        bytes: Vec<u8>,
+    ) -> Result<(), Error> {
+        let ask = self.ask(Method::POST, path, &[], "");
+        let mut request = self.http.post(self.url(&ask)).body(bytes);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(auth) = &self.auth {
+            request = request.header(AUTHORIZATION, auth.clone());
+        }
+        let once = Tries(1);
+        let response = request.send().await.map_err(|error| self.setback(&error, &ask, once).error)?;
+        let status = response.status();
+        let body = self.body(response, &ask, once).await.map_err(|setback| setback.error)?;
+        if status.is_success() { Ok(()) } else { Err(refusal(ask.tried, once, status, &body, None)) }
+    }
+
     async fn query(
         &self,
         kind: &str,
@@ -294,8 +316,7 @@ impl Client {
     }
 
     fn request(&self, ask: &Ask<'_>) -> RequestBuilder {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), ask.path));
+        let mut url = self.url(ask);
         let form = || {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             form.extend_pairs(ask.parameters).finish()
@@ -311,6 +332,13 @@ impl Client {
             request = request.header(AUTHORIZATION, auth.clone());
         }
         request
+    }
+
+    /// Where it is asked, without parameters.
+    fn url(&self, ask: &Ask<'_>) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), ask.path));
+        url
     }
 
     /// The whole body, unless it is larger than is read.

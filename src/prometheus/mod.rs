@@ -5,6 +5,7 @@ pub mod answer;
 mod client;
 mod failure;
 mod state;
+mod write;
 
 pub use self::access::{Access, Auth, Identity, Limits};
 pub use self::client::Client;
@@ -13,3 +14,4 @@ pub use self::state::{
     Alert, AlertState, Alertmanager, Alertmanagers, Alerts, Group, Groups, Health, Metadata, Rule, Runtime,
     Target, Targets,
 };
+pub use self::write::{STALE, Track};

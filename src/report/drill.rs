@@ -14,7 +14,11 @@ const MILESTONES: [Rung; 5] = [Rung::Pending, Rung::Firing, Rung::Delivered, Run
 
 /// An alert below the step that raised it: its milestones, and the ladder where it broke.
 pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String {
-    let mark = style.mark(if drilled.broken.is_some() { Mark::Failed } else { Mark::Passed });
+    let mark = style.mark(match (drilled.broken, drilled.proof) {
+        (Some(_), _) => Mark::Failed,
+        (None, Proof::None) => Mark::Unknown,
+        (None, Proof::Scaled | Proof::Dilated | Proof::Both) => Mark::Passed,
+    });
     let name = on_one_line(&drilled.alert);
     let mut pieces: Vec<_> = MILESTONES.iter().filter_map(|rung| milestone(drilled, *rung)).collect();
     if let Some(broken) = drilled.broken {
@@ -32,8 +36,13 @@ pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String
     text
 }
 
-/// `firing after 5m14s`, `delivered after 5m45s to critical-pager`.
+/// `firing 5m14s (5m to 5m30s)`, `delivered 5m45s to critical-pager`.
 fn milestone(drilled: &Drilled, rung: Rung) -> Option<String> {
+    Some(format!("{rung} {}", reached(drilled, rung)?))
+}
+
+/// `5m14s (5m to 5m30s)`, `5m45s to critical-pager`: when a rung was reached, whom by, and when it may be.
+pub(crate) fn reached(drilled: &Drilled, rung: Rung) -> Option<String> {
     let seen = drilled.rungs.iter().find(|seen| seen.rung == rung)?;
     let at = said(seen.at?);
     let told = |resolved: bool| {
@@ -57,11 +66,11 @@ fn milestone(drilled: &Drilled, rung: Rung) -> Option<String> {
         | Rung::Routed
         | Rung::Cleared => String::new(),
     };
-    Some(format!("{rung} {at}{to}{}", allowed(seen)))
+    Some(format!("{at}{to}{}", allowed(seen)))
 }
 
 /// ` (5m to 5m30s)`, where the configuration says when it may be.
-fn allowed(seen: &RungSeen) -> String {
+pub(crate) fn allowed(seen: &RungSeen) -> String {
     match (seen.earliest, seen.latest) {
         (Some(earliest), Some(latest)) => format!(" ({} to {})", said(earliest), said(latest)),
         (None, Some(latest)) => format!(" (by {})", said(latest)),
@@ -70,13 +79,15 @@ fn allowed(seen: &RungSeen) -> String {
     }
 }
 
-fn proof(drilled: &Drilled) -> String {
+/// What kind of proof it is.
+pub(crate) fn proof(drilled: &Drilled) -> String {
     let speed = drilled.speed;
     match drilled.proof {
         Proof::Scaled if speed <= 1.0 => "in real time".to_owned(),
         Proof::Scaled => format!("scaled {speed}x"),
         Proof::Dilated => "dilated, rules unmodified".to_owned(),
         Proof::Both => format!("scaled {speed}x and dilated"),
+        Proof::None => "not proven".to_owned(),
     }
 }
 

@@ -95,7 +95,7 @@ fn cell(text: &str) -> String {
 }
 
 /// Text on one line in which nothing has a meaning in Markdown or HTML, nor is made a link or a mention.
-fn markdown(text: &str) -> String {
+pub(crate) fn markdown(text: &str) -> String {
     let text = on_one_line(text);
     let mut shown = String::with_capacity(text.len());
     for (at, sign) in text.char_indices() {

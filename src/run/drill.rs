@@ -1,14 +1,18 @@
 //! Alerts, while something is broken and once it is mended; and spells in which none may stir.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::walk::Walker;
-use crate::drill::{Drill, Instruments, Known, Message, Spell, quiet};
+use crate::dilation::Rules;
+use crate::drill::{
+    Circumstances, Drill, Ended, Extent, FEWEST, Instruments, Known, Means, Message, Spell, quiet,
+};
 use crate::event::{Event, Evidence, Failure, Nanos, Outcome, StepId};
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::plan::PlannedStack;
@@ -16,7 +20,7 @@ use crate::prometheus::{Access, Client};
 use crate::promql::PromDuration;
 use crate::route::Config;
 use crate::rule::window::{Group, Grouping, Pace, Waits, window};
-use crate::rule::{Recorded, RuleFile};
+use crate::rule::{self, Alert, Recorded, Rule, RuleFile};
 use crate::sample::Reason;
 use crate::scenario::alert::{Alerts, Clock, Expected, Quiet};
 use crate::scenario::fault::Fault;
@@ -33,6 +37,9 @@ const HTTP: &str = "http";
 const INTERVAL: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How following alerts ended, and what to know about that; or why nothing can be said.
+pub(super) type Followed = Result<(Outcome, Option<String>), String>;
+
 /// A future on the heap: steps hold steps, and what follows alerts is large.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -40,10 +47,28 @@ pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug)]
 pub(super) struct Ground {
     clock: Clock,
-    rules: Vec<RuleFile>,
+    pub(super) rules: Vec<RuleFile>,
     routing: Option<Config>,
-    pace: Pace,
+    pub(super) pace: Pace,
     instruments: Instruments,
+    /// The run, and the program that stands over what it starts.
+    pub(super) run: String,
+    pub(super) supervisor: PathBuf,
+    /// When everything was ready.
+    began: (Timestamp, Instant),
+    /// Since when nothing is broken.
+    calm: Mutex<Timestamp>,
+}
+
+/// What drills need of the run they are in.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    /// Its name.
+    pub(super) run: String,
+    /// The firedrill program.
+    pub(super) supervisor: PathBuf,
+    /// The time at which its stack was ready.
+    pub(super) now: Timestamp,
 }
 
 impl Ground {
@@ -52,6 +77,7 @@ impl Ground {
         planned: &PlannedStack,
         running: &Running,
         clock: Clock,
+        surroundings: Surroundings,
     ) -> Result<Option<Self>, String> {
         let (Some(own), Some(address)) = (&planned.prometheus, running.address(PROMETHEUS, HTTP)) else {
             return Ok(None);
@@ -67,23 +93,58 @@ impl Ground {
             scraped_every: clock.wall_time(pace.scrape_interval),
         };
         let (rules, routing) = (planned.rules.clone(), planned.routing.clone());
-        Ok(Some(Self { clock, rules, routing, pace, instruments }))
+        let Surroundings { run, supervisor, now } = surroundings;
+        let (began, calm) = ((now, Instant::now()), Mutex::new(now));
+        Ok(Some(Self { clock, rules, routing, pace, instruments, run, supervisor, began, calm }))
     }
 
-    /// What the files say of an alert.
-    fn known(&self, expected: &Expected) -> Known {
+    /// Now, by the clock that the run began with.
+    pub(super) fn now(&self) -> Timestamp {
+        let (then, since) = self.began;
+        then.saturating_add(since.elapsed()).unwrap_or(then)
+    }
+
+    /// Since when nothing is broken.
+    pub(super) fn calm(&self) -> Timestamp {
+        *self.calm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that nothing is broken any more.
+    pub(super) fn calm_down(&self) {
+        *self.calm.lock().unwrap_or_else(PoisonError::into_inner) = self.now();
+    }
+
+    /// The rule that raises an alert, of several the one whose labels fit best.
+    pub(super) fn named(&self, expected: &Expected) -> Option<(&rule::Group, &Rule, &Alert)> {
         let alerts = self.rules.iter().flat_map(RuleFile::alerts);
-        let mut named =
-            alerts.filter(|(_, rule, _)| rule.name.value == expected.name.value).collect::<Vec<_>>();
+        let named = alerts.filter(|(_, rule, _)| rule.name.value == expected.name.value);
         // Two rules of one name are told apart by what they add.
-        named.sort_by_key(|(group, rule, _)| {
+        named.min_by_key(|(group, rule, _)| {
             let differs = |(name, value): &(crate::source::At<String>, crate::source::At<String>)| {
                 expected.labels.get(&name.value).is_some_and(|wanted| *wanted != value.value)
             };
             rule.all_labels(group).filter(|one| differs(one)).count()
-        });
+        })
+    }
+
+    /// By what an alert is to be proven, and what is worth knowing of that.
+    fn means(&self, rules: &Rules<'_>, reach: Duration) -> (Means, Vec<String>) {
+        let since = |then: Timestamp| Duration::try_from(self.now().duration_since(then)).unwrap_or_default();
+        Means::of(
+            rules,
+            Circumstances {
+                wanted: self.clock.proof,
+                reach,
+                watched: self.clock.rule_time(since(self.began.0)),
+                repeatable: since(self.calm()) >= self.instruments.scraped_every * FEWEST,
+            },
+        )
+    }
+
+    /// What the files say of an alert.
+    fn known(&self, expected: &Expected) -> Known {
         let recorded = Recorded::of(&self.rules, self.pace.evaluation_interval);
-        let Some((group, rule, alert)) = named.first().copied() else {
+        let Some((group, rule, alert)) = self.named(expected) else {
             let window = window(Waits::default(), self.pace, None);
             return Known {
                 window,
@@ -91,6 +152,9 @@ impl Ground {
                 holds_for: Duration::ZERO,
                 evaluated_every: self.pace.evaluation_interval,
                 sends_resolved: false,
+                means: Means::Scaled,
+                notes: Vec::new(),
+                extent: Extent::default(),
             };
         };
         let mut labels: BTreeMap<String, String> =
@@ -99,19 +163,27 @@ impl Ground {
         labels.extend(expected.labels.clone());
         let evaluated_every = group.interval.as_ref().map_or(self.pace.evaluation_interval, |at| at.value);
         let holds_for = alert.holds.as_ref().map_or(Duration::ZERO, |at| at.value);
+        let reach = recorded.reach(rule);
+        let rules = Rules::of(&self.rules, (group, rule, alert), self.pace.evaluation_interval);
+        let (means, notes) = self.means(&rules, reach.oldest);
         let waits = Waits {
-            reach: recorded.reach(rule),
+            reach,
             holds: holds_for,
             keeps: alert.keeps.as_ref().map_or(Duration::ZERO, |at| at.value),
             query_offset: group.query_offset,
         };
         let pace = Pace { evaluation_interval: evaluated_every, ..self.pace };
+        let window = window(waits, pace, self.grouping(&labels, expected));
+        let clears = expected.clears.as_ref().map_or(window.clears.latest, |at| at.value);
         Known {
-            window: window(waits, pace, self.grouping(&labels, expected)),
+            window,
             query: Some(rule.query.clone()),
             holds_for,
             evaluated_every,
             sends_resolved: self.sends_resolved(&labels, expected),
+            means,
+            notes,
+            extent: Extent { reach: reach.oldest, clears },
         }
     }
 
@@ -217,24 +289,35 @@ impl Walker {
         Ok(drill)
     }
 
-    /// Follows them down, and says what it all came to.
-    pub(super) fn fall<'a>(&'a mut self, id: &'a StepId, drill: Drill) -> Boxed<'a, Result<Outcome, String>> {
+    /// Follows them down, and says what it all came to, and what to know about that.
+    pub(super) fn fall<'a>(&'a mut self, id: &'a StepId, drill: Drill) -> Boxed<'a, Followed> {
         Box::pin(self.follow_down(id, drill))
     }
 
-    async fn follow_down(&mut self, id: &StepId, mut drill: Drill) -> Result<Outcome, String> {
+    async fn follow_down(&mut self, id: &StepId, mut drill: Drill) -> Followed {
         let stack = self.stack.clone();
         let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
         drill.lift().await.map_err(|error| error.to_string())?;
-        drill.fall(&told, &self.stop).await.map_err(|error| error.to_string())?;
+        let ended = drill.fall(&told, &self.stop).await.map_err(|error| error.to_string())?;
+        if ended == Ended::Stopped || self.stop.is_cancelled() {
+            return Ok((Outcome::Skipped, Some("the run was stopped".to_owned())));
+        }
         drill.explain_down().await.map_err(|error| error.to_string())?;
+        if let Some(ground) = self.ground.clone() {
+            self.dilate(&ground, &mut drill).await?;
+            ground.calm_down();
+        }
         let report = drill.report(&self.sources);
         for alert in report.drilled {
             self.sender.send(Event::Drilled { step: id.clone(), alert: Box::new(alert) });
         }
-        let failed = !report.failures.is_empty();
+        let outcome = match (report.failures.is_empty(), report.unproven.is_empty()) {
+            (false, _) => Outcome::Failed,
+            (true, false) => Outcome::Unreliable,
+            (true, true) => Outcome::Passed,
+        };
         self.told(id, report.failures);
-        Ok(if failed { Outcome::Failed } else { Outcome::Passed })
+        Ok((outcome, report.unproven.into_iter().reduce(|all, one| format!("{all}; {one}"))))
     }
 
     /// Says what was wrong, as one attempt of the step.

@@ -35,7 +35,11 @@ impl Walker {
         let drilled = self.watch(fault).await;
         let meanwhile = AssertUnwindSafe(self.meanwhile(id.number, fault, added)).catch_unwind().await;
         let felt = broken.felt().await;
-        let drilled = explained(drilled, felt.as_ref().err().cloned()).await;
+        let drilled = match drilled {
+            // What was stopped had no time to show anything.
+            Ok(Some(_)) if self.stop.is_cancelled() => drilled,
+            Ok(_) | Err(_) => explained(drilled, felt.as_ref().err().cloned()).await,
+        };
         match &felt {
             Ok(what) => self.tell(id, fault, FaultStage::Felt, what),
             Err(why) => self.tell(id, fault, FaultStage::NotFelt, why),
@@ -47,21 +51,21 @@ impl Walker {
         if meanwhile.is_err() {
             return self.unmeasured(id, "a step within it broke off".to_owned());
         }
-        let drilled = match drilled {
+        let (drilled, about) = match drilled {
             Err(why) => return self.unmeasured(id, why),
             Ok(None) if fault.drills().is_some() => {
                 return self.unmeasured(id, "the stack has no Prometheus to raise alerts".to_owned());
             }
-            Ok(None) => Outcome::Passed,
+            Ok(None) => (Outcome::Passed, None),
             Ok(Some(drill)) => match self.fall(id, drill).await {
-                Ok(outcome) => outcome,
+                Ok(followed) => followed,
                 Err(why) => return self.unmeasured(id, why),
             },
         };
         let first = id.number + 1 + size(&fault.meanwhile);
         self.take_all(first, &fault.after).await;
         match felt {
-            Ok(what) => (drilled, Some(what).filter(|_| drilled == Outcome::Passed)),
+            Ok(what) => (drilled, about.or(Some(what).filter(|_| drilled == Outcome::Passed))),
             // What was stopped had no time to be felt.
             Err(_) if self.stop.is_cancelled() => (Outcome::Skipped, Some("the run was stopped".to_owned())),
             Err(why) => self.unmeasured(id, format!("nothing shows that it took effect: {why}")),

@@ -1,6 +1,7 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
 pub mod control;
+mod dilate;
 mod drill;
 mod fault;
 mod fire;
@@ -75,7 +76,8 @@ pub async fn run(
             break;
         }
         let clock = Clock { started: options.started.as_second(), began };
-        let rehearsal = Rehearsal { planned, number, sources: &sources, sender, stop, options, clock };
+        let rehearsal =
+            Rehearsal { planned, number, judges: true, sources: &sources, sender, stop, options, clock };
         conclusion = conclusion.max(rehearsal.run().await);
     }
     let interrupted = stop.is_cancelled();
@@ -84,6 +86,18 @@ pub async fn run(
     }
     sender.send(Event::RunEnded { conclusion, took: began.elapsed().into(), interrupted });
     conclusion
+}
+
+/// Runs one scenario once, and says how its steps ended: its objectives are not judged by so little.
+pub async fn once(
+    planned: &Planned,
+    sources: &Arc<Sources>,
+    options: &Options,
+    sender: &Sender,
+    stop: &CancellationToken,
+) -> Conclusion {
+    let clock = Clock { started: options.started.as_second(), began: Instant::now() };
+    Rehearsal { planned, number: 0, judges: false, sources, sender, stop, options, clock }.run().await
 }
 
 /// The step that captures each name.
@@ -102,6 +116,8 @@ struct Rehearsal<'a> {
     planned: &'a Planned,
     /// Which of the run's scenarios it is.
     number: usize,
+    /// Whether its objectives are judged by it.
+    judges: bool,
     sources: &'a Arc<Sources>,
     sender: &'a Sender,
     stop: &'a CancellationToken,
@@ -192,7 +208,7 @@ impl Rehearsal<'_> {
         }
         let clock = scenario::alert::Clock { speed: self.speed().factor(), ..scenario.clock };
         let ground = match (stack, &self.planned.stack) {
-            (Some(running), Some(planned)) => Ground::of(planned, running, clock)?,
+            (Some(running), Some(planned)) => Ground::of(planned, running, clock, self.surroundings())?,
             (Some(_) | None, _) => None,
         };
         let (certificates, keys) = self.planned.read_late(&scope, self.sources)?;
@@ -217,6 +233,14 @@ impl Rehearsal<'_> {
             measured: true,
             steady: true,
         })
+    }
+
+    /// What drills need of the run.
+    fn surroundings(&self) -> drill::Surroundings {
+        let Options { id, started, program, .. } = self.options;
+        let now = started.saturating_add(self.clock.began.elapsed()).unwrap_or(*started);
+        let run = format!("{id}-{}", self.number + 1);
+        drill::Surroundings { run, supervisor: program.clone(), now }
     }
 
     /// Where the logs end that are read. Variables that need a service have no value yet.
@@ -279,6 +303,9 @@ impl Rehearsal<'_> {
         }
         let steps = outcomes.into_iter().map(Conclusion::from).max().unwrap_or_default();
         walker.slis.close();
+        if !self.judges {
+            return conclusion.max(steps);
+        }
         let judged = judge::judge(&scenario.name, slos, &walker.slis, self.sources, self.sender);
         conclusion.max(steps).max(judged)
     }

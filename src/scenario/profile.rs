@@ -1,6 +1,7 @@
 //! Profiles: what a stand-in answers, says over WebSocket and exposes to Prometheus.
 
 mod call;
+mod log;
 mod metric;
 mod path;
 mod route;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use http::Method;
 
 pub use self::call::Call;
+pub use self::log::Log;
 pub use self::metric::{Course, Family, Moved, Series};
 pub use self::path::PathPattern;
 pub use self::route::{Answer, Body, Errors, Expects, Route};
@@ -26,6 +28,7 @@ use self::written::{CheckFile, CheckWritten, HealthFile, MetricsFile, ReadyFile}
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::template::{Hole, Template};
 use crate::source::{At, Place};
+use crate::units::Ratio;
 use crate::yaml::{Kind, Node, read};
 
 /// What the texts a stand-in sends may hold, as `${sequence}`.
@@ -51,6 +54,10 @@ pub struct Profile {
     pub routes: Vec<Route>,
     /// Its WebSocket endpoints.
     pub sockets: Vec<Socket>,
+    /// What it logs of each request to a route, where it logs.
+    pub log: Option<Log>,
+    /// The share of traces that are recorded, among those that begin here.
+    pub sampling: Ratio,
     /// Where its metrics page is.
     pub metrics: PathPattern,
     /// What stands on that page, in order.
@@ -130,6 +137,8 @@ pub fn check(node: &Node) -> Result<Profile, Vec<Finding>> {
         ready,
         routes,
         sockets,
+        log: file.log.map(|file| log::check(file, &mut findings)),
+        sampling: file.sampling.unwrap_or(Ratio::ONE),
         metrics,
         families,
     };
@@ -231,24 +240,37 @@ impl Claims {
 
 /// Notes every hole that has no meaning in what a stand-in sends.
 fn check_holes<'t>(holes: impl Iterator<Item = &'t Hole>, place: Place, findings: &mut Findings) {
-    for hole in holes.filter(|hole| !NAMES.contains(&hole.name.as_str())) {
+    check_holes_of(holes, place, &NAMES, findings);
+}
+
+fn check_holes_of<'t>(
+    holes: impl Iterator<Item = &'t Hole>,
+    place: Place,
+    names: &[&str],
+    findings: &mut Findings,
+) {
+    for hole in holes.filter(|hole| !names.contains(&hole.name.as_str())) {
         let finding = Finding::new(Code::FileValue, place, format!("`{}` has no value here", hole.name));
-        findings.add(match nearest(&hole.name, NAMES) {
+        findings.add(match nearest(&hole.name, names.iter().copied()) {
             Some(name) => finding.label(format!("did you mean `{name}`?")),
-            None => finding.help(format!("a stand-in knows {}", NAMES.join(", "))),
+            None => finding.help(format!("a stand-in knows {}", names.join(", "))),
         });
     }
 }
 
 /// Notes what is wrong with the texts in a JSON tree, each at its own place.
 fn check_texts(node: &Node, findings: &mut Findings) {
+    check_texts_of(node, &NAMES, findings);
+}
+
+fn check_texts_of(node: &Node, names: &[&str], findings: &mut Findings) {
     match &node.kind {
         Kind::Text(text) => match Template::parse(text) {
-            Ok(template) => check_holes(template.holes(), node.place, findings),
+            Ok(template) => check_holes_of(template.holes(), node.place, names, findings),
             Err(why) => findings.add(Finding::new(Code::FileValue, node.place, why)),
         },
-        Kind::List(items) => items.iter().for_each(|item| check_texts(item, findings)),
-        Kind::Map(entries) => entries.iter().for_each(|(_, value)| check_texts(value, findings)),
+        Kind::List(items) => items.iter().for_each(|item| check_texts_of(item, names, findings)),
+        Kind::Map(entries) => entries.iter().for_each(|(_, value)| check_texts_of(value, names, findings)),
         Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) => {}
     }
 }

@@ -1,6 +1,7 @@
 //! Stand-ins at work: a server that answers, streams and counts as its profile says.
 
 mod call;
+mod journal;
 mod metrics;
 mod pose;
 mod reply;
@@ -8,6 +9,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
 mod websocket;
 
 use std::io;
@@ -23,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+pub use self::journal::Output;
 pub use self::pose::Posing;
 use self::service::{Service, Upgrading};
 use crate::scenario::fault::stand_in::Pose;
@@ -52,15 +55,15 @@ pub struct StandIn {
 
 /// Plays `profile` on `listen`; port 0 finds a free one.
 ///
-/// The same seed gives the same latencies and errors, request by request on each route.
+/// The same seed gives the same latencies and errors, request by request on each route. What it logs goes to `log`.
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub async fn start(profile: &Profile, listen: SocketAddr, seed: u64) -> io::Result<StandIn> {
+pub async fn start(profile: &Profile, listen: SocketAddr, seed: u64, log: Output) -> io::Result<StandIn> {
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
-    let service = Arc::new(Service::new(profile.clone(), seed));
+    let service = Arc::new(Service::new(profile.clone(), seed, log));
     let (held, holding) = watch::channel(false);
     let server = tokio::spawn(serve(listener, Arc::clone(&service), Stop(stopped), holding));
     Ok(StandIn { address, stop, held, service, server })

@@ -14,10 +14,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::call;
+use super::journal::{Entry, Journal, Output};
 use super::metrics::{Metrics, Served};
 use super::pose::Poses;
 use super::reply::{Refusal, Reply, admit, json_reply, read};
 use super::text::{Names, Text, content_type, now};
+use super::trace::Trace;
 use super::websocket::{Endpoint, Upgrade};
 use crate::exposition::{Dialect, Family, print};
 use crate::scenario::profile::{CheckStatus, Followed, Health, PathPattern, Profile, Ready, Route, Status};
@@ -39,6 +41,8 @@ pub(super) struct Service {
     pub(super) names: Names,
     pub(super) metrics: Metrics,
     pub(super) poses: Poses,
+    journal: Option<Journal>,
+    sampling: Ratio,
 }
 
 /// A route and where its chances stand.
@@ -71,7 +75,7 @@ struct Draw {
 pub(super) struct Upgrading(Mutex<Option<Upgrade>>);
 
 impl Service {
-    pub(super) fn new(profile: Profile, seed: u64) -> Self {
+    pub(super) fn new(profile: Profile, seed: u64, log: Output) -> Self {
         let lost = json!({ "error": "no such path", "known": known(&profile) }).to_string().into();
         let seeds = std::iter::successors(Some(seed), |seed| Some(seed.wrapping_add(1)));
         let mut routes: Vec<_> = profile.routes.into_iter().zip(seeds).map(Player::new).collect();
@@ -92,6 +96,8 @@ impl Service {
             other: Arc::from("other"),
             metrics: Metrics::new(profile.families),
             poses: Poses::default(),
+            journal: profile.log.map(|wanted| Journal::new(&wanted, log)),
+            sampling: profile.sampling,
         }
     }
 
@@ -109,7 +115,13 @@ impl Service {
         let mut here = self.routes.iter().filter(|player| player.route.path.matches(&path));
         let (label, reply) = if let Some(player) = here.clone().find(|player| player.route.method == wanted) {
             let _in_flight = InFlight::new(&self.metrics, method, &player.label);
-            (&player.label, player.play(request, began, &self.names).await)
+            let trace = Trace::of(request.headers(), self.sampling);
+            let reply = player.play(request, began, trace, &self.names).await;
+            let (status, took) = (reply.status().as_u16(), began.elapsed());
+            if let Some(journal) = &self.journal {
+                journal.note(&self.names, Entry { method, path: &path, status, took, trace });
+            }
+            (&player.label, reply)
         } else if let Some(endpoint) = self.socket(&wanted, &path) {
             let reply = match Upgrade::accept(&mut request, endpoint, self) {
                 Ok((reply, upgrade)) => {
@@ -216,12 +228,12 @@ impl Player {
     }
 
     /// Answers a request to this route, no sooner than its latency after it `began`.
-    async fn play(&self, request: Request<Incoming>, began: Instant, names: &Names) -> Reply {
+    async fn play(&self, request: Request<Incoming>, began: Instant, trace: Trace, names: &Names) -> Reply {
         let draw = self.dice.lock().unwrap_or_else(PoisonError::into_inner).draw();
         let (head, body) = request.into_parts();
         let reply = match read(body).await {
             Err(refusal) => return refusal.reply(),
-            Ok(body) => match call::all(&self.route.calls, &head.headers).await {
+            Ok(body) => match call::all(&self.route.calls, trace).await {
                 Ok(()) => self.reply(&head.headers, &body, draw, names),
                 Err(why) => why.reply(),
             },

@@ -3,6 +3,7 @@
 mod calls;
 mod exposed;
 mod http;
+mod logs;
 mod websocket;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,7 +33,9 @@ async fn play(text: &str) -> StandIn {
 }
 
 async fn play_seeded(text: &str, seed: u64) -> StandIn {
-    start(&profile(text), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), seed).await.unwrap()
+    start(&profile(text), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), seed, Box::new(std::io::sink()))
+        .await
+        .unwrap()
 }
 
 struct Answer {

@@ -40,6 +40,14 @@ impl Text {
             Self::Filled(body) => print(body, &names.scope(sequence)),
         }
     }
+
+    /// The text, filled from more names than a stand-in's own.
+    pub(super) fn fill_from(&self, scope: &Scope) -> Bytes {
+        match self {
+            Self::Fixed(text) => text.clone(),
+            Self::Filled(body) => print(body, scope),
+        }
+    }
 }
 
 /// The `Content-Type` of a body, if it has one.
@@ -75,7 +83,8 @@ impl Names {
         self.began
     }
 
-    fn scope(&self, sequence: u64) -> Scope {
+    /// What they stand for, the `sequence`th time.
+    pub(super) fn scope(&self, sequence: u64) -> Scope {
         let mut scope = Scope::default();
         scope.set("sequence", sequence);
         scope.set("now", now());

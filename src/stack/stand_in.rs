@@ -1,6 +1,8 @@
 //! A stand-in as a service of a stack: it can be ended and started like any other.
 
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tokio::sync::Mutex;
 
@@ -16,24 +18,31 @@ pub(super) struct Playing {
     profile: Profile,
     address: SocketAddr,
     seed: u64,
+    log: PathBuf,
     stand_in: Mutex<Option<StandIn>>,
 }
 
 impl Playing {
-    /// Starts it.
+    /// Starts it; what it logs is appended to a file.
     pub(super) async fn start(
         name: &str,
         profile: Profile,
         address: SocketAddr,
         seed: u64,
+        log: PathBuf,
     ) -> Result<Self, Error> {
-        let playing = Self { name: name.to_owned(), profile, address, seed, stand_in: Mutex::new(None) };
+        let playing = Self { name: name.to_owned(), profile, address, seed, log, stand_in: Mutex::new(None) };
         playing.play(&mut *playing.stand_in.lock().await).await?;
         Ok(playing)
     }
 
     async fn play(&self, stand_in: &mut Option<StandIn>) -> Result<(), Error> {
-        let started = simulate::start(&self.profile, self.address, self.seed).await;
+        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        let log = log.map_err(|error| Error::Start {
+            service: self.name.clone(),
+            why: format!("its log {} cannot be written: {error}", self.log.display()),
+        })?;
+        let started = simulate::start(&self.profile, self.address, self.seed, Box::new(log)).await;
         *stand_in = Some(started.map_err(|error| Error::Start {
             service: self.name.clone(),
             why: format!("it cannot listen on {}: {error}", self.address),

@@ -57,6 +57,24 @@ impl Store {
         transaction.commit().map_err(failed)
     }
 
+    /// Adds to minutes of SLIs, each by the seconds since 1970 it began at: all of them or, when it fails, none.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn add_all<'a>(
+        &mut self,
+        minutes: impl IntoIterator<Item = (&'a str, i64, &'a Folded)>,
+    ) -> Result<(), Error> {
+        let path = self.path.clone();
+        let failed = |source| super::wrong(&path, source);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        for (sli, minute, samples) in minutes {
+            add(&transaction, sli, minute.div_euclid(MINUTE) * MINUTE, samples).map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)
+    }
+
     /// The names of all SLIs that were ever measured.
     ///
     /// # Errors

@@ -41,8 +41,23 @@ pub struct ProfileFile {
     /// What it does over WebSocket.
     #[serde(default)]
     pub(super) websockets: Vec<SocketFile>,
+    /// What it logs of each request to a route: to its standard output, or, played within firedrill, to the service's log.
+    pub(super) log: Option<LogFile>,
+    /// The share of traces that are recorded, among those that begin here; all unless given.
+    pub(super) sampling: Option<Ratio>,
     /// What it exposes to Prometheus.
     pub(super) metrics: Option<At<MetricsFile>>,
+}
+
+/// A line of JSON for each request to a route. Its texts may also hold `${method}`, `${path}`, `${status}` of the answer,
+/// `${took}` in milliseconds, the ids `${trace}` and `${span}` of its W3C trace, and `${sampled}`, whether that is recorded.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct LogFile {
+    /// The line of a request that was answered.
+    pub(super) answered: Json,
+    /// The line of one that was answered by a status of 500 or above; as `answered` unless given.
+    pub(super) failed: Option<Json>,
 }
 
 /// The health endpoint: `{ status, timestamp, version, checks }`; 503 when down.

@@ -11,7 +11,7 @@ const FRONT: &str = "stand-in: front\nroutes:\n  \
 async fn front(back: SocketAddr) -> StandIn {
     let mut profile = profile(FRONT);
     profile.calls_mut().for_each(|call| call.address = Some(back.to_string()));
-    start(&profile, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1).await.unwrap()
+    start(&profile, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1, Box::new(std::io::sink())).await.unwrap()
 }
 
 #[rstest]

@@ -269,5 +269,5 @@ metrics: { families: { busy: { type: gauge, follows: requests in flight } } }
 #[tokio::test]
 async fn an_address_in_use_is_an_error() {
     let stand_in = play(SHOP).await;
-    assert!(start(&profile(SHOP), stand_in.address(), 1).await.is_err());
+    assert!(start(&profile(SHOP), stand_in.address(), 1, Box::new(std::io::sink())).await.is_err());
 }

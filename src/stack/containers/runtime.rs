@@ -192,7 +192,8 @@ impl Containers {
                 why: format!("there is no free port for it: {error}"),
             })?;
             let address = SocketAddr::new(here, free);
-            let playing = Playing::start(&name, *profile, address, self.seed).await?;
+            let log = self.parts.folder.log(&name);
+            let playing = Playing::start(&name, *profile, address, self.seed, log).await?;
             self.parts.aim(&name, &ports.keys().map(|port| (port.clone(), address)).collect());
             return Ok(Service { name, ports, handle: Handle::StandIn(Box::new(playing)) });
         }

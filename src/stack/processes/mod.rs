@@ -5,6 +5,7 @@ pub mod folder;
 pub mod log;
 pub(super) mod port;
 pub mod process;
+pub mod scratch;
 pub mod supervise;
 mod user;
 
@@ -137,7 +138,8 @@ impl Processes {
         let command = match launch.way {
             Way::StandIn(profile) => {
                 let address = inner.values().next().copied().unwrap_or(SocketAddr::new(HOST, 0));
-                let playing = Playing::start(&name, *profile, address, self.options.seed).await?;
+                let log = self.folder.log(&name);
+                let playing = Playing::start(&name, *profile, address, self.options.seed, log).await?;
                 return Ok(Service { name, ports, handle: Handle::StandIn(Box::new(playing)) });
             }
             Way::Program { process: Some(ref command), .. } => command.clone(),

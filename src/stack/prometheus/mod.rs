@@ -26,6 +26,9 @@ pub(super) const PORT: u16 = 9090;
 /// The image, unless the stack names one.
 pub(super) const IMAGE: &str = "prom/prometheus:v2.42.0";
 
+/// The program, where it is none of the stack's own.
+pub(super) const PROGRAM: &str = "prometheus";
+
 /// Where rule files are, within its folder.
 const RULES: &str = "rules";
 
@@ -60,7 +63,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Led>, Error> {
     let unset = |unset: Unset| Error::Unset { service: PROMETHEUS.to_owned(), unset };
     let words = match &wanted.process {
         Some(command) => command.fill(given.scope).map_err(unset)?,
-        None => vec!["prometheus".to_owned()],
+        None => vec![PROGRAM.to_owned()],
     };
     let mut notes = Vec::new();
     let dir = said(given.scope, "dir");

@@ -1,0 +1,157 @@
+//! `firedrill serve`: scenarios on their schedules, until stopped.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Colour, Input};
+use crate::exit::Exit;
+use crate::probe::policy::{Net, Policy};
+use crate::report::printable;
+use crate::serve::{self, Notice, Notices, Options};
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    input: Input,
+
+    /// Where what is measured is kept
+    #[arg(long, value_name = "FILE", default_value = ".firedrill/store.db", help_heading = "Serve")]
+    store: PathBuf,
+
+    /// Where `/metrics` and the status page are; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9115", help_heading = "Serve")]
+    listen: SocketAddr,
+
+    /// Let scenarios connect to addresses of this network only; within a network that is closed by default, as
+    /// those of cloud metadata are, open it instead. Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Serve")]
+    allow_net: Vec<Net>,
+
+    /// Let scenarios connect to no address of this network, whatever is allowed. Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Serve")]
+    deny_net: Vec<Net>,
+
+    /// How to log on standard error
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
+    log_format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// An object a line
+    Json,
+}
+
+pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {
+    let Arguments { input, store, listen, allow_net, deny_net, log_format } = arguments;
+    let options = Options {
+        read: Arc::new(move || input.read_apart()),
+        store,
+        listen,
+        policy: Arc::new(Policy::new(allow_net, deny_net)),
+        program: std::env::current_exe()?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let exit = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let (signalled, stopped) = (super::run::signalled(), stop.clone());
+        let signals = tokio::spawn(async move {
+            signalled.await;
+            stopped.cancel();
+        });
+        let (again, reload) = mpsc::channel(1);
+        let hangups = tokio::spawn(pass_on_hangups(again));
+        let (notices, lines) = mpsc::unbounded_channel();
+        let logging = tokio::spawn(log(lines, log_format));
+        let served = serve::serve(options, Notices(notices), reload, stop).await;
+        signals.abort();
+        hangups.abort();
+        // It ends with the last who could tell it anything; a panic in it was printed.
+        let _ = logging.await;
+        match served {
+            Ok(()) => Ok(Exit::Pass),
+            Err(error) => {
+                writeln!(std::io::stderr(), "error: {error}")?;
+                Ok(Exit::NotMeasured)
+            }
+        }
+    });
+    // A name that is still being looked up must not hold the process.
+    runtime.shutdown_background();
+    exit
+}
+
+/// SIGHUP asks to read all files anew.
+async fn pass_on_hangups(again: mpsc::Sender<()>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        // One that waits already stands for this one, too.
+        let _ = again.try_send(());
+    }
+}
+
+async fn log(mut noticed: mpsc::UnboundedReceiver<Notice>, format: Format) {
+    while let Some(notice) = noticed.recv().await {
+        let now = Timestamp::now();
+        let line = match format {
+            Format::Json => json(now, &notice),
+            Format::Text => format!("{now:.3} {}", printable(&say(&notice))),
+        };
+        // Whoever closed the log does not want it.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+fn json(now: Timestamp, notice: &Notice) -> String {
+    let mut line = serde_json::json!({ "at": format!("{now:.3}") });
+    if let (Some(line), Ok(serde_json::Value::Object(said))) =
+        (line.as_object_mut(), serde_json::to_value(notice))
+    {
+        line.extend(said);
+    }
+    line.to_string()
+}
+
+fn say(notice: &Notice) -> String {
+    let count = super::count;
+    match notice {
+        Notice::Listening { address, scenarios, slos } => {
+            format!(
+                "{} and {} served on http://{address}",
+                count(*scenarios, "scenario"),
+                count(*slos, "SLO")
+            )
+        }
+        Notice::PassedOver { scenario, why } => format!("scenario `{scenario}` is not served: {why}"),
+        Notice::Broken { file, what } => {
+            format!("`{}` has errors and changes nothing:\n{what}", file.display())
+        }
+        Notice::Reloaded { added, changed, removed, broken } => {
+            format!("files read anew: {added} added, {changed} changed, {removed} removed, {broken} broken")
+        }
+        Notice::Turned { scenario, conclusion, why } => {
+            let how = match conclusion {
+                crate::event::Conclusion::Pass => "passes again",
+                crate::event::Conclusion::Fail => "fails",
+                crate::event::Conclusion::Inconclusive => "is inconclusive",
+                crate::event::Conclusion::NotMeasured => "could not be measured",
+            };
+            let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("scenario `{scenario}` {how}{why}")
+        }
+        Notice::Store(error) => format!("what is measured waits, as the store cannot be written: {error}"),
+        Notice::StoreMended => "the store is written again".to_owned(),
+        Notice::Stopping => "stopping: runs under way end, and what was measured is written".to_owned(),
+    }
+}

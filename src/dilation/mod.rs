@@ -1,0 +1,17 @@
+//! Dilation: what was scraped while a drill ran, re-stamped to production time, and put through rules as they are
+//! written, in virtual time.
+
+mod alert;
+mod bench;
+mod course;
+mod history;
+mod recording;
+mod rules;
+mod stamp;
+
+pub use self::alert::{Active, Holding, Presence, follow};
+pub use self::bench::Bench;
+pub use self::course::{Course, Error};
+pub use self::recording::{Recorded, Recording, record};
+pub use self::rules::Rules;
+pub use self::stamp::{Manner, Reading, Stamped, stamp};

@@ -1,0 +1,245 @@
+//! An alert in virtual time: what its rule as it is written makes of what was scraped during the drill.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::means::readings;
+use crate::dilation::{Active, Bench, Course, Error, Manner, Reading, Recording, Rules};
+use crate::ladder::{Climb, Rung};
+use crate::promql::Why;
+use crate::scenario::alert::{Clock, Expected};
+
+/// Scrapes that a calm spell must have to be repeated as history.
+pub(crate) const FEWEST: u32 = 4;
+
+/// Samples of one recording with its history, at most.
+const MOST: f64 = 5e6;
+
+/// Evaluations after which it is looked whether an alert has cleared.
+const STRIDE: u32 = 240;
+
+/// What an alert did in virtual time: up to firing since the effect, after that since the fault was lifted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lapse {
+    /// Whether it was active already when the fault took effect.
+    pub early: bool,
+    /// When it was pending.
+    pub pending: Option<Duration>,
+    /// When it fired.
+    pub firing: Option<Duration>,
+    /// When it no longer did.
+    pub cleared: Option<Duration>,
+}
+
+/// What virtual time says of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Virtual {
+    /// This is what it does, whatever its counted events are taken for.
+    Does(Lapse),
+    /// Nothing, for this reason.
+    Silent(String),
+}
+
+/// How far an alert is to be followed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extent {
+    /// How far back its rules look, through all that is recorded.
+    pub reach: Duration,
+    /// How long after the fault was lifted it has to clear.
+    pub clears: Duration,
+}
+
+/// Follows an alert through virtual time.
+///
+/// # Errors
+/// When the Prometheus that evaluates its rules does not answer.
+pub async fn follow(
+    bench: &mut Bench,
+    recording: &Recording,
+    rules: &Rules<'_>,
+    expected: &Expected,
+    extent: Extent,
+) -> Result<Virtual, Error> {
+    let mut found: Vec<(Reading, Lapse)> = Vec::new();
+    for reading in readings(rules) {
+        let manner = match manner(recording, rules, extent, reading) {
+            Ok(manner) => manner,
+            Err(why) => return Ok(Virtual::Silent(why)),
+        };
+        match one(bench, recording, rules, expected, &manner).await? {
+            Some(lapse) => found.push((reading, lapse)),
+            None => return Ok(Virtual::Silent("there is no room for its history".to_owned())),
+        }
+    }
+    let Some((_, first)) = found.first() else {
+        return Ok(Virtual::Silent("its events can be read in no way".to_owned()));
+    };
+    let same = |lapse: &Lapse| {
+        (lapse.early, lapse.firing.is_some(), lapse.cleared.is_some())
+            == (first.early, first.firing.is_some(), first.cleared.is_some())
+    };
+    if found.iter().all(|(_, lapse)| same(lapse)) {
+        // Of two that agree, the one that is slower to fire says less than is so.
+        let slowest = found.iter().max_by_key(|(_, lapse)| lapse.firing).map(|(_, lapse)| lapse.clone());
+        return Ok(slowest.map_or_else(|| Virtual::Silent(String::new()), Virtual::Does));
+    }
+    let said = |reading: Reading| {
+        let lapse = found.iter().find(|(of, _)| *of == reading).map(|(_, lapse)| lapse);
+        match lapse {
+            Some(Lapse { early: true, .. }) => "is active before the fault",
+            Some(Lapse { firing: Some(_), cleared: Some(_), .. }) => "fires and clears",
+            Some(Lapse { firing: Some(_), cleared: None, .. }) => "fires and does not clear",
+            Some(Lapse { firing: None, .. }) | None => "does not fire",
+        }
+    };
+    Ok(Virtual::Silent(format!(
+        "it counts events: if each happened once it {}, and if they are traffic it {}",
+        said(Reading::Each),
+        said(Reading::Flow)
+    )))
+}
+
+/// How the recording is to be stamped for these rules.
+fn manner(
+    recording: &Recording,
+    rules: &Rules<'_>,
+    extent: Extent,
+    reading: Reading,
+) -> Result<Manner, String> {
+    let rule_time = |wall: i64| Duration::from_millis(wall.max(0).unsigned_abs()).mul_f64(recording.speed);
+    let firsts = recording.series.iter().filter_map(|series| series.points.first()).map(|(at, _)| *at);
+    let began = firsts.min().unwrap_or(recording.calm);
+    let (seen, calm) = (rule_time(recording.calm - began), recording.effect - recording.calm);
+    let repeatable = calm >= i64::from(FEWEST) * recording.scraped_every.cast_signed();
+    let history = match extent.reach {
+        reach if reach <= seen => Duration::ZERO,
+        reach if repeatable => reach,
+        // So little is there as soon as anything is.
+        reach if reach <= rule_time(i64::from(FEWEST) * recording.scraped_every.cast_signed()) => {
+            Duration::ZERO
+        }
+        reach if reach <= rule_time(recording.effect - began) => Duration::ZERO,
+        _ => {
+            return Err("it looks further back than the stack is old, and no calm spell was recorded to be its history: put a `quiet` step before the fault".to_owned());
+        }
+    };
+    let scrape = rule_time(recording.scraped_every.cast_signed());
+    let series = u32::try_from(recording.series.len()).unwrap_or(u32::MAX);
+    let apart = scrape.max(history.div_f64(MOST).saturating_mul(series));
+    if rules.shortest_range().is_some_and(|range| apart > scrape && apart * 3 > range) {
+        return Err(format!(
+            "its history would be more than {MOST:.0} samples: {series} series over {}",
+            crate::units::Span(history)
+        ));
+    }
+    Ok(Manner {
+        reading,
+        counters: rules.counters(),
+        moments: rules.falsified().contains(&Why::Clock),
+        history,
+        apart: if apart > scrape { apart } else { Duration::ZERO },
+        onward: extent.clears + 2 * rules.every,
+    })
+}
+
+async fn one(
+    bench: &mut Bench,
+    recording: &Recording,
+    rules: &Rules<'_>,
+    expected: &Expected,
+    manner: &Manner,
+) -> Result<Option<Lapse>, Error> {
+    let Some(stamped) = bench.lay(recording, manner).await? else { return Ok(None) };
+    let mut course = Course::new(rules, &stamped);
+    course.advance(bench.client(), stamped.lifted).await?;
+    let stride = (rules.every * STRIDE).as_millis().try_into().unwrap_or(i64::MAX / 4);
+    let mut to = stamped.lifted;
+    loop {
+        let alerts: Vec<_> = course.alerts().into_iter().filter(|alert| is_meant(expected, alert)).collect();
+        let still = alerts.iter().any(|alert| alert.fired.is_some() && alert.until.is_none());
+        if !still || to >= stamped.ended {
+            let since = |at: usize, zero: i64| {
+                Duration::from_millis((course.moment(at) - zero).max(0).unsigned_abs())
+            };
+            let at_effect = |alert: &Active| {
+                course.moment(alert.since) < stamped.effect
+                    && alert.until.is_none_or(|until| course.moment(until) > stamped.effect)
+            };
+            let early = alerts.iter().any(at_effect);
+            let after = alerts.iter().filter(|alert| course.moment(alert.since) >= stamped.effect);
+            let raised = after.filter(|alert| course.moment(alert.since) <= stamped.lifted);
+            let raised: Vec<_> = raised.collect();
+            let fired = raised.iter().filter(|alert| alert.fired.is_some()).min_by_key(|alert| alert.fired);
+            let pending = fired.or_else(|| raised.iter().min_by_key(|alert| alert.since));
+            let cleared = raised.iter().filter(|alert| alert.fired.is_some()).map(|alert| alert.until);
+            let cleared = cleared.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+            return Ok(Some(Lapse {
+                early,
+                pending: pending.map(|alert| since(alert.since, stamped.effect)),
+                firing: fired.and_then(|alert| alert.fired).map(|at| since(at, stamped.effect)),
+                cleared: fired.and(cleared).map(|at| since(at, stamped.lifted)),
+            }));
+        }
+        to = (to + stride).min(stamped.ended);
+        course.advance(bench.client(), to).await?;
+    }
+}
+
+/// Whether an alert is one that was expected. A label that is a template could be anything.
+fn is_meant(expected: &Expected, alert: &Active) -> bool {
+    let is = |(name, wanted): (&String, &String)| {
+        alert.labels.get(name).is_some_and(|value| value == wanted || value.contains("{{"))
+    };
+    expected.labels.iter().all(is)
+}
+
+impl Lapse {
+    /// The rungs of a climb, those that virtual time knows of in place of what was seen. What comes after them
+    /// comes as much later as it was seen to.
+    pub(super) fn onto(&self, seen: &Climb, clock: Clock) -> Climb {
+        let mut climb = seen.clone();
+        let mut put = |rung: Rung, at: Option<Duration>| {
+            climb.fall(rung);
+            if let Some(at) = at {
+                climb.reach(rung, at);
+            }
+        };
+        let wall = |at: Option<Duration>| at.map(|at| clock.wall_time(at));
+        put(Rung::Pending, wall(self.pending));
+        let after = |rung: Rung, base: Rung, dilated: Option<Duration>| {
+            Some(wall(dilated)? + seen.at(rung)?.saturating_sub(seen.at(base)?))
+        };
+        for rung in [Rung::Received, Rung::Routed, Rung::Delivered] {
+            put(rung, after(rung, Rung::Firing, self.firing));
+        }
+        put(Rung::Firing, wall(self.firing));
+        put(Rung::Resolved, after(Rung::Resolved, Rung::Cleared, self.cleared));
+        put(Rung::Cleared, wall(self.cleared));
+        climb
+    }
+
+    /// The rungs at which this and what was seen are further apart than they may be.
+    pub(super) fn disputes(&self, climb: &Climb, clock: Clock, tolerance: Duration) -> Vec<String> {
+        let known = BTreeMap::from([
+            (Rung::Pending, self.pending),
+            (Rung::Firing, self.firing),
+            (Rung::Cleared, self.cleared),
+        ]);
+        let said = |at: Option<Duration>| {
+            at.map_or("never".to_owned(), |at| {
+                crate::units::Span(Duration::from_secs((at + Duration::from_millis(500)).as_secs()))
+                    .to_string()
+            })
+        };
+        let disputed = known.into_iter().filter_map(|(rung, dilated)| {
+            let scaled = climb.at(rung).map(|at| clock.rule_time(at));
+            let agree = match (scaled, dilated) {
+                (None, None) => true,
+                (Some(one), Some(other)) => one.abs_diff(other) <= tolerance,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            (!agree).then(|| format!("{rung}: scaled {}, dilated {}", said(scaled), said(dilated)))
+        });
+        disputed.collect()
+    }
+}

@@ -1,0 +1,96 @@
+//! Alerts that were drilled, system by system, in Markdown: who was told, and when, against when it may be.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::event::{Conclusion, Drilled};
+use crate::ladder::Rung;
+use crate::report::drill::{proof, reached};
+use crate::report::record::{Run, Scenario};
+use crate::report::style::Style;
+use crate::report::summary::markdown;
+use crate::report::verdict;
+
+/// The columns, each with what of an alert stands in it.
+const COLUMNS: [(&str, Rung); 5] = [
+    ("pending", Rung::Pending),
+    ("firing", Rung::Firing),
+    ("told", Rung::Delivered),
+    ("cleared", Rung::Cleared),
+    ("told so", Rung::Resolved),
+];
+
+/// Writes a run that is over.
+pub(crate) fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(document(run).as_bytes())
+}
+
+fn document(run: &Run) -> String {
+    let mut systems: BTreeMap<String, Vec<&Scenario>> = BTreeMap::new();
+    for scenario in &run.scenarios {
+        systems.entry(system(&scenario.file)).or_default().push(scenario);
+    }
+    let mut page = String::new();
+    for (system, scenarios) in systems {
+        let rows: String = scenarios.iter().map(|scenario| of_scenario(scenario)).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let gap = if page.is_empty() { "" } else { "\n" };
+        let heads = COLUMNS.map(|(head, _)| head).join(" | ");
+        let _ = write!(
+            page,
+            "{gap}### {}\n\n| alert | while | {heads} | proof |\n|---|---|---|---|---|---|---|---|\n{rows}",
+            markdown(&system)
+        );
+    }
+    page
+}
+
+/// The system that a scenario is about: the folder that it is in.
+fn system(file: &str) -> String {
+    let folder = Path::new(file).parent().and_then(Path::file_name);
+    folder.map_or_else(|| "scenarios".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn of_scenario(scenario: &Scenario) -> String {
+    let mut rows = String::new();
+    for step in scenario.steps.values() {
+        for drilled in &step.drilled {
+            rows += &of_alert(&step.id.name, drilled);
+        }
+    }
+    // A scenario that went wrong otherwise must not pass for one whose alerts are all there is to it.
+    if !rows.is_empty() && scenario.conclusion() != Conclusion::Pass {
+        let _ =
+            writeln!(rows, "| | {} | | | | | | |", markdown(&verdict::of_scenario(scenario, Style::FILE)));
+    }
+    rows
+}
+
+fn of_alert(step: &str, drilled: &Drilled) -> String {
+    let cells = COLUMNS.map(|(_, rung)| cell(drilled, rung)).join(" | ");
+    let proof = match drilled.broken {
+        None => proof(drilled),
+        Some(rung) => format!("broke at rung {} of {}: {rung}", rung.number(), Rung::ALL.len()),
+    };
+    format!("| {} | {} | {cells} | {} |\n", markdown(&drilled.alert), markdown(step), markdown(&proof))
+}
+
+fn cell(drilled: &Drilled, rung: Rung) -> String {
+    reached(drilled, rung).map_or_else(|| "–".to_owned(), |said| markdown(&said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{events, written};
+    use crate::report::whole::Whole;
+
+    #[test]
+    fn drilled_alerts_are_rows_of_their_system() {
+        insta::assert_snapshot!(written(|out| Whole::new("alerts.md".into(), out, write), &events()));
+    }
+}

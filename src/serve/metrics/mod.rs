@@ -1,0 +1,147 @@
+//! The metrics page: how scenarios, SLIs and SLOs do, and how we do ourselves.
+
+mod ourselves;
+mod scenarios;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::event::Conclusion;
+use crate::exposition::{Dialect, Family, Kind, Labels};
+use crate::gate::Known;
+use crate::serve::histogram::{family, number, sample};
+use crate::serve::house::House;
+use crate::serve::keep::Standing;
+use crate::serve::ledger::Total;
+use crate::sli::Counts;
+use crate::slo::RunMeasure;
+use crate::units::Span;
+
+/// The dialect that an `Accept` header likes best of ours; without one, Prometheus text.
+pub(super) fn dialect(accept: &str) -> Dialect {
+    let mut best = (Dialect::Text, -1.0);
+    for one in accept.split(',') {
+        let mut parts = one.split(';').map(str::trim);
+        let dialect = match parts.next() {
+            Some("application/openmetrics-text") => Dialect::OpenMetrics,
+            Some("text/plain" | "text/*" | "*/*") => Dialect::Text,
+            Some(_) | None => continue,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+        if let Some(weight) = weight.filter(|weight| *weight > best.1) {
+            best = (dialect, weight);
+        }
+    }
+    best.0
+}
+
+/// Everything that is exposed at this moment.
+pub(super) fn families(house: &House) -> Vec<Family> {
+    let mut all = scenarios::families(&house.watches());
+    let totals = house.ledger.totals();
+    all.extend(of_slis(&totals));
+    all.extend(of_slos(&house.standings.all().0, &totals));
+    all.extend(ourselves::families(house));
+    all.retain(|family| !family.samples.is_empty());
+    all
+}
+
+fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default().as_secs_f64()
+}
+
+/// The word of a conclusion in labels.
+pub(super) fn word(conclusion: Conclusion) -> &'static str {
+    match conclusion {
+        Conclusion::Pass => "pass",
+        Conclusion::Inconclusive => "inconclusive",
+        Conclusion::NotMeasured => "not_measured",
+        Conclusion::Fail => "fail",
+    }
+}
+
+fn push(family: &mut Family, suffix: &str, labels: Labels, value: f64) {
+    let name = format!("{}{suffix}", family.name);
+    family.samples.push(sample(&name, labels, value));
+}
+
+fn of_slis(totals: &BTreeMap<String, Total>) -> [Family; 3] {
+    let mut good = family("firedrill_sli_good", Kind::Counter, "Good events of an SLI since the start.");
+    let mut valid =
+        family("firedrill_sli_valid", Kind::Counter, "All events of an SLI that count, since the start.");
+    let help = "The latencies of an SLI since the start, to three digits.";
+    let mut latency = family("firedrill_sli_latency_seconds", Kind::Histogram, help);
+    for (sli, total) in totals {
+        let own = labels([("sli", sli)]);
+        push(&mut good, "_total", own.clone(), number(total.counts.good));
+        push(&mut valid, "_total", own.clone(), number(total.counts.valid()));
+        total.latency.show(&mut latency, &own);
+    }
+    [good, valid, latency]
+}
+
+/// Good and all events by what an objective asks, since the start; `None` where it is not judged by our samples.
+fn counted(standing: &Standing, totals: &BTreeMap<String, Total>) -> Option<Counts> {
+    match standing.measure.as_ref()? {
+        RunMeasure::Good { sli } => totals.get(&sli.value).map(|total| total.counts),
+        RunMeasure::Within { sli, limit } => {
+            totals.get(&sli.value).map(|total| total.within.get(limit).copied().unwrap_or_default())
+        }
+    }
+}
+
+fn of_slos(standings: &[Standing], totals: &BTreeMap<String, Total>) -> [Family; 7] {
+    let counter = |name, help| family(name, Kind::Counter, help);
+    let mut good =
+        counter("firedrill_slo_good", "Events since the start that were as the objective wants them.");
+    let mut valid = counter("firedrill_slo_valid", "Events since the start that count for the objective.");
+    let gauge = |name, help| family(name, Kind::Gauge, help);
+    let mut objective = gauge("firedrill_slo_objective_ratio", "The share that must be good.");
+    let mut sli = gauge("firedrill_slo_sli_ratio", "The share that was good in the window.");
+    let mut remaining = gauge(
+        "firedrill_slo_budget_remaining_ratio",
+        "The share of the window's error budget that is left; below zero when more was spent.",
+    );
+    let mut covered =
+        gauge("firedrill_slo_covered_ratio", "The share of the window in which anything was measured.");
+    let mut burn = gauge(
+        "firedrill_slo_burn_rate",
+        "How fast the budget was spent over a window; 1 spends it in exactly the SLO's.",
+    );
+    for standing in standings {
+        let own = labels([("slo", &standing.slo), ("objective", &standing.objective)]);
+        push(&mut objective, "", own.clone(), standing.target.share());
+        if let Some(counts) = counted(standing, totals) {
+            push(&mut good, "_total", own.clone(), number(counts.good));
+            push(&mut valid, "_total", own.clone(), number(counts.valid()));
+        }
+        let Known::Past(past) = &standing.known else { continue };
+        if let Some(good) = past.budget.sli() {
+            push(&mut sli, "", own.clone(), good.share());
+        }
+        if let Some(left) = past.budget.remaining() {
+            push(&mut remaining, "", own.clone(), left);
+        }
+        push(&mut covered, "", own.clone(), past.covered.share());
+        let mut windows: Vec<_> = past
+            .tiers
+            .iter()
+            .flat_map(|tier| [(tier.tier.short, tier.short), (tier.tier.long, tier.long)])
+            .collect();
+        windows.sort_by_key(|(window, _)| *window);
+        windows.dedup_by_key(|(window, _)| *window);
+        for (window, rate) in windows {
+            let Some(rate) = rate else { continue };
+            let mut own = own.clone();
+            own.insert("window".to_owned(), Span(window).to_string());
+            push(&mut burn, "", own, rate.rate());
+        }
+    }
+    [good, valid, objective, sli, remaining, covered, burn]
+}

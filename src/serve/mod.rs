@@ -1,0 +1,179 @@
+//! Scenarios on their schedules for months: what they measure goes to the store, how they do to whoever asks.
+
+mod catalogue;
+mod histogram;
+mod house;
+mod keep;
+mod ledger;
+mod metrics;
+mod page;
+mod port;
+mod schedule;
+mod state;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+
+use self::house::House;
+use self::keep::{Keeper, Order};
+pub use self::schedule::{Due, EVERY, Schedule};
+use crate::plan::Apart;
+use crate::probe::policy::Policy;
+
+/// How long runs under way may still take when serving ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a file has changed.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Reads all files anew, each by itself.
+pub type Reader = Arc<dyn Fn() -> Vec<Apart> + Send + Sync>;
+
+/// What serving needs to know.
+#[derive(Clone)]
+pub struct Options {
+    /// Reads what is to be served.
+    pub read: Reader,
+    /// Where what is measured is kept.
+    pub store: PathBuf,
+    /// Where metrics and the status page are; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Which addresses scenarios may connect to.
+    pub policy: Arc<Policy>,
+    /// The firedrill program itself.
+    pub program: PathBuf,
+}
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is another's.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is nowhere to keep what is measured.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// No thread could be started for the store.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What happens while serving that somebody may want to read in a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Notice {
+    /// It serves.
+    Listening {
+        /// Where.
+        address: SocketAddr,
+        /// How many scenarios.
+        scenarios: usize,
+        /// How many SLOs are watched.
+        slos: usize,
+    },
+    /// A scenario is not for serving.
+    PassedOver {
+        /// Which.
+        scenario: String,
+        /// Why.
+        why: String,
+    },
+    /// A file has errors and changes nothing.
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, drawn.
+        what: String,
+    },
+    /// Files were read anew.
+    Reloaded {
+        /// Scenarios that are new.
+        added: usize,
+        /// Scenarios that say something else.
+        changed: usize,
+        /// Scenarios that are gone.
+        removed: usize,
+        /// Files with errors.
+        broken: usize,
+    },
+    /// A scenario ends otherwise than the time before.
+    Turned {
+        /// Which.
+        scenario: String,
+        /// How it ends now.
+        conclusion: crate::event::Conclusion,
+        /// The first thing that was wrong, if anything was.
+        why: Option<String>,
+    },
+    /// The store cannot be written; what is measured waits.
+    Store(#[serde(rename = "error")] String),
+    /// The store can be written again.
+    StoreMended,
+    /// It ends.
+    Stopping,
+}
+
+/// Where notices go.
+#[derive(Debug, Clone)]
+pub struct Notices(pub UnboundedSender<Notice>);
+
+impl Notices {
+    fn send(&self, notice: Notice) {
+        // Nobody has to read a log.
+        let _ = self.0.send(notice);
+    }
+}
+
+/// Serves until `stop` is cancelled; `reload` is told each time that files are to be read anew.
+///
+/// # Errors
+/// When the port or the store cannot be had.
+pub async fn serve(
+    options: Options,
+    notices: Notices,
+    mut reload: tokio::sync::mpsc::Receiver<()>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let failed = |source| Error::Listen { address: options.listen, source };
+    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let keeper = Keeper::open(&options.store, notices.clone())?;
+    let (ledger, standings) = (Arc::clone(&keeper.ledger), Arc::clone(&keeper.standings));
+    let (orders, ordered) = mpsc::channel();
+    let keeping = std::thread::Builder::new().name("store".to_owned());
+    let keeping = keeping.spawn(move || keeper.keep(&ordered)).map_err(Error::Thread)?;
+    let house = Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings));
+
+    let port = tokio::spawn(port::open(listener, Arc::clone(&house), stop.clone()));
+    house.reload().await;
+    let (scenarios, slos) = house.sizes();
+    notices.send(Notice::Listening { address, scenarios, slos });
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(()) = reload.recv() => house.reload().await,
+            () = tokio::time::sleep(LOOK) => house.reload_if_changed().await,
+        }
+    }
+    notices.send(Notice::Stopping);
+    house.close(GRACE).await;
+    // Whoever asks until now is answered; it ends by itself.
+    let _ = port.await;
+    let _ = orders.send(Order::End);
+    // It writes what is left; a panic in it was printed, and leaves nothing to wait for.
+    let _ = tokio::task::spawn_blocking(move || keeping.join()).await;
+    Ok(())
+}
