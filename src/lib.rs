@@ -69,6 +69,8 @@ pub mod store;
 
 pub mod history;
 
+pub mod incident;
+
 pub mod serve;
 
 pub mod exit;
