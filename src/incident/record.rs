@@ -10,7 +10,7 @@ use super::episode::episodes;
 use super::folder::{Manifest, Written};
 use super::{Error, rules};
 use crate::dilation::{self, Recorded, Rules};
-use crate::prometheus::answer::{Data, Value};
+use crate::prometheus::answer::Data;
 use crate::prometheus::{Client, Group};
 use crate::rule;
 use crate::source::Sources;
@@ -74,7 +74,7 @@ pub async fn record(
         None => None,
     };
     let evaluated_every = shortest(&groups);
-    let (selectors, back) = needed(&loaded, evaluated_every)?;
+    let (selectors, back) = needed(&loaded, evaluated_every);
     if selectors.is_empty() {
         return Err(Error::Nothing(match &asked.service {
             Some(service) => {
@@ -142,7 +142,7 @@ fn shortest(groups: &[Group]) -> Duration {
 }
 
 /// What the rules select of what is scraped, and how far back they look.
-fn needed(loaded: &[(String, String)], every: Duration) -> Result<(BTreeSet<String>, Duration), Error> {
+fn needed(loaded: &[(String, String)], every: Duration) -> (BTreeSet<String>, Duration) {
     let mut sources = Sources::default();
     let mut findings = crate::finding::Findings::default();
     let mut files = Vec::new();
@@ -159,7 +159,7 @@ fn needed(loaded: &[(String, String)], every: Duration) -> Result<(BTreeSet<Stri
         back = back.max(recorded.reach(rule).oldest + holds + group.query_offset);
         selectors.extend(Rules::of(&files, (group, rule, alert), every).selectors());
     }
-    Ok((selectors, back + LOOKBACK + every))
+    (selectors, back + LOOKBACK + every)
 }
 
 /// Alertmanager's configuration as it has loaded it, its secrets masked by itself.
@@ -175,20 +175,20 @@ async fn configuration(client: &Client) -> Result<String, Error> {
     })
 }
 
-/// How often targets are scraped, by how often they were.
+/// How often targets are scraped: the usual time between two samples of the same one.
 async fn scraped_every(client: &Client, at: Timestamp) -> Result<Duration, Error> {
-    let answer = client.instant("max(count_over_time(up[1h]))", Some(at)).await?;
-    let count = match answer.data {
-        Data::Vector(samples) => samples.first().and_then(|sample| match sample.value {
-            Value::Number(point) => Some(point.value),
-            Value::Histogram(_) => None,
-        }),
-        Data::Scalar(_) | Data::Matrix(_) | Data::String(_) => None,
-    };
-    let every = count.filter(|count| *count >= 1.0).map(|count| 3600.0 / count);
-    Ok(every
-        .and_then(|every| Duration::try_from_secs_f64(every.round().max(1.0)).ok())
-        .unwrap_or(Duration::from_secs(60)))
+    let mut gaps: Vec<i64> = Vec::new();
+    if let Data::Matrix(matrix) = client.instant("up[10m]", Some(at)).await?.data {
+        for series in matrix {
+            let points = series.points.windows(2);
+            gaps.extend(points.map(|pair| pair[1].at.as_millisecond() - pair[0].at.as_millisecond()));
+        }
+    }
+    gaps.sort_unstable();
+    let usual = gaps.get(gaps.len() / 2).copied().filter(|gap| *gap > 0);
+    // To whole seconds, as configurations say it; a target that answers late is not scraped more rarely.
+    let seconds = usual.map(|gap| u64::try_from((gap + 500) / 1000).unwrap_or(1).max(1));
+    Ok(seconds.map_or(Duration::from_secs(60), Duration::from_secs))
 }
 
 /// Refuses what would be more than is allowed, before any of it is fetched.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{bench, refused, since};
-use crate::cli::runtime;
+use crate::cli::{count, runtime};
 use crate::exit::Exit;
 use crate::incident::{self, Agreement, Error, Incident, Replayed, agreement};
 use crate::report::on_one_line;
@@ -82,12 +82,12 @@ fn verdict(found: &Agreement, tolerance: i64) -> (Exit, String) {
         );
     }
     if found.holds() {
-        let count = found.same.len();
+        let alerts = found.same.len();
         return (
             Exit::Pass,
-            format!("PASS the same alerts fire in the same order, {count} of them, within {tolerated}"),
+            format!("PASS the same alerts fire in the same order, {alerts} of them, within {tolerated}"),
         );
     }
     let differ = found.missing.len() + found.new.len() + found.apart.len();
-    (Exit::Fail, format!("FAIL {differ} differences beyond {tolerated}"))
+    (Exit::Fail, format!("FAIL {} beyond {tolerated}", count(differ, "difference")))
 }

@@ -43,7 +43,7 @@ pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {
     match runtime()?.block_on(asked(arguments)) {
         Ok((incident, was, proposed)) => {
             let signs = was.replayed.alerts.iter().chain(&proposed.replayed.alerts).map(|one| one.pending);
-            let began = arguments.began.map(|at| at.as_millisecond()).or_else(|| signs.min());
+            let began = arguments.began.map(Timestamp::as_millisecond).or_else(|| signs.min());
             said(&incident, &was, &proposed, began.unwrap_or(incident.manifest.from))
         }
         Err(error) => refused(&error),
@@ -123,11 +123,8 @@ fn said(incident: &Incident, was: &Account, proposed: &Account, began: i64) -> s
     }
     let (then, now) = (first_fired(&was.replayed.alerts), first_fired(&proposed.replayed.alerts));
     writeln!(out, "\n{}", verdict(then, now))?;
-    Ok(match (then, now) {
-        (Some(_), None) => Exit::Fail,
-        (Some(then), Some(now)) if now > then => Exit::Fail,
-        (_, _) => Exit::Pass,
-    })
+    let worse = then.is_some_and(|then| now.is_none_or(|now| now > then));
+    Ok(if worse { Exit::Fail } else { Exit::Pass })
 }
 
 fn first_fired(alerts: &[Episode]) -> Option<i64> {
