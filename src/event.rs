@@ -114,6 +114,9 @@ pub enum Event {
         length: Nanos,
         /// What happened so far.
         tally: Tally,
+        /// Latency of the attempts that ended since the last of these events.
+        #[serde(default)]
+        recent: Quantiles,
     },
     /// Load, when it has ended.
     Loaded {
@@ -123,6 +126,9 @@ pub enum Event {
         tally: Tally,
         /// What was wrong, a few of each reason.
         failures: Vec<Failure>,
+        /// The SLI that it fed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        sli: Option<String>,
     },
     /// An alert that a drill expected, as far as it came up its ladder and down again.
     Drilled {

@@ -19,7 +19,31 @@ fn cases() -> TestCases {
 
 #[test]
 fn what_is_typed_gives_what_is_written() {
-    cases().case("tests/cmd/*.md");
+    cases().case("tests/cmd/*.md").case("docs/verbs/*.md");
+}
+
+/// What a shell is given, and the manual pages, know every verb that the help names.
+#[test]
+fn completions_and_manual_pages_know_every_verb() {
+    let firedrill = |words: &[&str]| {
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_firedrill")).args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = firedrill(&["-h"]);
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let verbs: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(verbs.len() > 10, "{help}");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("manual-{}", std::process::id()));
+    firedrill(&["manual", folder.to_str().unwrap()]);
+    let bash = firedrill(&["completions", "bash"]);
+    for verb in verbs.iter().filter(|verb| **verb != "help") {
+        assert!(bash.contains(verb), "bash completes no `{verb}`");
+        let page = fs::read_to_string(folder.join(format!("firedrill-{verb}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 /// The README shows times and ports as they were once; any will do.

@@ -1,6 +1,7 @@
 //! Every finding has an example in `fixtures/bad`, and is drawn as a user sees it.
 #![cfg(test)]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use firedrill::finding::{Code, Finding, Findings};
@@ -117,4 +118,67 @@ fn every_code_has_an_example() {
         .filter(|name| !examples.contains(&name.replace('/', "-")))
         .collect();
     assert!(missing.is_empty(), "no example in fixtures/bad for {missing:?}");
+}
+
+/// `UPDATE_FINDINGS=1 cargo nextest run pages` writes it anew.
+#[test]
+fn the_pages_of_findings_are_made_of_their_examples() {
+    let path = "docs/findings.md";
+    let mut made = String::from(
+        "# Findings\n\nWhat `firedrill check` and every verb that reads files may find in them. `firedrill explain \
+         CODE` prints one\nof these. Made of the codes, of what [audit.md](audit.md) says of them, and of their \
+         examples in `fixtures/bad`, by\n`tests/findings.rs`.\n",
+    );
+    for code in Code::ALL {
+        made += &page(*code);
+    }
+    if std::env::var_os("UPDATE_FINDINGS").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap() == made,
+        "docs/findings.md is stale: see tests/findings.rs"
+    );
+}
+
+/// Lines of an example that are shown; a longer one is shown as it is drawn only.
+const MOST_LINES: usize = 40;
+
+/// What a code is, why it matters, and an example.
+fn page(code: Code) -> String {
+    let severity = match code.severity() {
+        firedrill::finding::Severity::Error => "an error",
+        firedrill::finding::Severity::Warning => "a warning",
+    };
+    let mut text = format!("\n## {code}\n\n{}\n\nIt is {severity}.", code.about());
+    text += &audited_why(code).map(|why| format!(" {why}")).unwrap_or_default();
+    let stem = code.name().replace('/', "-");
+    let example = std::fs::read(format!("fixtures/bad/{stem}.yaml")).unwrap();
+    let example = String::from_utf8(example).ok().filter(|text| text.lines().count() <= MOST_LINES);
+    if let Some(example) = example {
+        let _ = write!(text, "\n\nA file that shows it:\n\n{}", fenced("yaml", &example));
+    }
+    let drawn = std::fs::read_to_string(format!("fixtures/bad/drawn/{stem}.snap")).unwrap();
+    let (_, drawn) = drawn.split_once("\n---\n").unwrap();
+    text + "\n\nWhat is said of it:\n\n" + &fenced("text", drawn)
+}
+
+fn fenced(kind: &str, text: &str) -> String {
+    let text = text.trim_end();
+    let fence = if text.contains("```") { "````" } else { "```" };
+    format!("{fence}{kind}\n{text}\n{fence}\n")
+}
+
+/// What the tables of `docs/audit.md` say of a code.
+fn audited_why(code: Code) -> Option<String> {
+    let audit = std::fs::read_to_string("docs/audit.md").unwrap();
+    let named = format!("`{code}`");
+    let row = audit.lines().find(|line| line.split('|').nth(1).is_some_and(|cell| cell.contains(&named)))?;
+    let cells = row.split('|').skip(2).map(str::trim).filter(|cell| !cell.is_empty());
+    let sentence = |cell: &str| {
+        let mut signs = cell.chars();
+        let first = signs.next().map(char::to_uppercase).into_iter().flatten();
+        format!("{}{}.", first.collect::<String>(), signs.as_str().trim_end_matches('.'))
+    };
+    Some(cells.map(sentence).collect::<Vec<_>>().join(" "))
 }

@@ -93,3 +93,71 @@ fn a_failed_run_is_annotated_and_summed_up_where_github_says() {
     assert!(summary.starts_with("before\n\n## FAIL closed: "), "{summary}");
     assert!(summary.contains("\n| ✗ | a port | tcp | "), "{summary}");
 }
+
+/// A run of a shop's stand-in in which a step fails and load feeds an SLI, saved in `folder`.
+fn saved(folder: &Folder) -> PathBuf {
+    let path = folder.0.join("run.jsonl");
+    let output = firedrill()
+        .args(["run", "--no-save", "--quiet", "tests/cmd/short-session.yaml", "--report"])
+        .arg(format!("json={}", path.display()))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    path
+}
+
+fn report(run: &Path, arguments: &[&str]) -> Output {
+    firedrill().arg("report").arg(run).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_saved_run_is_shown_again_and_in_other_formats() {
+    let folder = Folder::new("report-again");
+    let run = saved(&folder);
+    let (again, page) = (folder.0.join("again.jsonl"), folder.0.join("page.html"));
+    let (json, html) = (format!("json={}", again.display()), format!("html={}", page.display()));
+    let output = report(&run, &["--report", &json, "--report", &html]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed(&output).contains("FAIL short session: "), "{}", printed(&output));
+    assert_eq!(fs::read(&again).unwrap(), fs::read(&run).unwrap());
+    let page = fs::read_to_string(&page).unwrap();
+    assert!(page.contains("`$.expires_in` is 3600, expected at least 7200"), "{page}");
+    assert!(!page.contains("rehearsal"), "the secret that was captured is not in the page");
+}
+
+#[test]
+fn a_run_that_was_cut_off_is_shown_as_far_as_it_goes() {
+    let folder = Folder::new("report-cut");
+    let run = saved(&folder);
+    let text = fs::read(&run).unwrap();
+    fs::write(&run, &text[..text.len() - 100]).unwrap();
+    let output = report(&run, &["--report", "html=-"]);
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the last one, is cut off"), "{said}");
+    assert!(printed(&output).contains("This run was cut off"), "{}", printed(&output));
+}
+
+#[test]
+fn no_run_is_written_over_and_what_is_none_is_refused() {
+    let folder = Folder::new("report-over");
+    let run = saved(&folder);
+    let before = fs::read(&run).unwrap();
+    let output = report(&run, &["--report", &format!("json={}", run.display())]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read(&run).unwrap(), before);
+    fs::write(&run, "").unwrap();
+    let output = report(&run, &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("is no saved run: it is empty"), "{said}");
+}
+
+#[test]
+fn a_run_held_against_itself_is_no_worse() {
+    let folder = Folder::new("report-against");
+    let run = saved(&folder);
+    let output = report(&run, &["--against", run.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    assert!(printed(&output).contains("NO WORSE"), "{}", printed(&output));
+}

@@ -2,9 +2,14 @@
 
 mod check;
 mod clean;
+mod completions;
+mod explain;
 mod gate;
 mod images;
+mod init;
+mod manual;
 mod plan;
+mod report;
 mod rules;
 mod run;
 mod save;
@@ -59,6 +64,8 @@ enum Verb {
     Check(check::Arguments),
     /// Show what a run would do, without doing it
     Plan(plan::Arguments),
+    /// Show a saved run again, write it in another format, or hold it against another run
+    Report(report::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
     /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
@@ -71,6 +78,14 @@ enum Verb {
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
+    /// Write a first scenario, SLO and drill for what answers at an address
+    Init(init::Arguments),
+    /// Say what a finding is, with an example
+    Explain(explain::Arguments),
+    /// Print what a shell needs to complete these words
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    Manual(manual::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -144,12 +159,17 @@ impl Cli {
             Verb::Serve(arguments) => serve::execute(*arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Report(arguments) => report::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
+            Verb::Init(arguments) => init::execute(&arguments, self.color),
+            Verb::Explain(arguments) => explain::execute(&arguments),
+            Verb::Completions(arguments) => completions::execute(&arguments),
+            Verb::Manual(arguments) => manual::execute(&arguments),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 
     /// Also write a report: json=FILE (events, a line each), junit=FILE, tap=FILE, github=FILE (annotations, and
     /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality),
-    /// matrix=FILE (drilled alerts); - is standard output
+    /// matrix=FILE (drilled alerts), html=FILE (a page); - is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
 
@@ -153,6 +153,22 @@ fn terminal(targets: &[Target], quiet: bool, colour: Colour) -> Box<dyn Report> 
         Some(live) => report.with_live(live),
         None => report,
     })
+}
+
+/// Prints for people, where the report for people goes.
+pub(super) fn print_for(
+    targets: &[Target],
+    colour: Colour,
+    print: impl FnOnce(Style) -> String,
+) -> std::io::Result<()> {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    if targets.iter().any(Target::is_stdout) {
+        let style = style(colour.wanted(&err), err.is_terminal());
+        err.write_all(print(style).as_bytes())
+    } else {
+        let style = style(colour.wanted(&out), out.is_terminal());
+        out.write_all(print(style).as_bytes())
+    }
 }
 
 /// The report for people of what shows no progress.

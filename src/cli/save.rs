@@ -40,6 +40,11 @@ pub(super) fn store() -> PathBuf {
     Path::new(FOLDER).join(FILE)
 }
 
+/// The folder of the runs' events.
+pub(super) fn runs() -> PathBuf {
+    Path::new(FOLDER).join("runs")
+}
+
 /// What saves the run of this name; nothing where the environment says so, or where it cannot be done, which is
 /// said.
 pub(super) fn reports(id: &str, now: Timestamp) -> io::Result<Vec<Box<dyn Report>>> {
@@ -57,8 +62,7 @@ pub(super) fn reports(id: &str, now: Timestamp) -> io::Result<Vec<Box<dyn Report
 
 /// The events' file and the store.
 fn open(id: &str, now: Timestamp) -> Result<[Box<dyn Report>; 2], String> {
-    let folder = Path::new(FOLDER);
-    let path = folder.join("runs").join(format!("{id}.jsonl"));
+    let path = runs().join(format!("{id}.jsonl"));
     let events =
         Target { format: Format::Json, path: path.clone() }.open().map_err(|error| error.to_string())?;
     ignore()?;

@@ -10,4 +10,4 @@ mod totals;
 pub use drive::{Options, Shooter, Shot, drive};
 pub use pace::{Crowd, Pace, Schedule};
 pub use timer::Timer;
-pub use totals::{Times, Totals};
+pub use totals::{Times, Totals, quantiles};

@@ -130,7 +130,7 @@ impl Totals {
             good: self.sli.counts().good,
             in_flight: self.in_flight(),
             reasons: reasons.map(|(reason, count)| (reason.to_string(), *count)).collect(),
-            latency: quantiles(|share| self.sli.quantile(share)),
+            latency: quantiles(&self.sli),
             service: self.service.quantiles(),
             lateness: self.lateness.quantiles(),
         }
@@ -165,11 +165,17 @@ impl Times {
     /// The quantiles that reports show.
     #[must_use]
     pub fn quantiles(&self) -> Quantiles {
-        quantiles(|share| self.quantile(share))
+        each(|share| self.quantile(share))
     }
 }
 
-fn quantiles(of: impl Fn(Ratio) -> Option<Duration>) -> Quantiles {
+/// The quantiles of an SLI's latency that reports show.
+#[must_use]
+pub fn quantiles(sli: &Sli) -> Quantiles {
+    each(|share| sli.quantile(share))
+}
+
+fn each(of: impl Fn(Ratio) -> Option<Duration>) -> Quantiles {
     let at = |share| Ratio::new(share).and_then(&of).map(Nanos::from);
     Quantiles { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: at(1.0) }
 }

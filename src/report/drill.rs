@@ -70,7 +70,7 @@ pub(crate) fn reached(drilled: &Drilled, rung: Rung) -> Option<String> {
 }
 
 /// ` (5m to 5m30s)`, where the configuration says when it may be.
-fn allowed(seen: &RungSeen) -> String {
+pub(crate) fn allowed(seen: &RungSeen) -> String {
     match (seen.earliest, seen.latest) {
         (Some(earliest), Some(latest)) => format!(" ({} to {})", said(earliest), said(latest)),
         (None, Some(latest)) => format!(" (by {})", said(latest)),

@@ -333,10 +333,19 @@ fn load(step: &StepId) -> Vec<(u64, Event)> {
         elapsed: micros(3_787_000),
         length: micros(6_000_000),
         tally: Tally { due: 757, ended: 750, good: 741, in_flight: 7, ..tally() },
+        recent: tally().latency,
     };
     vec![
         (4_000, loading),
-        (7_215, Event::Loaded { step: step.clone(), tally: tally(), failures: vec![failure] }),
+        (
+            7_215,
+            Event::Loaded {
+                step: step.clone(),
+                tally: tally(),
+                failures: vec![failure],
+                sli: Some("checkout".into()),
+            },
+        ),
         (7_215, ended(step, Outcome::Failed, 1, 6_002_000)),
     ]
 }
@@ -427,6 +436,7 @@ pub(super) fn hostile_events() -> Vec<Stamped> {
             step: bad.clone(),
             tally: Tally { reasons: [(hostile(), 1)].into(), ..tally() },
             failures: vec![failure],
+            sli: Some(hostile()),
         },
         ended(&bad, Outcome::Failed, 1, 1),
         attempted(&good, 1, 1, None, evidence),

@@ -5,18 +5,22 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout};
 
 use crate::event::Stamped;
+use crate::report::compare::Comparison;
 use crate::report::whole::Whole;
 
+pub mod compare;
 mod detail;
 mod drill;
 pub mod github;
 mod gitlab;
+mod html;
 pub mod json;
 mod junit;
 pub mod live;
@@ -25,6 +29,7 @@ mod problem;
 mod record;
 mod row;
 pub mod sarif;
+pub mod saved;
 mod style;
 mod summary;
 mod tap;
@@ -85,12 +90,22 @@ pub enum Format {
     Gitlab,
     /// The alerts that were drilled, in Markdown.
     Matrix,
+    /// One page to open in a browser.
+    Html,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Json, Self::Junit, Self::Tap, Self::Github, Self::GithubSummary, Self::Gitlab, Self::Matrix];
+    pub const ALL: [Self; 8] = [
+        Self::Json,
+        Self::Junit,
+        Self::Tap,
+        Self::Github,
+        Self::GithubSummary,
+        Self::Gitlab,
+        Self::Matrix,
+        Self::Html,
+    ];
 
     /// Its name on the command line.
     #[must_use]
@@ -103,11 +118,17 @@ impl Format {
             Self::GithubSummary => "github-summary",
             Self::Gitlab => "gitlab",
             Self::Matrix => "matrix",
+            Self::Html => "html",
         }
     }
 
     /// A report in this format, written to `out`, which is called `name` in messages.
-    fn report(self, name: String, out: Box<dyn Write + Send>) -> Box<dyn Report> {
+    fn report(
+        self,
+        name: String,
+        out: Box<dyn Write + Send>,
+        against: Option<Arc<Comparison>>,
+    ) -> Box<dyn Report> {
         let write = match self {
             Self::Json => return Box::new(json::Json::new(name, out)),
             Self::Junit => junit::write,
@@ -116,6 +137,11 @@ impl Format {
             Self::GithubSummary => summary::write,
             Self::Gitlab => gitlab::write,
             Self::Matrix => matrix::write,
+            Self::Html => {
+                return Box::new(Whole::new(name, out, move |run, out| {
+                    html::write(run, against.as_deref(), out)
+                }));
+            }
         };
         Box::new(Whole::new(name, out, write))
     }
@@ -228,6 +254,14 @@ impl Target {
     /// # Errors
     /// When the file cannot be created.
     pub fn open(&self) -> Result<Box<dyn Report>, Error> {
+        self.open_against(None)
+    }
+
+    /// The same, of a run that is held against another, where the format has a place for that.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn open_against(&self, against: Option<Arc<Comparison>>) -> Result<Box<dyn Report>, Error> {
         let (name, out): (_, Box<dyn Write + Send>) = if self.is_stdout() {
             ("standard output".to_owned(), Box::new(io::stdout()))
         } else {
@@ -236,7 +270,7 @@ impl Target {
                 Box::new(create(&self.path, OpenOptions::new().truncate(true))?),
             )
         };
-        Ok(self.format.report(name, Box::new(BufWriter::new(out))))
+        Ok(self.format.report(name, Box::new(BufWriter::new(out)), against))
     }
 
     /// Opens the file to write after what is in it, as a file that others write to as well wants it.
@@ -245,7 +279,7 @@ impl Target {
     /// When the file cannot be opened.
     pub fn append(&self) -> Result<Box<dyn Report>, Error> {
         let out = BufWriter::new(create(&self.path, OpenOptions::new().append(true))?);
-        Ok(self.format.report(self.path.display().to_string(), Box::new(out)))
+        Ok(self.format.report(self.path.display().to_string(), Box::new(out), None))
     }
 }
 

@@ -3,12 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Conclusion, Drilled, Event, Evidence, Failure, Nanos, Outcome, Stamped, StepId, Tally};
+use crate::event::{
+    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Nanos, Outcome, Quantiles, Stamped, StepId,
+    Tally,
+};
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};
+use crate::sli::Folded;
 
 /// Attempts of one step that are kept, the latest ones: a step may try for minutes.
 const ATTEMPTS_KEPT: usize = 16;
+
+/// Moments of one load that are kept; of a longer one each stands for several seconds.
+const MOMENTS_KEPT: usize = 600;
 
 /// A run, as far as it is known.
 #[derive(Debug, Default)]
@@ -53,6 +60,8 @@ pub(crate) struct Scenario {
     /// Numbers of steps in the order they ended.
     pub(crate) ended_steps: Vec<usize>,
     pub(crate) slos: Vec<Slo>,
+    /// What fed each SLI.
+    pub(crate) slis: BTreeMap<String, Folded>,
     /// Why nothing can be said about the target.
     pub(crate) not_measured: Vec<String>,
     pub(crate) end: Option<(Conclusion, Duration)>,
@@ -78,9 +87,38 @@ pub(crate) struct Step {
     pub(crate) tally: Option<Tally>,
     /// What was wrong with load, a few of each reason.
     pub(crate) load_failures: Vec<Failure>,
+    /// The SLI that load fed.
+    pub(crate) sli: Option<String>,
+    /// How load went, in order.
+    pub(crate) moments: Vec<Moment>,
+    /// What was broken and mended, in order.
+    pub(crate) faults: Vec<FaultSeen>,
     /// Alerts of a drill.
     pub(crate) drilled: Vec<Drilled>,
     pub(crate) end: Option<StepEnd>,
+}
+
+/// How far load was at a moment, and how slow since the one before.
+#[derive(Debug, Clone)]
+pub(crate) struct Moment {
+    /// Since the load began.
+    pub(crate) elapsed: Duration,
+    /// Attempts that had ended, and how many of them were good.
+    pub(crate) ended: u64,
+    pub(crate) good: u64,
+    /// Latency since the moment before.
+    pub(crate) recent: Quantiles,
+}
+
+/// Something that was broken or mended.
+#[derive(Debug, Clone)]
+pub(crate) struct FaultSeen {
+    /// Since the run started.
+    pub(crate) at: Duration,
+    /// What is broken: `latency web`.
+    pub(crate) fault: String,
+    pub(crate) stage: FaultStage,
+    pub(crate) what: String,
 }
 
 /// One attempt of a step.
@@ -145,35 +183,22 @@ impl Run {
                 (entry.began, entry.end) = (at, None);
             }
             Event::StackNoted { scenario, note } => self.scenario(scenario, at).notes.push(note.clone()),
-            Event::ServiceStarting { .. } | Event::Fault { .. } | Event::Sampled { .. } => {}
+            Event::ServiceStarting { .. } => {}
+            Event::Sampled { scenario, sli, minute: _, samples } => {
+                self.scenario(scenario, at).slis.entry(sli.clone()).or_default().merge(samples);
+            }
             Event::ServiceReady { scenario, service, address, took } => {
                 let (name, address, took) = (service.clone(), address.clone(), Duration::from(*took));
                 self.scenario(scenario, at).services.push(Service { name, address, took });
             }
             Event::NotMeasured { scenario, why } => self.not_measured(scenario, why, at),
-            Event::StepStarted { step, background: _ } => self.step(step, at).began = at,
-            Event::Attempted { step, attempt, took, failures, evidence } => {
-                let attempt = Attempt {
-                    number: *attempt,
-                    took: (*took).into(),
-                    failures: failures.clone(),
-                    evidence: (**evidence).clone(),
-                };
-                self.step(step, at).attempted(attempt);
-            }
-            Event::Loading { step, tally, .. } => self.step(step, at).tally = Some(tally.clone()),
-            Event::Loaded { step, tally, failures } => {
-                let step = self.step(step, at);
-                step.tally = Some(tally.clone());
-                step.load_failures.clone_from(failures);
-            }
-            Event::Drilled { step, alert } => self.step(step, at).drilled.push((**alert).clone()),
-            Event::StepEnded { step, outcome, attempts, took, why } => {
-                let took = Duration::from(*took);
-                let end = StepEnd { outcome: *outcome, attempts: *attempts, took, why: why.clone() };
-                self.step(step, at).end = Some(end);
-                self.scenario(&step.scenario, at).ended_steps.push(step.number);
-            }
+            Event::StepStarted { .. }
+            | Event::Attempted { .. }
+            | Event::Loading { .. }
+            | Event::Loaded { .. }
+            | Event::Drilled { .. }
+            | Event::Fault { .. }
+            | Event::StepEnded { .. } => self.take_of_step(&stamped.event, at),
             Event::Judged { scenario, slo, objective, judgement, drawing, decision } => {
                 let slo = Slo {
                     name: slo.clone(),
@@ -191,6 +216,55 @@ impl Run {
                 let (conclusion, took) = (*conclusion, Duration::from(*took));
                 self.end = Some(RunEnd { conclusion, took, interrupted: *interrupted });
             }
+        }
+    }
+
+    /// Takes in what happened to a step.
+    fn take_of_step(&mut self, event: &Event, at: Duration) {
+        match event {
+            Event::Fault { step, fault, stage, what } => {
+                let seen = FaultSeen { at, fault: fault.clone(), stage: *stage, what: what.clone() };
+                self.step(step, at).faults.push(seen);
+            }
+            Event::StepStarted { step, background: _ } => self.step(step, at).began = at,
+            Event::Attempted { step, attempt, took, failures, evidence } => {
+                let attempt = Attempt {
+                    number: *attempt,
+                    took: (*took).into(),
+                    failures: failures.clone(),
+                    evidence: (**evidence).clone(),
+                };
+                self.step(step, at).attempted(attempt);
+            }
+            Event::Loading { step, elapsed, length: _, tally, recent } => {
+                let (elapsed, recent) = ((*elapsed).into(), recent.clone());
+                let step = self.step(step, at);
+                step.passed(Moment { elapsed, ended: tally.ended, good: tally.good, recent });
+                step.tally = Some(tally.clone());
+            }
+            Event::Loaded { step, tally, failures, sli } => {
+                let step = self.step(step, at);
+                step.tally = Some(tally.clone());
+                step.sli.clone_from(sli);
+                step.load_failures.clone_from(failures);
+            }
+            Event::Drilled { step, alert } => self.step(step, at).drilled.push((**alert).clone()),
+            Event::StepEnded { step, outcome, attempts, took, why } => {
+                let took = Duration::from(*took);
+                let end = StepEnd { outcome: *outcome, attempts: *attempts, took, why: why.clone() };
+                self.step(step, at).end = Some(end);
+                self.scenario(&step.scenario, at).ended_steps.push(step.number);
+            }
+            Event::RunStarted { .. }
+            | Event::ScenarioStarted { .. }
+            | Event::ServiceStarting { .. }
+            | Event::ServiceReady { .. }
+            | Event::StackNoted { .. }
+            | Event::NotMeasured { .. }
+            | Event::Sampled { .. }
+            | Event::Judged { .. }
+            | Event::ScenarioEnded { .. }
+            | Event::RunEnded { .. } => {}
         }
     }
 
@@ -251,8 +325,40 @@ impl Scenario {
 
 impl Step {
     fn new(id: StepId, began: Duration) -> Self {
-        let (attempts, load_failures, drilled) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { id, began, attempts, tally: None, load_failures, drilled, end: None }
+        Self {
+            id,
+            began,
+            attempts: VecDeque::new(),
+            tally: None,
+            load_failures: Vec::new(),
+            sli: None,
+            moments: Vec::new(),
+            faults: Vec::new(),
+            drilled: Vec::new(),
+            end: None,
+        }
+    }
+
+    /// Notes how load is going; when that is noted too often, two moments become one, and the slower counts.
+    fn passed(&mut self, moment: Moment) {
+        self.moments.push(moment);
+        if self.moments.len() < MOMENTS_KEPT {
+            return;
+        }
+        let pairs = self.moments.chunks(2).map(|pair| {
+            let slower =
+                |of: fn(&Quantiles) -> Option<Nanos>| pair.iter().filter_map(|one| of(&one.recent)).max();
+            let recent = Quantiles {
+                p50: slower(|recent| recent.p50),
+                p90: slower(|recent| recent.p90),
+                p99: slower(|recent| recent.p99),
+                p999: slower(|recent| recent.p999),
+                max: slower(|recent| recent.max),
+            };
+            let last = &pair[pair.len() - 1];
+            Moment { recent, ..last.clone() }
+        });
+        self.moments = pairs.collect();
     }
 
     fn attempted(&mut self, attempt: Attempt) {

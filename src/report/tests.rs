@@ -22,6 +22,7 @@ use crate::finding::{Drawing, Excerpt, Label, Severity};
 #[case::quality("gitlab=quality.json", Format::Gitlab, "quality.json")]
 #[case::matrix("matrix=alerts.md", Format::Matrix, "alerts.md")]
 #[case::tap("tap=run.tap", Format::Tap, "run.tap")]
+#[case::page("html=report.html", Format::Html, "report.html")]
 fn a_target_reads(#[case] text: &str, #[case] format: Format, #[case] path: &str) {
     let target: Target = text.parse().unwrap();
     assert_eq!(target, Target { format, path: path.into() });
@@ -31,11 +32,11 @@ fn a_target_reads(#[case] text: &str, #[case] format: Format, #[case] path: &str
 #[rstest]
 #[case::no_file(
     "junit",
-    "a report is FORMAT=FILE, like `junit=report.xml`; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `matrix`"
+    "a report is FORMAT=FILE, like `junit=report.xml`; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `matrix`, `html`"
 )]
 #[case::unknown(
     "xml=a.xml",
-    "`xml` is no report format; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `matrix`"
+    "`xml` is no report format; formats are `json`, `junit`, `tap`, `github`, `github-summary`, `gitlab`, `matrix`, `html`"
 )]
 #[case::empty_file("json=", "`json=` names no file; `-` is standard output")]
 fn a_malformed_target_is_refused(#[case] text: &str, #[case] said: &str) {

@@ -6,11 +6,14 @@ use crate::event::Stamped;
 use crate::report::Report;
 use crate::report::record::Run;
 
+/// How a run is written.
+type Writing = Box<dyn Fn(&Run, &mut dyn Write) -> io::Result<()> + Send>;
+
 /// Collects a run, and writes it when it is closed.
 pub(crate) struct Whole {
     name: String,
     out: Box<dyn Write + Send>,
-    write: fn(&Run, &mut dyn Write) -> io::Result<()>,
+    write: Writing,
     run: Run,
 }
 
@@ -19,9 +22,9 @@ impl Whole {
     pub(crate) fn new(
         name: String,
         out: Box<dyn Write + Send>,
-        write: fn(&Run, &mut dyn Write) -> io::Result<()>,
+        write: impl Fn(&Run, &mut dyn Write) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        Self { name, out, write, run: Run::default() }
+        Self { name, out, write: Box::new(write), run: Run::default() }
     }
 }
 

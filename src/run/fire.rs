@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::walk::Walker;
 use crate::event::{Event, Failure, Nanos, Outcome, StepId};
-use crate::load::{Crowd, Options, Pace, Schedule, Shooter, Shot, Totals, drive};
+use crate::load::{Crowd, Options, Pace, Schedule, Shooter, Shot, Totals, drive, quantiles};
 use crate::probe::attempt::Breach;
 use crate::probe::volley::Volley;
 use crate::sample::Reason;
@@ -41,6 +41,7 @@ pub(super) async fn fire(
     let new =
         || Gun { volley: volley.another(), failures: failures.clone(), sources: Arc::clone(&walker.sources) };
     let mut told = (Instant::now(), Sli::watching(&options.watched));
+    let mut before = Sli::watching(&options.watched);
     let progress = |totals: &Totals| {
         if let Some(sli) = &step.sli
             && told.0.elapsed() >= FEED
@@ -53,7 +54,9 @@ pub(super) async fn fire(
             elapsed: totals.elapsed.into(),
             length: Nanos::from(load.length()),
             tally: totals.tally(),
+            recent: quantiles(&totals.sli.since(&before)),
         });
+        before = totals.sli.clone();
     };
     let totals = drive(schedule(load), &options, new, progress).await;
     if let Some(sli) = &step.sli {
@@ -61,7 +64,12 @@ pub(super) async fn fire(
     }
     let tally = totals.tally();
     let failed = tally.ended - tally.good;
-    walker.sender.send(Event::Loaded { step: id.clone(), tally, failures: failures.take() });
+    walker.sender.send(Event::Loaded {
+        step: id.clone(),
+        tally,
+        failures: failures.take(),
+        sli: step.sli.as_ref().map(|sli| sli.value.clone()),
+    });
     // A load that feeds an SLI is judged by its objectives; failures among thousands are what those are for.
     let outcome = if failed > 0 && step.sli.is_none() { Outcome::Failed } else { Outcome::Passed };
     match totals.unreliable().filter(|_| !walker.stop.is_cancelled()) {

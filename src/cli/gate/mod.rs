@@ -66,8 +66,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     policy: Policy,
 
-    /// Also write a report: json=FILE, junit=FILE, tap=FILE, github=FILE, github-summary=FILE, gitlab=FILE; - is
-    /// standard output
+    /// Also write a report: json=FILE, junit=FILE, tap=FILE, github=FILE, github-summary=FILE, gitlab=FILE,
+    /// html=FILE; - is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE", help_heading = "Output")]
     reports: Vec<Target>,
 
