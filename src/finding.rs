@@ -244,6 +244,30 @@ codes! {
     AuditShadowed = "audit/shadowed-route", Warning;
     /// An inhibition that is of no alert of the rules.
     AuditInhibition = "audit/inhibition", Warning;
+    /// A link to a runbook whose file or heading is not there.
+    AuditRunbookLink = "audit/runbook-link", Error;
+    /// A query of a dashboard that does not parse.
+    AuditDashboardQuery = "audit/dashboard-query", Error;
+    /// A variable that a dashboard does not have, or that has no values.
+    AuditDashboardVariable = "audit/dashboard-variable", Warning;
+    /// A query of a dashboard that returns nothing.
+    AuditDashboardEmpty = "audit/dashboard-empty", Warning;
+    /// A metric that nothing exposes.
+    AuditMetric = "audit/metric", Error;
+    /// A metric that a target describes, and of which it has no series.
+    AuditNoSeries = "audit/no-series", Warning;
+    /// A label that no series of the metric has.
+    AuditLabel = "audit/label", Error;
+    /// A job or an instance that the metric is not scraped from.
+    AuditTarget = "audit/target", Error;
+    /// A value of a label that no series of the metric has.
+    AuditValue = "audit/value", Warning;
+    /// An operator whose sides both have series, and no two that go together.
+    AuditPartner = "audit/partner", Error;
+    /// An expression that Prometheus cannot evaluate.
+    AuditEvaluation = "audit/evaluation", Error;
+    /// Metrics that nothing asks for.
+    AuditUnused = "audit/unused", Warning;
     /// An integration of Alertmanager's without an address, or with one that is none.
     AlertmanagerAddress = "alertmanager/address", Error;
     /// An integration of Alertmanager's without a credential that it needs, or with two of one.

@@ -1,11 +1,13 @@
 //! Drills against real Prometheus and Alertmanager: what works is timed, and what does not is named by its rung.
 #![cfg(test)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rstest::rstest;
+use serde_json::Value;
 
 /// A folder that goes when the test ends.
 struct Folder(PathBuf);
@@ -45,6 +47,242 @@ fn broken(name: &str, file: &str, from: &str, to: &str, step: &str) -> String {
     // The first failure, without the paths of this machine.
     let errors: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
     errors.first().map(|line| line.replace(folder.0.to_string_lossy().as_ref(), "…")).unwrap_or(said)
+}
+
+/// What each alert of a scenario with broken rules is said to fail by: its rung and why, and the text at the caret.
+fn explained(scenario: &str) -> BTreeMap<String, (String, String)> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    command.args(["run", "--no-save", "--quiet", "--runtime", "processes", "--report", "json=-"]);
+    let output =
+        command.arg(format!("fixtures/drills/broken/{scenario}.yaml")).output().expect("firedrill runs");
+    let mut explained = BTreeMap::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let event: Value = serde_json::from_str(line).expect("each line is an event");
+        for failure in event["event"]["attempted"]["failures"].as_array().into_iter().flatten() {
+            let drawing = &failure["drawing"];
+            let title = drawing["title"].as_str().unwrap_or_default();
+            let Some((alert, why)) = title.strip_prefix('`').and_then(|rest| rest.split_once('`')) else {
+                continue;
+            };
+            let Some((_, why)) = why.split_once("rung ") else { continue };
+            let why = why.replacen(" of 12", "", 1);
+            let first = explained.insert(alert.to_owned(), (why, caret(drawing)));
+            assert_eq!(first, None, "`{alert}` is explained twice");
+        }
+    }
+    assert!(!explained.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    explained
+}
+
+/// The first line of what a drawing points at.
+fn caret(drawing: &Value) -> String {
+    let labels = |excerpt: &Value| excerpt["labels"].as_array().cloned().unwrap_or_default();
+    let excerpts = drawing["excerpts"].as_array().cloned().unwrap_or_default();
+    let primary = excerpts.iter().find_map(|excerpt| {
+        let label = labels(excerpt).into_iter().find(|label| label["primary"] == true)?;
+        let at = |key: &str| label[key].as_u64().and_then(|at| usize::try_from(at).ok());
+        Some(excerpt["text"].as_str()?[at("start")?..at("end")?].to_owned())
+    });
+    primary.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Each alert is explained by the rung, the beginning of the reason, and the caret that stand beside it.
+fn is_explained(scenario: &str, table: &[(&str, &str, &str)]) {
+    let explained = explained(scenario);
+    let wrong: Vec<_> = table
+        .iter()
+        .filter_map(|(alert, why, caret)| match explained.get(*alert) {
+            Some((said, at)) if said.starts_with(why) && at == caret => None,
+            Some((said, at)) => Some(format!("{alert}\n  is {said}\n  at {at}\n  not {why}\n  at {caret}")),
+            None => Some(format!("{alert} is not explained")),
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(explained.len(), table.len());
+}
+
+/// A web service that is killed, and what is wrong with those that should tell of it: rules, routes, receivers.
+const DOWN: &[(&str, &str, &str)] = &[
+    ("WrongJob", "3: no series of `up` has `job=\"wbe\"`", "up{job=\"wbe\"}"),
+    ("WrongPattern", "3: no series of `up` has `job=~\"wob|wub\"`", "up{job=~\"wob|wub\"}"),
+    ("WrongPort", "3: no series of `up` has `instance=\"web:9090\"`", "up{instance=\"web:9090\"}"),
+    ("WrongLabel", "3: no series of `up` has `service=\"web\"`", "up{service=\"web\"}"),
+    ("TypedUp", "3: `uup` matches no series", "uup{job=\"web\"}"),
+    ("NeverBelowZero", "5: `up{job=\"web\"}` was never < 0", "up{job=\"web\"} < 0"),
+    ("OthersAreUp", "5: `sum(up)` was never == 0", "sum(up) == 0"),
+    ("HalfIsUp", "5: `avg(up)` was never < 0.2", "avg(up) < 0.2"),
+    ("CountsThoseThatAreDown", "5: `count(up{job=\"web\"})` was never == 0", "count(up{job=\"web\"}) == 0"),
+    (
+        "AbsentIsNotDown",
+        "5: `absent(up{job=\"web\"})` gave nothing: `up{job=\"web\"}` is still there",
+        "absent(up{job=\"web\"})",
+    ),
+    (
+        "GoesWithItsTarget",
+        "2: `web:8080` is not scraped since the fault",
+        "http_requests_total{status=\"200\"}[5m]",
+    ),
+    ("QueueWithItsTarget", "2: `web:8080` is not scraped since the fault", "queue_length"),
+    (
+        "UnlessTakesAll",
+        "5: the right side of `unless` takes away all of the left",
+        "up{job=\"web\"} == 0 unless on () up{job=\"worker\"} == 1",
+    ),
+    ("AndNeverHolds", "5: `up{job=\"worker\"}` was never == 0", "up{job=\"worker\"} == 0"),
+    (
+        "AndWithoutOn",
+        "4: no series of one side has a partner on the other",
+        "up{job=\"web\"} == 0 and up{job=\"worker\"} == 1",
+    ),
+    (
+        "LooksBackTooFar",
+        "3: `up{job=\"web\"} offset 1d` looks at a time before anything was scraped",
+        "up{job=\"web\"} offset 1d",
+    ),
+    ("ForLongerThanTheFault", "7: it was pending for", "within 5m"),
+    ("RecordedFromTyped", "3: `job:uup:sum` matches no series", "job:uup:sum"),
+    ("SeverityIsTyped", "9: its routes lead to `team`", "severity=\"critical\""),
+    ("NoSeverity", "9: its routes lead to `team`", "severity=\"critical\""),
+    ("OrderOfRoutes", "9: its routes lead to `team`", "alertname=~\"Order.*\""),
+    ("NoContinue", "9: its routes lead to `pager`", "alertname=\"NoContinue\""),
+    ("DroppedOnTheWay", "8: Alertmanager does not have it", "team"),
+    ("Inhibited", "9: it is inhibited by `Loud`", "source_matchers: [alertname=\"Loud\"]"),
+    ("Muted", "9: its route to `pager` is kept quiet by the time interval `always`", "always"),
+    ("OutOfHours", "9: its route to `pager` is kept quiet by the time interval `long ago`", "long ago"),
+    ("DeadReceiver", "10: the receiver `nobody` has no integration", "nobody"),
+    ("BadTemplate", "10: Alertmanager means it for `template`, and no message came", "template"),
+    ("BadField", "10: Alertmanager means it for `field`, and no message came", "field"),
+    ("BadFormat", "10: a format does not fit its value", "format"),
+    ("EvaluatedSeldom", "6: it was not evaluated since the fault: its group is every 4w2d", "within 5m"),
+];
+
+/// A queue that is long, and what is wrong with the rules that should say so.
+const QUEUE: &[(&str, &str, &str)] = &[
+    ("TypedMetric", "3: `queue_lenght` matches no series", "queue_lenght"),
+    ("WrongCase", "3: `Queue_Length` matches no series", "Queue_Length"),
+    ("WrongEnding", "3: `queue_length_total` matches no series", "queue_length_total"),
+    ("NothingLikeIt", "3: `kafka_consumer_lag` matches no series", "kafka_consumer_lag"),
+    ("NoSuchLabel", "3: no series of `queue_length` has `queue=\"mail\"`", "queue_length{queue=\"mail\"}"),
+    (
+        "NoSuchStatus",
+        "3: no series of `http_requests_total` has `status=\"500\"`",
+        "http_requests_total{status=\"500\"}[5m]",
+    ),
+    (
+        "NotTogether",
+        "3: no series of `queue_length` has `instance=\"worker:8080\"`",
+        "queue_length{job=\"web\", instance=\"worker:8080\"}",
+    ),
+    ("ThresholdTooHigh", "5: `queue_length` was never > 1000", "queue_length > 1000"),
+    ("ThresholdOtherWay", "5: `queue_length` was never < 2", "queue_length < 2"),
+    ("LimitTooHigh", "5: `queue_length` was never > queue_limit", "queue_length > queue_limit"),
+    (
+        "CounterWithoutRate",
+        "5: `http_requests_total{status=\"404\"}` was never > 1000000000",
+        "http_requests_total{status=\"404\"} > 1e9",
+    ),
+    (
+        "QuantileOfAHistogram",
+        "3: `http_request_duration_seconds` matches no series",
+        "http_request_duration_seconds{quantile=\"0.99\"}",
+    ),
+    (
+        "HistogramByItsName",
+        "3: `http_request_duration_seconds` matches no series",
+        "http_request_duration_seconds",
+    ),
+    (
+        "QuantileWithoutLe",
+        "5: `histogram_quantile` gave nothing",
+        "histogram_quantile(0.99, sum by (job) (rate(http_request_duration_seconds_bucket[5m])))",
+    ),
+    (
+        "QuantileOfASum",
+        "5: `histogram_quantile` gave nothing",
+        "histogram_quantile(0.99, rate(http_request_duration_seconds_sum[5m]))",
+    ),
+    (
+        "JoinWithoutOn",
+        "4: no series of one side has a partner on the other",
+        "queue_length / sum by (job) (up)",
+    ),
+    (
+        "JoinOnOthers",
+        "4: no series of one side has a partner on the other",
+        "queue_length * on (instance) worker_threads",
+    ),
+    (
+        "GroupedApart",
+        "4: no series of one side has a partner on the other",
+        "sum by (job) (queue_length) / sum by (instance) (queue_limit)",
+    ),
+    (
+        "ManyToMany",
+        "4: its rule cannot be evaluated: found duplicate series",
+        "http_requests_total * on (job) http_request_duration_seconds_bucket > 0",
+    ),
+    (
+        "ManyToOne",
+        "4: its rule cannot be evaluated: found duplicate series",
+        "up * on (job) http_requests_total > 0",
+    ),
+    ("WindowTooShort", "5: `delta` gave nothing", "delta(queue_length[10s])"),
+    ("RateTooShort", "5: `rate` gave nothing", "rate(http_requests_total[10s])"),
+    (
+        "AbsentWhileThere",
+        "5: `absent(queue_length)` gave nothing: `queue_length` is still there",
+        "absent(queue_length)",
+    ),
+    ("BothSidesOfIt", "5: `queue_length` was never < 50", "queue_length < 50"),
+    (
+        "WindowTooLong",
+        "5: `min_over_time(queue_length[6h])` was never > 100",
+        "min_over_time(queue_length[6h]) > 100",
+    ),
+    ("ChangesOnce", "5: `changes(queue_length[5m])` was never > 3", "changes(queue_length[5m]) > 3"),
+    ("CountsTooFew", "5: `count(queue_length > 100)` was never > 1", "count(queue_length > 100) > 1"),
+    ("SlopeOfAnother", "5: `deriv(queue_limit[5m])` was never > 0", "deriv(queue_limit[5m]) > 0"),
+    (
+        "NotAsShare",
+        "5: `queue_length / on (job) queue_limit` was never > 90",
+        "queue_length / on (job) queue_limit > 90",
+    ),
+];
+
+#[test]
+#[ignore = "needs prometheus and alertmanager"]
+fn a_stack_is_brought_up_and_compared_with_what_is_known_of_it() {
+    let check = |known: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        command.args(["check", "--against", "stack", "--runtime", "processes", "--color", "never"]);
+        command.args(["fixtures/drills/stack.yaml", "fixtures/drills/web.json", "--expect", known]);
+        command.output().expect("firedrill runs")
+    };
+    let known = "fixtures/drills/known.json";
+    let as_known = check(known);
+    let said = String::from_utf8_lossy(&as_known.stderr);
+    assert_eq!((as_known.status.code(), said.trim()), (Some(0), "as expected: 8 findings"));
+
+    let folder = Folder(std::env::temp_dir().join(format!("firedrill-known-{}", std::process::id())));
+    fs::create_dir_all(&folder.0).expect("a folder can be made");
+    let other = folder.0.join("other.json");
+    let text = fs::read_to_string(known).expect("the list is there");
+    fs::write(&other, text.replacen("\"WebDown\"", "\"WebUp\"", 1)).expect("a list can be written");
+    let otherwise = check(&other.to_string_lossy());
+    let said = String::from_utf8_lossy(&otherwise.stderr);
+    assert_eq!(otherwise.status.code(), Some(1), "{said}");
+    let gone = "gone[audit/runbook]: `WebUp` in fixtures/drills/alerts.yml (expected because ";
+    assert!(said.starts_with(gone), "{said}");
+    assert!(said.contains("warning[audit/runbook]: `WebDown` does not say what to do"), "{said}");
+    assert!(said.ends_with("not as expected: 1 new, 1 gone, 7 as expected\n"), "{said}");
+}
+
+#[rstest]
+#[case::down("down", DOWN)]
+#[case::queue("queue", QUEUE)]
+#[ignore = "needs prometheus and alertmanager"]
+fn what_is_broken_is_explained_where_it_stands(#[case] scenario: &str, #[case] table: &[(&str, &str, &str)]) {
+    is_explained(scenario, table);
 }
 
 const KILL: &str = "  - fault: { kill: web }\n    alerts: { WebDown: { reaches: pager } }\n";

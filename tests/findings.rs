@@ -60,7 +60,7 @@ fn rules(path: &Path) -> (Sources, Vec<Finding>) {
     let documents = yaml::parse(id, &sources.file(id).text).unwrap();
     let rules = vec![rule::check(&documents, &sources, &mut findings)];
     let _ = rule::scaled(&documents[0], 600.0, &mut findings);
-    audit::audit(&audit::Subject { rules, ..audit::Subject::default() }, &sources, &mut findings);
+    audit::audit(&audit::Subject { rules, ..audit::Subject::default() }, None, &sources, &mut findings);
     let found = findings.in_reading_order().into_iter().filter(|finding| !finding.code.is_of_audit());
     (sources, found.collect())
 }
@@ -72,11 +72,19 @@ fn audited(path: &Path) -> (Sources, Vec<Finding>) {
         rules: vec![path.to_owned()],
         alertmanager: beside("alertmanager.yaml"),
         prometheus: beside("prometheus.yaml"),
+        dashboards: beside("dashboard.json").into_iter().collect(),
     };
     let mut sources = Sources::default();
     let mut findings = Findings::default();
-    let (subject, ids) = audit::read(&files, &mut sources, &mut findings);
-    audit::audit(&subject, &sources, &mut findings);
+    let (mut subject, ids) = audit::read(&files, &mut sources, &mut findings);
+    subject.runbooks.push("https://runbooks.example/=fixtures/audit/runbooks".parse().unwrap());
+    let live = beside("live.json").map(|path| std::fs::read_to_string(path).unwrap());
+    let live = live.map(|recorded| audit::Live::recorded(&recorded).unwrap());
+    audit::audit(&subject, live.as_ref(), &sources, &mut findings);
+    if let Some(live) = &live {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(audit::audit_live(&subject, live, &sources, &mut findings)).unwrap();
+    }
     let kept = audit::suppress(findings.in_reading_order(), &ids, &sources);
     (sources, kept)
 }

@@ -14,6 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::{Nginx, PATIENCE, Prometheus, Redis};
 
 mod alertmanager;
+mod audit;
 mod names;
 mod phases;
 mod support;
@@ -45,6 +46,7 @@ fn nginx_serves_its_pages_plain_and_over_tls(#[case] path: &str, #[case] parts: 
 #[case::certificates("scenarios/probes/tls.yaml")]
 #[case::queries("scenarios/probes/promql.yaml")]
 #[case::etcd("scenarios/probes/grpc.yaml")]
+#[case::logs_of_a_service("scenarios/probes/service-logs.yaml")]
 #[ignore = "needs nginx, redis-server, prometheus, prometheus-alertmanager, dnsmasq, openssl and etcd"]
 fn a_scenario_starts_its_own_servers(#[case] scenario: &str) {
     let run = Command::new(env!("CARGO_BIN_EXE_firedrill"))

@@ -7,23 +7,12 @@ use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{T_DIV, T_GTE, T_GTR, T_LSS, T_LTE, T_SUB};
 use promql_parser::parser::{BinaryExpr, Expr};
 
+use super::bounds;
+use super::kinds::{Kinds, Known};
 use crate::finding::{Code, Finding, Findings};
 use crate::promql::{Query, Way, Why, down, falsified, metric, part, parts, selectors};
 use crate::rule::{Kind, Recorded, Rule, RuleFile};
 use crate::source::Sources;
-
-/// Endings of gauges.
-const GAUGES: [&str; 9] = [
-    "_bytes",
-    "_celsius",
-    "_ratio",
-    "_percent",
-    "_info",
-    "_active",
-    "_current",
-    "_connections",
-    "_timestamp_seconds",
-];
 
 /// Functions that make of a counter what may be compared.
 const OF_COUNTERS: [&str; 12] = [
@@ -45,14 +34,20 @@ const OF_COUNTERS: [&str; 12] = [
 const OF_PRESENCE: [&str; 3] = ["count", "group", "count_values"];
 
 /// Checks each selector of a rule by how it is asked.
-pub(super) fn check(rule: &Rule, recorded: &Recorded<'_>, sources: &Sources, findings: &mut Findings) {
+pub(super) fn check(
+    rule: &Rule,
+    recorded: &Recorded<'_>,
+    kinds: &Kinds,
+    sources: &Sources,
+    findings: &mut Findings,
+) {
     let query = &rule.query;
     for (way, selector) in selectors(&query.expr) {
         let Some(name) = metric(selector).filter(|name| !recorded.has(name) && !name.contains(':')) else {
             continue;
         };
         let place = query.place_of_name(&way, sources);
-        if name.ends_with("_total") && is_compared(&query.expr, &way) {
+        if kinds.is_counter(name).is_some() && is_compared(&query.expr, &way) {
             let title = format!("`{name}` is a counter, and its total is compared");
             let finding =
                 Finding::new(Code::AuditCounter, place, title).label("only ever goes up, until a restart");
@@ -61,15 +56,23 @@ pub(super) fn check(rule: &Rule, recorded: &Recorded<'_>, sources: &Sources, fin
                     "compare `rate({name}[5m])`, or `increase(…)` over the time that matters"
                 )));
         }
-        if let Some(function) = rate_of_gauge(&query.expr, &way, name) {
-            let title = format!("`{function}` of `{name}`, which by its name is a gauge");
+        if let (Some(function), Some(known)) = (rate_of(&query.expr, &way), kinds.is_gauge(name)) {
+            let by = match known {
+                Known::Said => "which is a gauge, as its target says",
+                Known::Named => "which by its name is a gauge",
+            };
+            let title = format!("`{function}` of `{name}`, {by}");
             let finding = Finding::new(Code::AuditGauge, place, title).label("goes down without a restart");
             findings.add(finding.help("`delta` and `deriv` are for gauges"));
         }
     }
     if matches!(rule.kind, Kind::Alert(_)) {
         findings.extend(rates_as_ratios(query, sources));
-        findings.extend(ratios_above_one(query, sources));
+        let shares = ratios_above_one(query, sources);
+        if shares.is_empty() {
+            findings.extend(bounds::check(query, kinds, sources));
+        }
+        findings.extend(shares);
     }
 }
 
@@ -102,14 +105,12 @@ fn is_compared(expr: &Expr, way: &[usize]) -> bool {
     false
 }
 
-/// The function that a gauge's range at `way` is given to as if it were a counter.
-fn rate_of_gauge<'e>(expr: &'e Expr, way: &[usize], name: &str) -> Option<&'e str> {
+/// The function of counters that the range at `way` is given to.
+fn rate_of<'e>(expr: &'e Expr, way: &[usize]) -> Option<&'e str> {
     let (_, around) = way.split_last()?;
     let Expr::Call(call) = part(expr, around) else { return None };
     let is_range = matches!(part(expr, way), Expr::MatrixSelector(_));
-    let is_gauge = GAUGES.iter().any(|ending| name.ends_with(ending));
-    (is_range && is_gauge && ["rate", "irate", "increase"].contains(&call.func.name))
-        .then_some(call.func.name)
+    (is_range && ["rate", "irate", "increase"].contains(&call.func.name)).then_some(call.func.name)
 }
 
 /// Rates that are compared with a number below one, as if they were shares.
@@ -170,6 +171,11 @@ fn ratios_above_one(query: &Query, sources: &Sources) -> Vec<Finding> {
         found.push(if percent.is_empty() { finding } else { finding.help(percent) });
     }
     found
+}
+
+/// Whether an expression is a share of a metric in itself.
+pub(super) fn is_share(expr: &Expr) -> bool {
+    share(expr, &[]).is_some()
 }
 
 /// The way to a division, in or behind parentheses, of some series of a metric by all series of it.

@@ -4,8 +4,13 @@
 //! why ([`suppress`]).
 
 mod aside;
+mod bounds;
+mod dashboard;
 mod expression;
 mod join;
+mod kinds;
+mod live;
+mod runbook;
 mod said;
 mod source;
 mod template;
@@ -17,11 +22,15 @@ mod way;
 use std::time::Duration;
 
 pub use self::aside::suppress;
+pub use self::dashboard::{Dashboard, Gives, PanelQuery, Unknown, Variable, is_dashboard};
+use self::kinds::Kinds;
+pub use self::live::{Live, Unseen, audit_live, check_dashboard, wait_for_scrapes};
+pub use self::runbook::Runbooks;
 pub use self::source::{Files, read};
 use crate::finding::Findings;
 use crate::route::{Config, Labels};
 use crate::rule::{Recorded, RuleFile};
-use crate::source::Sources;
+use crate::source::{At, Sources};
 
 /// What is looked at together.
 #[derive(Debug, Default)]
@@ -32,6 +41,12 @@ pub struct Subject {
     pub routing: Option<Config>,
     /// How often Prometheus looks, and what it adds; `None` where its configuration is not known.
     pub prometheus: Option<Surroundings>,
+    /// What is shown of the same metrics.
+    pub dashboards: Vec<Dashboard>,
+    /// Where the files stand that links to runbooks lead to.
+    pub runbooks: Vec<Runbooks>,
+    /// Other files that may ask for metrics.
+    pub texts: String,
 }
 
 /// What a Prometheus's configuration says of all its rules.
@@ -45,22 +60,31 @@ pub struct Surroundings {
     pub external_labels: Labels,
     /// Whether alerts are sent with other labels than they fire with.
     pub relabels_alerts: bool,
+    /// The names of what is scraped.
+    pub jobs: Vec<At<String>>,
 }
 
-/// Adds a finding for each thing that is wrong.
-pub fn audit(subject: &Subject, sources: &Sources, findings: &mut Findings) {
+/// Adds a finding for each thing that is wrong. Where a Prometheus was looked at, it is believed about what metrics
+/// are.
+pub fn audit(subject: &Subject, live: Option<&Live>, sources: &Sources, findings: &mut Findings) {
+    let by_name = Kinds::default();
+    let kinds = live.map_or(&by_name, Live::kinds);
     let evaluated = subject.prometheus.as_ref().map(|one| one.evaluation_interval);
     let recorded = Recorded::of(&subject.rules, evaluated.unwrap_or_default());
     for file in &subject.rules {
         for (group, rule) in file.rules() {
-            expression::check(rule, &recorded, sources, findings);
+            expression::check(rule, &recorded, kinds, sources, findings);
             join::check(rule, &recorded, sources, findings);
             timing::check(group, rule, subject.prometheus.as_ref(), sources, findings);
         }
         for (group, rule, alert) in file.alerts() {
             said::check(group, rule, alert, findings);
+            runbook::check(group, rule, alert, &subject.runbooks, sources, findings);
             template::check(rule, alert, &recorded, sources, findings);
         }
+    }
+    for board in &subject.dashboards {
+        dashboard::check(board, sources, findings);
     }
     expression::check_quantiles(&subject.rules, sources, findings);
     if let Some(config) = &subject.routing {

@@ -7,7 +7,7 @@ use crate::rule::{Alert, Group, Rule};
 const OWNERS: [&str; 6] = ["team", "owner", "service", "squad", "contact", "component"];
 
 /// Names under which teams write what to do.
-const RUNBOOKS: [&str; 5] = ["runbook_url", "runbook", "runbook_link", "playbook", "playbook_url"];
+pub(super) const RUNBOOKS: [&str; 5] = ["runbook_url", "runbook", "runbook_link", "playbook", "playbook_url"];
 
 /// An alert says how bad it is, what to do, and whose it is.
 pub(super) fn check(group: &Group, rule: &Rule, alert: &Alert, findings: &mut Findings) {

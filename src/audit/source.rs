@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Subject, Surroundings};
+use super::{Dashboard, Subject, Surroundings, is_dashboard};
 use crate::finding::{Code, Finding, Findings};
 use crate::promql::PromDuration;
 use crate::route::matcher::Dialect;
 use crate::route::{self, Labels};
 use crate::rule;
-use crate::source::{FileId, Sources};
+use crate::source::{At, FileId, Sources};
 use crate::yaml::{self, Kind, Node};
 
 /// Prometheus's own interval of scrapes and evaluations.
@@ -24,6 +24,8 @@ pub struct Files {
     pub alertmanager: Option<PathBuf>,
     /// Prometheus's configuration; its rule files are not read unless they are named.
     pub prometheus: Option<PathBuf>,
+    /// Dashboards of Grafana's; other JSON files are passed over.
+    pub dashboards: Vec<PathBuf>,
 }
 
 /// Reads and checks the files, and says which they are.
@@ -50,6 +52,13 @@ pub fn read(files: &Files, sources: &mut Sources, findings: &mut Findings) -> (S
         ids.push(id);
         let first = documents.first().map(|first| yaml::as_elder(first.clone(), &sources.file(id).text));
         subject.prometheus = first.as_ref().map(surroundings);
+    }
+    for path in &files.dashboards {
+        let Some((id, documents)) = documents(path, sources, findings) else { continue };
+        if let Some(board) = documents.first().filter(|first| is_dashboard(first)) {
+            ids.push(id);
+            subject.dashboards.push(Dashboard::read(board));
+        }
     }
     (subject, ids)
 }
@@ -96,7 +105,14 @@ pub(super) fn surroundings(config: &Node) -> Surroundings {
         evaluation_interval: interval(global, "evaluation_interval").unwrap_or(USUAL),
         external_labels,
         relabels_alerts: !items(alerting).is_empty(),
+        jobs: items(config.get("scrape_configs")).iter().filter_map(job).collect(),
     }
+}
+
+/// The name of what is scraped, and where it stands.
+fn job(config: &Node) -> Option<At<String>> {
+    let name = config.get("job_name")?;
+    Some(At::new(name.scalar()?.to_owned(), name.place))
 }
 
 fn items(node: Option<&Node>) -> &[Node] {

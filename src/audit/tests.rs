@@ -26,7 +26,7 @@ fn found(rules: &str, alertmanager: &str, prometheus: &str) -> Vec<String> {
         subject.prometheus =
             Some(super::source::surroundings(&add("prometheus.yml", prometheus, &mut sources)[0]));
     }
-    audit(&subject, &sources, &mut findings);
+    audit(&subject, None, &sources, &mut findings);
     let kept = suppress(findings.in_reading_order(), &ids, &sources);
     let general = ["audit/severity", "audit/runbook", "audit/owner"];
     let kept = kept.into_iter().filter(|finding| !general.contains(&finding.code.name()));

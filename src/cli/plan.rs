@@ -84,9 +84,12 @@ fn describe(step: &Step) -> String {
     let mut facts = vec![match &step.does {
         Does::Load(load) => describe_load(load),
         Does::Fault(fault) => format!("fault: {fault}"),
-        Does::Probe(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => {
-            step.does.kind().to_owned()
-        }
+        Does::Probe(_)
+        | Does::Quiet(_)
+        | Does::Monitoring(_)
+        | Does::Wait(_)
+        | Does::Use(_)
+        | Does::Set(_) => step.does.kind().to_owned(),
     }];
     match step.patience {
         Patience::Once => {}

@@ -1,5 +1,6 @@
 //! Asks Alertmanager what it has of alerts, and whom it means to tell.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::exposition::Labels;
@@ -97,6 +98,12 @@ impl Client {
     /// Everything it has, also what it keeps quiet.
     pub(super) async fn alerts(&self) -> Result<Vec<Held>, Error> {
         Ok(serde_json::from_slice(&self.0.page("api/v2/alerts").await?)?)
+    }
+
+    /// Sends it an alert that holds until a moment.
+    pub(super) async fn send(&self, labels: &Labels, ends: Timestamp) -> Result<(), Error> {
+        let alert = serde_json::json!([{ "labels": labels, "endsAt": ends.to_string() }]);
+        Ok(self.0.submit("api/v2/alerts", alert.to_string()).await?)
     }
 
     /// Its own metrics page.

@@ -14,9 +14,10 @@ use promql_parser::parser::{
     VectorSelector,
 };
 
+use crate::exposition::Labels;
 use crate::prometheus::answer::{Data, Series};
 use crate::prometheus::{Client, Error};
-use crate::promql::Way;
+use crate::promql::{Way, part, selectors};
 
 /// The part that gave nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,11 @@ pub(super) enum Why {
     /// A selector's series were there and went before the fault had its effect on them.
     Gone {
         /// The selector.
+        selector: String,
+    },
+    /// A selector's series are there, and were not yet at the time that it looks at.
+    Earlier {
+        /// The selector, without the look back.
         selector: String,
     },
     /// `absent(…)` of what is there.
@@ -160,6 +166,10 @@ impl<'a> Asker<'a> {
                 return Ok(culprit);
             }
         }
+        let arguments = Expr::Call(call.clone());
+        if let Some(culprit) = self.gone(&arguments, &way).await? {
+            return Ok(culprit);
+        }
         Ok(Culprit { way, why: Why::NoResult { function: name.to_owned() } })
     }
 
@@ -191,16 +201,39 @@ impl<'a> Asker<'a> {
             return Ok(Culprit { way, why });
         }
         let measured = if both_vectors[0] { &binary.lhs } else { &binary.rhs };
+        // What was there for a moment only was not compared any longer.
+        let side = usize::from(!both_vectors[0]);
+        if let Some(culprit) = self.gone(measured, &down(&way, side)).await? {
+            return Ok(culprit);
+        }
         let range = extremes(&self.series(&unfiltered(measured).to_string()).await?);
         let (left, right) = (binary.lhs.to_string(), binary.rhs.to_string());
         Ok(Culprit { way, why: Why::NotHeld { left, operator, right, range } })
+    }
+
+    /// A selector whose series went since the fault, where `absent` does not wait for that.
+    async fn gone(&self, expr: &Expr, way: &[usize]) -> Result<Option<Culprit>, Error> {
+        for (inner, selector) in selectors(expr) {
+            let waits = (0..inner.len()).any(|length| {
+                let call = part(expr, &inner[..length]);
+                matches!(call, Expr::Call(call) if call.func.name.starts_with("absent"))
+            });
+            let plain = VectorSelector { offset: None, at: None, ..selector.clone() }.to_string();
+            let now = self.client.instant(&plain, Some(self.to)).await?.data;
+            let is_gone = matches!(now, Data::Vector(series) if series.is_empty());
+            if is_gone && !waits && !self.since(&plain, self.before).await?.is_empty() {
+                let way = way.iter().copied().chain(inner).collect();
+                return Ok(Some(Culprit { way, why: Why::Gone { selector: plain } }));
+            }
+        }
+        Ok(None)
     }
 
     /// What keeps the sides of an operator from going together.
     async fn no_partner(&self, binary: &BinaryExpr) -> Result<Why, Error> {
         let left = self.series(&unfiltered(&binary.lhs).to_string()).await?;
         let right = self.series(&unfiltered(&binary.rhs).to_string()).await?;
-        let labels = super::join::in_the_way(&left, &right, binary.modifier.as_ref());
+        let labels = super::join::in_the_way(labels(&left), labels(&right), binary.modifier.as_ref());
         Ok(Why::NoPartner { left: few(&left), right: few(&right), labels })
     }
 
@@ -211,7 +244,10 @@ impl<'a> Asker<'a> {
         let name = selector.name.clone().or(by_name).unwrap_or_default();
         // What it would match without looking back into another time.
         let plain = VectorSelector { offset: None, at: None, ..selector.clone() }.to_string();
-        let why = if !self.since(&plain, self.before).await?.is_empty() {
+        let looks_back = selector.offset.is_some() || selector.at.is_some();
+        let why = if looks_back && !self.series(&plain).await?.is_empty() {
+            Why::Earlier { selector: plain }
+        } else if !self.since(&plain, self.before).await?.is_empty() {
             Why::Gone { selector: plain }
         } else if !name.is_empty() && self.since(&name, self.before).await?.is_empty() {
             Why::NoMetric { name }
@@ -267,7 +303,7 @@ fn down(way: &Way, child: usize) -> Way {
 }
 
 /// An expression without the comparisons that filter it: what they compare.
-pub(super) fn unfiltered(expr: &Expr) -> Expr {
+pub(crate) fn unfiltered(expr: &Expr) -> Expr {
     match expr {
         Expr::Paren(inner) => unfiltered(&inner.expr),
         Expr::Binary(binary) if binary.op.is_comparison_operator() => {
@@ -304,7 +340,7 @@ fn bare(binary: &BinaryExpr) -> Expr {
 }
 
 /// A comparison that gives 0 or 1 instead of filtering.
-fn with_bool(binary: &BinaryExpr) -> Expr {
+pub(crate) fn with_bool(binary: &BinaryExpr) -> Expr {
     let unmodified = || BinModifier {
         card: VectorMatchCardinality::OneToOne,
         matching: None,
@@ -325,6 +361,10 @@ fn extremes(series: &[Series]) -> Option<(f64, f64)> {
         let (least, most) = range.unwrap_or((value, value));
         Some((f64::min(least, value), f64::max(most, value)))
     })
+}
+
+fn labels(series: &[Series]) -> impl Iterator<Item = &Labels> {
+    series.iter().map(|one| &one.labels)
 }
 
 /// The labels of a few series.

@@ -10,7 +10,8 @@ use crate::finding::nearest;
 use crate::ladder::Rung;
 use crate::prometheus::answer::Series;
 use crate::prometheus::{Error, Health, Targets};
-use crate::promql::{Way, part};
+use crate::promql::{Way, part, selectors};
+use crate::source::Place;
 use crate::units::Span;
 
 /// Names and values shown of many.
@@ -25,6 +26,8 @@ pub(super) struct Broken {
     pub(super) title: String,
     /// The part of the rule to point at; `None` where it is not the rule's fault.
     pub(super) way: Option<Way>,
+    /// What to point at in Alertmanager's configuration, where it is that one's.
+    pub(super) place: Option<Place>,
     /// What to say under the caret.
     pub(super) label: String,
     /// What would mend it.
@@ -33,11 +36,17 @@ pub(super) struct Broken {
 
 impl Broken {
     pub(super) fn new(rung: Rung, title: impl Into<String>) -> Self {
-        Self { rung, title: title.into(), way: None, label: String::new(), help: None }
+        Self { rung, title: title.into(), way: None, place: None, label: String::new(), help: None }
     }
 
     pub(super) fn at(mut self, way: &[usize], label: impl Into<String>) -> Self {
         self.way = Some(way.to_vec());
+        self.label = label.into();
+        self
+    }
+
+    pub(super) fn in_routing(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.place = Some(place);
         self.label = label.into();
         self
     }
@@ -68,7 +77,10 @@ impl Asker<'_> {
         let written = part(rule.written, &culprit.way).to_string();
         let way = &culprit.way;
         Ok(match &culprit.why {
-            Why::NoMetric { name } => self.no_metric(name, way, targets).await?,
+            Why::NoMetric { name } => match self.no_own_series(name, part(rule.written, way)).await? {
+                Some(broken) => broken.at(way, "no series of this name"),
+                None => self.no_metric(name, way, targets).await?,
+            },
             Why::NoLabel { name, matcher, label, value } => {
                 let broken = Broken::new(Rung::Selected, format!("no series of `{name}` has `{matcher}`"));
                 let values = self.values(name, label).await?;
@@ -83,6 +95,12 @@ impl Asker<'_> {
                     .help("each matcher alone is satisfied by some series; look at which labels go together")
             }
             Why::Gone { selector } => gone(selector, way, targets),
+            Why::Earlier { selector } => {
+                let title = format!("`{written}` looks at a time before anything was scraped");
+                Broken::new(Rung::Selected, title)
+                    .at(way, "nothing was there then")
+                    .help(format!("`{selector}` is there now; a drill has no longer past than itself"))
+            }
             Why::Present { selector } => {
                 let title = format!("`{written}` gave nothing: `{selector}` is still there");
                 Broken::new(Rung::Held, title).at(way, "there all the time")
@@ -92,6 +110,33 @@ impl Asker<'_> {
                 not_held(&culprit.why, rule, way)
             }
         })
+    }
+
+    /// A name that is of several series, or that a rule records.
+    async fn no_own_series(&self, name: &str, written: &Expr) -> Result<Option<Broken>, Error> {
+        let broken = Broken::new(Rung::Selected, format!("`{name}` matches no series"));
+        if !self.since(&format!("{name}_bucket"), self.before).await?.is_empty() {
+            let asked = selectors(written);
+            let quantile = asked
+                .iter()
+                .flat_map(|(_, selector)| &selector.matchers.matchers)
+                .find(|one| one.name == "quantile");
+            return Ok(Some(broken.help(match quantile {
+                Some(quantile) => of_a_histogram(name, &quantile.value),
+                None => format!("it is a histogram: there are `{name}_bucket`, `{name}_sum`, `{name}_count`"),
+            })));
+        }
+        let groups = self.client.rules().await?.data.groups;
+        let mut records = groups.iter().flat_map(|group| &group.rules).filter(|rule| rule.state.is_none());
+        let Some(record) = records.find(|rule| rule.name == name) else { return Ok(None) };
+        let Ok(expr) = promql_parser::parser::parse(&record.query) else { return Ok(None) };
+        let why = match self.dissect(&expr, Way::new()).await?.map(|culprit| culprit.why) {
+            Some(Why::NoMetric { name }) => format!("`{name}` matches no series"),
+            Some(Why::NoLabel { name, matcher, .. }) => format!("no series of `{name}` has `{matcher}`"),
+            Some(_) => "that gave nothing".to_owned(),
+            None => "that gives something now".to_owned(),
+        };
+        Ok(Some(broken.help(format!("a rule records it as `{expr}`, and {why}"))))
     }
 
     async fn no_metric(&self, name: &str, way: &[usize], targets: &Targets) -> Result<Broken, Error> {
@@ -130,15 +175,14 @@ impl Asker<'_> {
     }
 
     /// The values that a label has among the series of a metric.
-    async fn values(&self, name: &str, label: &str) -> Result<Vec<String>, Error> {
+    async fn values(&self, name: &str, label: &str) -> Result<BTreeSet<String>, Error> {
         let series = self.since(name, self.before).await?;
-        let values: BTreeSet<_> = series.iter().filter_map(|one| one.labels.get(label).cloned()).collect();
-        Ok(values.into_iter().collect())
+        Ok(series.iter().filter_map(|one| one.labels.get(label).cloned()).collect())
     }
 }
 
 /// The name that was most likely meant: the nearest, or one that this is the beginning or the end of.
-fn near<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
+pub(crate) fn near<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
     let others = || names.iter().map(String::as_str).filter(|other| *other != name);
     let related = |other: &&str| {
         let (long, short) = if other.len() > name.len() { (*other, name) } else { (name, *other) };
@@ -148,18 +192,29 @@ fn near<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
         .or_else(|| others().filter(related).min_by_key(|other| other.len().abs_diff(name.len())))
 }
 
+fn of_a_histogram(name: &str, quantile: &str) -> String {
+    format!(
+        "`{name}` is a histogram, which has no `quantile`: \
+         write `histogram_quantile({quantile}, rate({name}_bucket[5m]))`"
+    )
+}
+
 /// What would make a matcher match.
-fn value_help(name: &str, label: &str, value: &str, values: &[String], has_buckets: bool) -> String {
+fn value_help(name: &str, label: &str, value: &str, values: &BTreeSet<String>, has_buckets: bool) -> String {
     if label == "quantile" && has_buckets {
-        return format!(
-            "`{name}` is a histogram, which has no `quantile`: \
-             write `histogram_quantile({value}, rate({name}_bucket[5m]))`"
-        );
+        return of_a_histogram(name, value);
     }
     if values.is_empty() {
         return format!("no series of `{name}` has a label `{label}`");
     }
-    let near = nearest(value, values.iter().map(String::as_str));
+    shown_values(label, value, values)
+}
+
+/// The values that a label has, and which of them was most likely meant.
+pub(crate) fn shown_values(label: &str, value: &str, values: &BTreeSet<String>) -> String {
+    // Another number is as good as any.
+    let is_word = value.contains(char::is_alphabetic);
+    let near = nearest(value, values.iter().map(String::as_str)).filter(|_| is_word);
     let shown: Vec<_> = values.iter().take(FEW).map(|value| format!("`{value}`")).collect();
     let more = if values.len() > FEW { ", …" } else { "" };
     let meant = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -224,6 +279,7 @@ fn not_held(why: &Why, rule: Rule<'_>, way: &[usize]) -> Broken {
         | Why::NoLabel { .. }
         | Why::NoCombination { .. }
         | Why::Gone { .. }
+        | Why::Earlier { .. }
         | Why::Present { .. }
         | Why::NoPartner { .. } => Broken::new(Rung::Held, "the condition never held"),
     }

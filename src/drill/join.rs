@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use promql_parser::parser::{BinModifier, LabelModifier};
 
-use crate::prometheus::answer::Series;
+use crate::exposition::Labels;
 
 /// Labels that keep every series of one side from every series of the other: those that only one side has, and
 /// those that both have with no value in common.
-pub(super) fn in_the_way(left: &[Series], right: &[Series], modifier: Option<&BinModifier>) -> Vec<String> {
+pub(crate) fn in_the_way<'l>(
+    left: impl Iterator<Item = &'l Labels>,
+    right: impl Iterator<Item = &'l Labels>,
+    modifier: Option<&BinModifier>,
+) -> Vec<String> {
     let (left, right) = (values(left), values(right));
     let names: BTreeSet<_> = left.keys().chain(right.keys()).copied().collect();
     let matched = |name: &&&str| match modifier.and_then(|modifier| modifier.matching.as_ref()) {
@@ -32,9 +36,9 @@ pub(super) fn in_the_way(left: &[Series], right: &[Series], modifier: Option<&Bi
 }
 
 /// Every value of every label.
-fn values(series: &[Series]) -> BTreeMap<&str, BTreeSet<&str>> {
+fn values<'l>(series: impl Iterator<Item = &'l Labels>) -> BTreeMap<&'l str, BTreeSet<&'l str>> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, value) in series.iter().flat_map(|one| &one.labels) {
+    for (name, value) in series.flatten() {
         values.entry(name).or_default().insert(value);
     }
     values

@@ -1,6 +1,7 @@
 //! One drill: up the ladder while the fault holds, down again once it was lifted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use crate::ladder::Rung;
 use crate::prometheus::answer::describe;
 use crate::prometheus::{self, AlertState};
 use crate::promql::Query;
+use crate::route::Config;
 use crate::rule::window::Window;
 use crate::scenario::alert::{Alerts, Clock, Expected};
 
@@ -67,6 +69,8 @@ pub struct Known {
     pub evaluated_every: Duration,
     /// Whether all it reaches are told when it is over.
     pub sends_resolved: bool,
+    /// Who is told of which alert, as the user wrote it.
+    pub routing: Option<Arc<Config>>,
     /// By what it is to be proven.
     pub means: Means,
     /// What is worth knowing of that.

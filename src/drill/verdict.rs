@@ -111,7 +111,7 @@ fn broken(case: Case<'_>, sources: &Sources) -> Option<Failure> {
     let rung = broken.rung.number();
     let title = format!("`{}` {wanted}: rung {rung} of {}: {}", expected.name, Rung::ALL.len(), broken.title);
     let in_rule = broken.way.as_ref().and_then(|way| Some(query?.place_of(way, sources)));
-    let labels = match in_rule {
+    let labels = match in_rule.or(broken.place) {
         Some(part) => vec![(part, broken.label.as_str(), true), (place, "expected here", false)],
         None => vec![(place, broken.label.as_str(), true)],
     };

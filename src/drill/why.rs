@@ -1,6 +1,5 @@
 //! Which rung an alert's ladder broke at: what was seen of it first, and Prometheus asked where that is not enough.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::dissect::Asker;
@@ -35,7 +34,7 @@ impl Drill {
             _ if climb.has(top) => return Ok(None),
             // What fired all the same was moved by something.
             Some(why) if !climb.has(Rung::Pending) => Broken::new(Rung::Effect, why),
-            Some(_) | None if climb.has(Rung::Firing) => self.untold(watched).await?,
+            Some(_) | None if climb.has(Rung::Firing) => self.untold(watched, known).await?,
             Some(_) | None if climb.has(Rung::Pending) => {
                 not_fired(known, self.since_effect(climb.at(Rung::Pending)).await?)
             }
@@ -121,42 +120,6 @@ impl Drill {
         let step = self.instruments.evaluated_every.max(length / MOST_POINTS).max(Duration::from_millis(1));
         Ok(Asker { client: &self.instruments.prometheus, before, from: self.effect, to, step })
     }
-
-    /// It fired, and whoever it had to reach was not told.
-    async fn untold(&self, watched: &Watched) -> Result<Broken, Error> {
-        let climb = &watched.climb;
-        if !climb.has(Rung::Received) {
-            return self.not_received().await;
-        }
-        if !climb.has(Rung::Routed) {
-            return Ok(not_routed(watched));
-        }
-        let failed = match &self.alertmanager {
-            Some(client) => client.metrics().await.map(|page| failed_notices(&page)).unwrap_or_default(),
-            None => BTreeMap::new(),
-        };
-        let receivers: Vec<_> = watched.expected.reaches.iter().map(|name| format!("`{name}`")).collect();
-        let missing = format!("Alertmanager means it for {}, and no message came", receivers.join(" and "));
-        let broken = Broken::new(Rung::Delivered, missing);
-        Ok(if failed.is_empty() {
-            broken.help("its group may still wait: see `group_wait` and `group_interval`")
-        } else {
-            let failed: Vec<_> = failed.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-            broken.help(format!("Alertmanager failed to send: {}", failed.join(", ")))
-        })
-    }
-
-    async fn not_received(&self) -> Result<Broken, Error> {
-        let known = self.instruments.prometheus.alertmanagers().await?.data;
-        let broken = |title: &str| Broken::new(Rung::Received, title);
-        Ok(if known.active_alertmanagers.is_empty() {
-            broken("Prometheus is told of no Alertmanager")
-                .help("add `alerting: { alertmanagers: … }` to its configuration")
-        } else {
-            broken("Alertmanager does not have it")
-                .help("`alert_relabel_configs` may drop it, or Alertmanager refuse it")
-        })
-    }
 }
 
 /// Its rule could not be evaluated.
@@ -187,46 +150,6 @@ fn not_fired(known: &Known, pending: Duration) -> Broken {
     let (pending, wanted) = (Span(whole(pending)), Span(known.holds_for));
     Broken::new(Rung::Firing, format!("it was pending for {pending} of {wanted} when its time was over"))
         .help("its `for` is longer than was waited: make the fault last, or `for` shorter")
-}
-
-fn not_routed(watched: &Watched) -> Broken {
-    let broken = |title: String| Broken::new(Rung::Routed, title);
-    let Some(held) = &watched.held else {
-        return broken("Alertmanager no longer has it".to_owned());
-    };
-    let list = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if !held.inhibited_by.is_empty() {
-        return broken(format!("it is inhibited by {}", list(&held.inhibited_by)))
-            .help("an inhibition rule keeps it quiet while that alert fires");
-    }
-    if !held.silenced_by.is_empty() {
-        return broken(format!("it is silenced by {}", list(&held.silenced_by)));
-    }
-    if !held.muted_by.is_empty() {
-        return broken(format!("it is muted by the time interval {}", list(&held.muted_by)));
-    }
-    let labels = crate::prometheus::answer::describe(&held.labels);
-    let whom = if held.receivers.is_empty() { "nobody".to_owned() } else { list(&held.receivers) };
-    broken(format!("its routes lead to {whom}")).help(format!("it carries {labels}"))
-}
-
-/// How many notices could not be sent, by kind.
-fn failed_notices(page: &str) -> BTreeMap<String, u64> {
-    let mut failed = BTreeMap::new();
-    for line in page.lines().filter(|line| line.starts_with("alertmanager_notifications_failed_total{")) {
-        let kind = line.split_once("integration=\"").and_then(|(_, rest)| rest.split_once('"'));
-        let count = line.rsplit_once(' ').and_then(|(_, count)| count.parse::<f64>().ok());
-        if let (Some((kind, _)), Some(count)) = (kind, count.filter(|count| *count >= 1.0)) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a count, at least 1"
-            )]
-            let count = count as u64;
-            *failed.entry(kind.to_owned()).or_default() += count;
-        }
-    }
-    failed
 }
 
 /// Whole seconds where there are many.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::PlannedStack;
 use crate::finding::{Code, Finding, Findings, nearest};
+use crate::route::Config;
 use crate::rule::RuleFile;
 use crate::scenario::Scenario;
 use crate::scenario::alert::Expected;
@@ -36,9 +37,13 @@ pub(super) fn check(scenario: &Scenario, stack: Option<&PlannedStack>, findings:
 fn alerts(step: &Step) -> Vec<&Expected> {
     match &step.does {
         Does::Fault(fault) => fault.alerts.expected.iter().collect(),
-        Does::Probe(_) | Does::Load(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => {
-            Vec::new()
-        }
+        Does::Probe(_)
+        | Does::Load(_)
+        | Does::Quiet(_)
+        | Does::Monitoring(_)
+        | Does::Wait(_)
+        | Does::Use(_)
+        | Does::Set(_) => Vec::new(),
     }
 }
 
@@ -51,6 +56,11 @@ fn check_receiver(name: &At<String>, stack: &PlannedStack, findings: &mut Findin
         }
         return;
     };
+    check_receiver_of(name, routing, findings);
+}
+
+/// Checks that a routing has a receiver.
+pub(super) fn check_receiver_of(name: &At<String>, routing: &Config, findings: &mut Findings) {
     if routing.receiver(name).is_none() {
         let known = routing.receivers.iter().map(|receiver| receiver.name.value.as_str()).collect();
         let finding =

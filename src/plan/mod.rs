@@ -3,6 +3,7 @@
 mod alerts;
 mod faults;
 mod files;
+mod monitoring;
 mod names;
 mod stack;
 
@@ -232,6 +233,7 @@ impl Planner<'_> {
         let stack = scenario.stack.as_ref().and_then(|named| self.stack(path, named, mask));
         faults::check(&scenario, stack.as_ref(), self.findings);
         alerts::check(&scenario, stack.as_ref(), self.findings);
+        monitoring::check(&scenario, stack.as_ref(), self.findings);
         let slos = self.slos(path, &scenario);
         let known = stack.as_ref().map(|planned| planned.stack.variables()).unwrap_or_default();
         let scope = names::check(&scenario, known, self.surroundings, mask, self.findings);
@@ -248,6 +250,7 @@ impl Planner<'_> {
         for mut step in steps {
             let Does::Use(uses) = step.does else {
                 self.read_manifest(path, &mut step.does);
+                self.read_monitoring(path, &mut step.does);
                 self.read_attached(path, &mut step);
                 step.does.stand_in(path.parent().unwrap_or(Path::new("")));
                 if let Does::Fault(fault) = &mut step.does {

@@ -199,6 +199,14 @@ impl Client {
         self.send(&self.ask(Method::GET, path, &[], "")).await
     }
 
+    /// Posts a JSON document below its address, once: what is no part of Prometheus's API, or Alertmanager's.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn submit(&self, path: &str, json: String) -> Result<(), Error> {
+        self.post_bytes(path, &[("Content-Type", "application/json")], json.into_bytes()).await
+    }
+
     /// Posts bytes as they are, once.
     pub(super) async fn post_bytes(
         &self,

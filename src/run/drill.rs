@@ -48,7 +48,7 @@ pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) struct Ground {
     clock: Clock,
     pub(super) rules: Vec<RuleFile>,
-    routing: Option<Config>,
+    routing: Option<Arc<Config>>,
     pub(super) pace: Pace,
     instruments: Instruments,
     /// The run, and the program that stands over what it starts.
@@ -92,10 +92,25 @@ impl Ground {
             evaluated_every: clock.wall_time(pace.evaluation_interval),
             scraped_every: clock.wall_time(pace.scrape_interval),
         };
-        let (rules, routing) = (planned.rules.clone(), planned.routing.clone());
+        let (rules, routing) = (planned.rules.clone(), planned.routing.clone().map(Arc::new));
         let Surroundings { run, supervisor, now } = surroundings;
         let (began, calm) = ((now, Instant::now()), Mutex::new(now));
         Ok(Some(Self { clock, rules, routing, pace, instruments, run, supervisor, began, calm }))
+    }
+
+    /// The stack's Prometheus.
+    pub(super) fn prometheus(&self) -> &Client {
+        &self.instruments.prometheus
+    }
+
+    /// What is measured with.
+    pub(super) fn instruments(&self) -> &Instruments {
+        &self.instruments
+    }
+
+    /// Who is told of which alert.
+    pub(super) fn routing(&self) -> Option<&Config> {
+        self.routing.as_deref()
     }
 
     /// Now, by the clock that the run began with.
@@ -152,6 +167,7 @@ impl Ground {
                 holds_for: Duration::ZERO,
                 evaluated_every: self.pace.evaluation_interval,
                 sends_resolved: false,
+                routing: self.routing.clone(),
                 means: Means::Scaled,
                 notes: Vec::new(),
                 extent: Extent::default(),
@@ -181,6 +197,7 @@ impl Ground {
             holds_for,
             evaluated_every,
             sends_resolved: self.sends_resolved(&labels, expected),
+            routing: self.routing.clone(),
             means,
             notes,
             extent: Extent { reach: reach.oldest, clears },
@@ -321,7 +338,7 @@ impl Walker {
     }
 
     /// Says what was wrong, as one attempt of the step.
-    fn told(&self, id: &StepId, failures: Vec<Failure>) {
+    pub(super) fn told(&self, id: &StepId, failures: Vec<Failure>) {
         if failures.is_empty() {
             return;
         }

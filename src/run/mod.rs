@@ -6,6 +6,7 @@ mod fault;
 mod fire;
 mod hold;
 mod judge;
+mod monitoring;
 mod slis;
 mod squeeze;
 mod walk;
@@ -29,6 +30,7 @@ use crate::probe::logs::tail::Marks;
 use crate::probe::policy::Policy;
 use crate::probe::trust::Keyring;
 use crate::scenario;
+use crate::scenario::monitoring::Monitoring;
 use crate::scenario::step::{Does, Step};
 use crate::source::Sources;
 use crate::stack::containers::ImageMap;
@@ -187,6 +189,7 @@ impl Rehearsal<'_> {
         let scenario = &self.planned.scenario;
         let drills = scenario.all_steps().any(|step| match &step.does {
             Does::Quiet(_) => true,
+            Does::Monitoring(asked) => matches!(**asked, Monitoring::Dashboard(_)),
             Does::Fault(fault) => !fault.alerts.is_empty(),
             Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => false,
         });

@@ -84,6 +84,10 @@ impl Walker {
                     let (outcome, why) = self.watch_quiet(&id, wanted).await;
                     (outcome, 1, why)
                 }
+                Does::Monitoring(asked) => {
+                    let (outcome, why) = self.ask_monitoring(&id, asked).await;
+                    (outcome, 1, why)
+                }
                 Does::Load(load) => {
                     let (outcome, why) = fire::fire(self, &id, step, load).await;
                     (outcome, 1, why)

@@ -20,6 +20,7 @@ pub mod load;
 pub mod logs;
 mod manifest;
 pub mod metrics;
+pub mod monitoring;
 pub mod network;
 pub mod predicate;
 pub mod probe;

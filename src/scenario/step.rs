@@ -22,6 +22,7 @@ use super::kubelet::{Kubelet, KubeletWritten};
 use super::load::{Load, LoadWritten};
 use super::logs::{Logs, LogsWritten};
 use super::metrics::MetricsWritten;
+use super::monitoring::{DashboardWritten, Monitoring, RouteWritten};
 use super::network::Network;
 use super::predicate::{Domain, Predicate};
 use super::probe::{Holes, Probe};
@@ -41,7 +42,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a step may do, as files name it.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 21] = [
     "health",
     "ready",
     "http",
@@ -58,6 +59,8 @@ const KINDS: [&str; 19] = [
     "kubelet",
     "load",
     "quiet",
+    "dashboard",
+    "route",
     "fault",
     "wait",
     "use",
@@ -104,6 +107,10 @@ pub struct StepWritten {
     load: Option<At<LoadWritten>>,
     /// See that no alert is pending or firing for a while, and every target is scraped.
     quiet: Option<At<QuietWritten>>,
+    /// See that every query of a dashboard returns data.
+    dashboard: Option<At<DashboardWritten>>,
+    /// See whom an alert would reach.
+    route: Option<At<RouteWritten>>,
     /// Break something on purpose, and mend it again.
     fault: Option<At<FaultWritten>>,
     /// Do nothing for a while.
@@ -235,6 +242,8 @@ pub enum Does {
     Load(Box<Load>),
     /// Sees that no alert is pending or firing for a while.
     Quiet(Quiet),
+    /// Asks the stack's monitoring something as a whole.
+    Monitoring(Box<Monitoring>),
     /// Breaks something, and mends it.
     Fault(Box<Fault>),
     /// Does nothing for a while.
@@ -262,6 +271,7 @@ impl Does {
             Self::Probe(probe) => probe.told().kind(),
             Self::Load(_) => "load",
             Self::Quiet(_) => "quiet",
+            Self::Monitoring(asked) => asked.kind(),
             Self::Fault(_) => "fault",
             Self::Wait(_) => "wait",
             Self::Use(_) => "use",
@@ -273,9 +283,13 @@ impl Does {
     fn answer(&self) -> Answer {
         match self {
             Self::Probe(probe) => probe.told().answer(),
-            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => {
-                Answer::None
-            }
+            Self::Load(_)
+            | Self::Fault(_)
+            | Self::Quiet(_)
+            | Self::Monitoring(_)
+            | Self::Wait(_)
+            | Self::Use(_)
+            | Self::Set(_) => Answer::None,
         }
     }
 
@@ -284,9 +298,13 @@ impl Does {
     pub fn traces(&self) -> bool {
         match self {
             Self::Probe(probe) => probe.told().traces(),
-            Self::Load(_) | Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => {
-                false
-            }
+            Self::Load(_)
+            | Self::Fault(_)
+            | Self::Quiet(_)
+            | Self::Monitoring(_)
+            | Self::Wait(_)
+            | Self::Use(_)
+            | Self::Set(_) => false,
         }
     }
 
@@ -309,7 +327,12 @@ impl Does {
                 | Probe::Promql(_)
                 | Probe::Logs(_) => Vec::new(),
             },
-            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => Vec::new(),
+            Self::Fault(_)
+            | Self::Quiet(_)
+            | Self::Monitoring(_)
+            | Self::Wait(_)
+            | Self::Use(_)
+            | Self::Set(_) => Vec::new(),
         }
     }
 
@@ -319,6 +342,7 @@ impl Does {
             Self::Probe(probe) => probe.told().subject(),
             Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
             Self::Quiet(quiet) => format!("quiet for {}", Span(quiet.lasts.value)),
+            Self::Monitoring(asked) => asked.describe(),
             Self::Fault(fault) => fault.to_string(),
             Self::Wait(span) => format!("wait {}", Span(*span)),
             Self::Use(fragment) => format!("use {}", fragment.file),
@@ -332,7 +356,12 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().tls(),
             Self::Load(load) => Some(&load.request.tls),
-            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_)
+            | Self::Quiet(_)
+            | Self::Monitoring(_)
+            | Self::Wait(_)
+            | Self::Use(_)
+            | Self::Set(_) => None,
         }
     }
 
@@ -377,7 +406,12 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().target().map(|target| target.network),
             Self::Load(load) => Some(&load.request.network),
-            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) | Self::Use(_) | Self::Set(_) => None,
+            Self::Fault(_)
+            | Self::Quiet(_)
+            | Self::Monitoring(_)
+            | Self::Wait(_)
+            | Self::Use(_)
+            | Self::Set(_) => None,
         }
     }
 
@@ -387,7 +421,9 @@ impl Does {
         match self {
             Self::Probe(probe) => probe.told().holes(),
             Self::Load(load) => Box::new(load.holes()),
-            Self::Fault(_) | Self::Quiet(_) | Self::Wait(_) => Box::new(std::iter::empty()),
+            Self::Fault(_) | Self::Quiet(_) | Self::Monitoring(_) | Self::Wait(_) => {
+                Box::new(std::iter::empty())
+            }
             Self::Use(Use { with, .. }) | Self::Set(with) => {
                 Box::new(with.iter().flat_map(|(_, at)| at.value.holes().map(|hole| (hole, at.place))))
             }
@@ -418,9 +454,13 @@ impl Step {
     pub fn fault(&self) -> Option<&Fault> {
         match &self.does {
             Does::Fault(fault) => Some(fault),
-            Does::Probe(_) | Does::Load(_) | Does::Quiet(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => {
-                None
-            }
+            Does::Probe(_)
+            | Does::Load(_)
+            | Does::Quiet(_)
+            | Does::Monitoring(_)
+            | Does::Wait(_)
+            | Does::Use(_)
+            | Does::Set(_) => None,
         }
     }
 
@@ -443,6 +483,7 @@ impl Step {
             Does::Probe(_)
             | Does::Fault(_)
             | Does::Quiet(_)
+            | Does::Monitoring(_)
             | Does::Wait(_)
             | Does::Use(_)
             | Does::Set(_) => None,
@@ -545,6 +586,10 @@ impl StepWritten {
         offer(&mut offers, self.fault.take(), |at, f| Some(Does::Fault(Box::new(around.check(at, f)?))));
         offer(&mut offers, self.wait, |at, _| Some(Does::Wait(at.value.0)));
         offer(&mut offers, self.quiet.take(), |at, f| Some(Does::Quiet(at.value.check(f))));
+        offer(&mut offers, self.dashboard.take(), |at, _| Some(Does::Monitoring(Box::new(at.value.check()))));
+        offer(&mut offers, self.route.take(), |at, f| {
+            Some(Does::Monitoring(Box::new(at.value.check(at.place, f))))
+        });
         offer(&mut offers, self.uses.take(), |at, f| Some(Does::Use(at.value.check(f))));
         match (offers.pop(), offers.pop()) {
             (Some((_, only)), None) => only(findings),

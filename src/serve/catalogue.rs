@@ -149,7 +149,12 @@ fn unfit(planned: &Planned) -> Option<&'static str> {
     }
     let drills = planned.scenario.all_steps().any(|step| match &step.does {
         Does::Fault(_) | Does::Quiet(_) => true,
-        Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => false,
+        Does::Probe(_)
+        | Does::Load(_)
+        | Does::Monitoring(_)
+        | Does::Wait(_)
+        | Does::Use(_)
+        | Does::Set(_) => false,
     });
     drills.then_some("it is a drill")
 }
