@@ -165,7 +165,7 @@ pub fn subject(
 ) -> Result<Subject, Error> {
     let first = rules.first().cloned().unwrap_or_default();
     let mut findings = Findings::default();
-    let files = audit::Files { rules, alertmanager, prometheus: None };
+    let files = audit::Files { rules, alertmanager, ..audit::Files::default() };
     let (subject, _) = audit::read(&files, sources, &mut findings);
     if findings.any_error() {
         let drawn = findings.in_reading_order().into_iter().map(|one| one.draw(sources).render(false));
