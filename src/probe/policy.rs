@@ -10,8 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Host;
 
 use crate::sample::{Cause, Reason};
+use crate::source::At;
 
 /// A network of addresses: `10.0.0.0/8`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,13 +118,40 @@ const PRIVATE: [&str; 14] = [
 pub struct Policy {
     allow: Vec<Net>,
     deny: Vec<Net>,
+    /// Hosts that may be loaded, beside this machine.
+    targets: Vec<String>,
 }
 
 impl Policy {
     /// The policy of these `--allow-net` and `--deny-net`.
     #[must_use]
     pub fn new(allow: Vec<Net>, deny: Vec<Net>) -> Self {
-        Self { allow, deny }
+        Self { allow, deny, targets: Vec::new() }
+    }
+
+    /// The policy by which these hosts may be loaded too: each `--allow-target`.
+    #[must_use]
+    pub fn with_targets(self, targets: Vec<String>) -> Self {
+        Self { targets, ..self }
+    }
+
+    /// Why no load is sent to `host`, if none is: it is neither this machine, nor among those that are allowed here
+    /// or in the scenario.
+    #[must_use]
+    pub fn forbids_load(&self, host: &Host, scenario: &[At<String>]) -> Option<String> {
+        let here = match host {
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(ip) => meant(IpAddr::V4(*ip)).is_loopback(),
+            Host::Ipv6(ip) => meant(IpAddr::V6(*ip)).is_loopback(),
+        };
+        let name = host.to_string();
+        let allowed = self.targets.contains(&name) || scenario.iter().any(|allowed| allowed.value == name);
+        (!here && !allowed).then(|| {
+            format!(
+                "load on `{name}` is not sent: it is not this machine, and whoever runs it must have agreed; \
+                 `--allow-target {name}`, or `allow_targets: [\"{name}\"]` beside the load, says so"
+            )
+        })
     }
 
     /// The policy for targets that anybody may name: what is private is closed too. `allow` of a network that is not
@@ -131,7 +160,7 @@ impl Policy {
     pub fn for_strangers(allow: Vec<Net>) -> Self {
         let listed = allow.iter().any(|net| net.closed().is_none());
         let private = PRIVATE.iter().filter_map(|net| net.parse().ok());
-        Self { allow, deny: if listed { Vec::new() } else { private.collect() } }
+        Self { allow, targets: Vec::new(), deny: if listed { Vec::new() } else { private.collect() } }
     }
 
     /// Whether `ip` may be connected to.

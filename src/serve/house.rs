@@ -108,6 +108,7 @@ impl House {
             runtime: Choice::Auto,
             images: ImageMap::default(),
             program: self.program.clone(),
+            recordings: None,
         }
     }
 
