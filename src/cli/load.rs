@@ -179,6 +179,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         runtime: Choice::Processes,
         images: ImageMap::default(),
         program: std::env::current_exe()?,
+        recordings: None,
     };
     perform(&plan, reading.sources, &options, reports)
 }

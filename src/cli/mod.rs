@@ -5,6 +5,7 @@ mod clean;
 mod completions;
 mod coverage;
 mod explain;
+mod fault;
 mod gate;
 mod images;
 mod init;
@@ -12,6 +13,7 @@ mod load;
 mod manual;
 mod mutate;
 mod plan;
+mod relay;
 mod report;
 mod rules;
 mod run;
@@ -84,6 +86,8 @@ enum Verb {
     Simulate(simulate::Arguments),
     /// Start a stack and hold it until stopped
     Up(up::Arguments),
+    /// Break a stack that is held by `up`, by hand, and mend it again
+    Fault(fault::Arguments),
     /// Remove what killed runs have left
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
@@ -96,6 +100,9 @@ enum Verb {
     Completions(completions::Arguments),
     /// Write the manual pages
     Manual(manual::Arguments),
+    /// Hand connections on as the relays of a stack do, to measure what that costs
+    #[command(hide = true)]
+    Relay(relay::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -170,19 +177,21 @@ impl Cli {
             Verb::Serve(arguments) => serve::execute(*arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Report(arguments) => report::execute(&arguments, self.color),
             Verb::Coverage(arguments) => coverage::execute(&arguments, self.color),
             Verb::Mutate(arguments) => mutate::execute(&arguments, self.color),
-            Verb::Report(arguments) => report::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),
+            Verb::Fault(arguments) => fault::execute(&arguments),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Init(arguments) => init::execute(&arguments, self.color),
             Verb::Explain(arguments) => explain::execute(&arguments),
             Verb::Completions(arguments) => completions::execute(&arguments),
             Verb::Manual(arguments) => manual::execute(&arguments),
+            Verb::Relay(arguments) => relay::execute(&arguments),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

@@ -126,6 +126,12 @@ pub(super) struct Library {
 }
 
 impl Library {
+    /// No file was met yet; which of them stand in a named folder is known from `other`.
+    pub(super) fn beside(other: &Self, path: &Path) -> Self {
+        let by_chance = other.by_chance.get(path).cloned().into_iter().collect();
+        Self { by_chance, ..Self::default() }
+    }
+
     /// Takes in a text as if it stood in a file of that name.
     pub(super) fn give(&mut self, path: &Path, text: &str, findings: &mut Findings) {
         let id = self.sources.add(path, text);
@@ -137,12 +143,6 @@ impl Library {
             }
         };
         self.files.insert(path.to_owned(), checked);
-    }
-
-    /// No file was met yet; which of them stand in a named folder is known from `other`.
-    pub(super) fn beside(other: &Self, path: &Path) -> Self {
-        let by_chance = other.by_chance.get(path).cloned().into_iter().collect();
-        Self { by_chance, ..Self::default() }
     }
 
     /// The files that `paths` name; folders are searched for YAML, in the order of names.

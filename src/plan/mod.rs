@@ -1,6 +1,7 @@
 //! All files of a run, read, checked and resolved against one another; nothing is started yet.
 
 mod alerts;
+mod compose;
 mod faults;
 mod files;
 mod monitoring;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
+pub use self::faults::check_on;
 use self::files::Library;
 pub use self::files::{Kind, kind_of};
 pub use self::stack::{Configuration, PlannedStack};
@@ -293,6 +295,7 @@ impl Planner<'_> {
             for mut inner in self.inline(&file, fragment.steps, within) {
                 inner.name = format!("{prefix} / {}", inner.name);
                 inner.when.splice(0..0, when.iter().cloned());
+                inner.follows = true;
                 inlined.push(inner);
             }
             within.pop();

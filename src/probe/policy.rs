@@ -95,6 +95,24 @@ const CLOSED: [Closed; 9] = [
     four(168, 63, 129, 16, 32, "where Azure serves a machine's goal state"),
 ];
 
+/// Where only those within are to get: private networks, this machine, and what is no single machine's.
+const PRIVATE: [&str; 14] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::1/128",
+    "fc00::/7",
+    "fec0::/10",
+    "ff00::/8",
+];
+
 /// Which addresses may be connected to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -134,6 +152,15 @@ impl Policy {
                  `--allow-target {name}`, or `allow_targets: [\"{name}\"]` beside the load, says so"
             )
         })
+    }
+
+    /// The policy for targets that anybody may name: what is private is closed too. `allow` of a network that is not
+    /// closed already is a list, and nothing outside of it is connected to.
+    #[must_use]
+    pub fn for_strangers(allow: Vec<Net>) -> Self {
+        let listed = allow.iter().any(|net| net.closed().is_none());
+        let private = PRIVATE.iter().filter_map(|net| net.parse().ok());
+        Self { allow, targets: Vec::new(), deny: if listed { Vec::new() } else { private.collect() } }
     }
 
     /// Whether `ip` may be connected to.

@@ -1,5 +1,6 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+pub mod control;
 mod dilate;
 mod drill;
 mod fault;
@@ -276,12 +277,24 @@ impl Rehearsal<'_> {
         let Planned { scenario, slos, .. } = self.planned;
         let mut behind = JoinSet::new();
         let last_step = self.stop.child_token();
-        for (number, step) in scenario.background.iter().cloned().enumerate() {
+        let mut first = 0;
+        for chain in scenario.background.chunk_by(|_, next| next.follows) {
             let mut walker = walker.apart();
-            if step.cancel {
+            if chain.first().is_some_and(|step| step.cancel) {
                 walker.stop = last_step.clone();
             }
-            behind.spawn(async move { walker.take(number, &step, true).await });
+            let steps = (first..).zip(chain.to_vec());
+            first += chain.len();
+            behind.spawn(async move {
+                let mut outcomes = Vec::new();
+                for (number, step) in steps {
+                    if !outcomes.is_empty() && walker.stop.is_cancelled() {
+                        break;
+                    }
+                    outcomes.extend(walker.take(number, &step, true).await);
+                }
+                outcomes
+            });
         }
         let mut outcomes = Vec::new();
         let mut number = scenario.background.len();
@@ -297,7 +310,7 @@ impl Rehearsal<'_> {
         let mut conclusion = if walker.measured { Conclusion::Pass } else { Conclusion::NotMeasured };
         while let Some(ended) = behind.join_next().await {
             match ended {
-                Ok(outcome) => outcomes.extend(outcome),
+                Ok(ended) => outcomes.extend(ended),
                 Err(panic) => {
                     conclusion = conclusion.max(self.not_measured(format!("a step broke off: {panic}")));
                 }
