@@ -293,7 +293,7 @@ impl Ended {
     #[track_caller]
     pub(crate) fn load(&self, name: &str) -> (&Tally, &[Failure]) {
         let loaded = self.events.iter().find_map(|event| {
-            let Event::Loaded { step, tally, failures } = event else { return None };
+            let Event::Loaded { step, tally, failures, .. } = event else { return None };
             (step.name == name).then_some((tally, failures.as_slice()))
         });
         loaded.unwrap_or_else(|| panic!("`{name}` was no load that ended:\n{}", self.stdout()))
