@@ -133,6 +133,16 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
     read_named(library, findings, named, surroundings)
 }
 
+/// Reads a text as if it stood in a file called `name`, and plans it.
+#[must_use]
+pub fn read_text(name: &str, text: &str, surroundings: &Surroundings) -> Reading {
+    let mut library = Library::default();
+    let mut findings = Findings::default();
+    let path = PathBuf::from(name);
+    library.give(&path, text, &mut findings);
+    read_named(library, findings, vec![path], surroundings)
+}
+
 /// A file, or a folder without any, and what came of reading it.
 pub type Apart = (PathBuf, Reading);
 

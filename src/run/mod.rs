@@ -54,6 +54,8 @@ pub struct Options {
     pub images: ImageMap,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
+    /// The file in which what drills have seen is kept.
+    pub recordings: Option<PathBuf>,
 }
 
 /// Runs every scenario of a plan, one after another, and says how the worst of them ended.
@@ -243,7 +245,20 @@ impl Rehearsal<'_> {
         let Options { id, started, program, .. } = self.options;
         let now = started.saturating_add(self.clock.began.elapsed()).unwrap_or(*started);
         let run = format!("{id}-{}", self.number + 1);
-        drill::Surroundings { run, supervisor: program.clone(), now }
+        let objectives = self.planned.slos.iter().flat_map(|slo| {
+            let period = slo.window.period().nominal();
+            slo.objectives.iter().map(move |objective| {
+                let allowed = period.mul_f64(objective.target.complement().share());
+                (format!("{} ({})", slo.name, objective.label), drill::Allowance(allowed))
+            })
+        });
+        drill::Surroundings {
+            run,
+            supervisor: program.clone(),
+            now,
+            recordings: self.options.recordings.clone(),
+            budgets: objectives.collect(),
+        }
     }
 
     /// Where the logs end that are read. Variables that need a service have no value yet.
