@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgres docker iptables tc setpriv python psql pgbench)
+programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter prometheus-blackbox-exporter postgres docker iptables tc setpriv python psql pgbench)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
@@ -16,6 +16,7 @@ declare -A packages=(
   [prometheus-redis-exporter]="prometheus-redis-exporter"
   [prometheus-postgres-exporter]="prometheus-postgres-exporter"
   [prometheus-node-exporter]="prometheus-node-exporter"
+  [prometheus-blackbox-exporter]="prometheus-blackbox-exporter"
   [postgres]="postgresql"
   [etcd]="etcd-server"
   [dnsmasq]="dnsmasq-base"
@@ -34,7 +35,7 @@ declare -A packages=(
   [pgbench]="postgresql"
 )
 # Those of them that Debian would run as a service of the same name.
-services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics prometheus-postgres-exporter prometheus-node-exporter postgresql docker)
+services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics prometheus-postgres-exporter prometheus-node-exporter prometheus-blackbox-exporter postgresql docker)
 
 policy=/usr/sbin/policy-rc.d
 

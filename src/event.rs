@@ -384,6 +384,12 @@ pub struct Drilled {
     pub speed: f64,
     /// What kind of proof it is.
     pub proof: Proof,
+    /// Whether it fired and nobody expected it to.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub stranger: bool,
+    /// What a total outage would have spent of each error budget before anyone was told.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub spent: Vec<Spent>,
     /// The rungs, from the fault's effect on.
     pub rungs: Vec<RungSeen>,
     /// The first rung that was not reached and should have been.
@@ -395,6 +401,15 @@ pub struct Drilled {
     /// What is worth knowing and is no failure.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+}
+
+/// What was spent of an error budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Spent {
+    /// The SLO and its objective.
+    pub slo: String,
+    /// The share of the budget; above 1 where there is not as much.
+    pub share: f64,
 }
 
 /// How a rule was proven.
@@ -464,8 +479,31 @@ pub struct Tally {
     pub latency: Quantiles,
     /// Service time, from send to last byte.
     pub service: Quantiles,
-    /// How late attempts began, against when they were due.
+    /// How late attempts began, against when they were due; absent in the closed model.
     pub lateness: Quantiles,
+    /// Attempts that were sent.
+    #[serde(default)]
+    pub begun: u64,
+    /// Attempts that were late because they were due while every connection was busy and no more was allowed.
+    #[serde(default)]
+    pub waited: u64,
+    /// The most attempts that were in flight at once.
+    #[serde(default)]
+    pub in_flight_peak: u64,
+    /// How long the load was to be.
+    #[serde(default)]
+    pub length: Nanos,
+    /// From its start to its end, or to when the last attempt was sent where that was later.
+    #[serde(default)]
+    pub lasted: Nanos,
+}
+
+impl Tally {
+    /// Whether attempts were due by a schedule, whatever the answers did.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lateness.max.is_some()
+    }
 }
 
 /// Some quantiles of measured times; absent without samples.
@@ -484,7 +522,7 @@ pub struct Quantiles {
 }
 
 /// A duration as whole nanoseconds in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Nanos(pub u64);
 
 impl From<Duration> for Nanos {

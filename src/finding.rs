@@ -118,6 +118,10 @@ codes! {
     SecretMissing = "secret/missing", Error;
     /// A secret of one or two characters, which is not masked.
     SecretShort = "secret/short", Warning;
+    /// Something in a Compose file that makes a difference and cannot be carried over.
+    ComposeUnsupported = "compose/unsupported", Error;
+    /// Something in a Compose file that has no effect here.
+    ComposeIgnored = "compose/ignored", Warning;
     /// A service of a stack that nothing starts, or that is two things at once.
     StackService = "stack/service", Error;
     /// A service that the stack does not have.

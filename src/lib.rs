@@ -69,6 +69,10 @@ pub mod store;
 
 pub mod history;
 
+pub mod coverage;
+
+pub mod mutate;
+
 pub mod incident;
 
 pub mod serve;

@@ -36,7 +36,9 @@ fn told(output: &Output) -> (Vec<String>, Option<i32>) {
 #[case::alone("scenarios/resilience/alone.yaml")]
 #[case::balanced("scenarios/resilience/balanced.yaml")]
 #[case::cut("scenarios/resilience/cut.yaml")]
-#[ignore = "needs nginx and curl"]
+#[case::redis("scenarios/resilience/redis.yaml")]
+#[case::postgres("scenarios/resilience/postgres.yaml")]
+#[ignore = "needs nginx, curl, Redis, PostgreSQL and their exporters"]
 fn a_shipped_scenario_passes(#[case] file: &str) {
     let output = run(&[Path::new(file)]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -72,9 +74,85 @@ fn a_system_that_was_not_steady_is_not_broken() {
 }
 
 #[test]
-fn what_a_process_cannot_suffer_is_said_to_need_a_container() {
+fn a_stand_in_cannot_have_less() {
     let file = scenario("squeezed", "steps:\n  - fault: { memory: { service: web, limit: 64MiB } }\n");
-    let why = "memory web stuck `memory` needs a container, and `web` runs as a process: run with `--runtime \
+    let why = "memory web stuck `web` gets no less: it is a stand-in, which plays in firedrill's own process";
+    assert_eq!(told(&run(&[&file])), (vec![why.to_owned()], Some(4)));
+}
+
+#[rstest]
+#[case::interrupt("-INT")]
+#[case::terminate("-TERM")]
+fn a_fault_is_lifted_when_the_run_is_stopped(#[case] signal: &str) {
+    let folder = std::env::temp_dir().join(format!("firedrill-lifted-{}{signal}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let stack = Path::new("fixtures/resilience/alone.yaml").canonicalize().unwrap();
+    let text = format!(
+        "scenario: stopped\nstack: {}\nsteps:\n  - fault: {{ exec: {{ do: {{ shell: touch broken }}, undo: {{ shell: touch mended }} }} }}\n    \
+         while:\n      - fault: {{ pause: web }}\n        while: [{{ exec: {{ shell: touch paused }} }}, {{ wait: 10m }}]\n  - wait: 10m\n",
+        stack.display()
+    );
+    std::fs::write(folder.join("scenario.yaml"), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    command
+        .args(["run", "--no-save", "--runtime", "processes", "--report", "json=-"])
+        .arg(folder.join("scenario.yaml"));
+    let run =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !folder.join("paused").exists() {
+        assert!(std::time::Instant::now() < patience, "the fault is not put in");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap().success());
+    let output = run.wait_with_output().unwrap();
+    let (told, code) = told(&output);
+    assert_eq!(code, Some(3), "{told:?}");
+    assert!(folder.join("broken").exists() && folder.join("mended").exists(), "{told:?}");
+    let lifted: Vec<_> = told.iter().filter(|line| line.ends_with("lifted")).collect();
+    assert_eq!(lifted.len(), 2, "{told:?}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_a_process_is_cut_off_from_falls_silent() {
+    let file = scenario(
+        "cut-off",
+        "steps:\n  - fault: { disconnect: web }\n    while:\n      - { exec: { command: [curl, -s, -m, '0.3', 'http://${service.web.http}/who'] }, expect: { exit: 28 } }\n    then:\n      - http: { get: 'http://${service.web.http}/who' }\n",
+    );
+    let steps = ["disconnect web added", "disconnect web felt `web` is cut off", "disconnect web lifted"];
+    assert_eq!(told(&run(&[&file])), (steps.map(str::to_owned).into(), Some(0)));
+}
+
+#[test]
+fn what_a_process_cannot_suffer_is_said_to_need_a_container() {
+    let file = scenario("worse-network", "steps:\n  - fault: { netem: { service: web, loss: 10% } }\n");
+    let why = "netem web stuck `netem` needs a container, and `web` runs as a process: run with `--runtime \
                containers`, or break its traffic (`latency`, `blackhole`, `bandwidth` …)";
     assert_eq!(told(&run(&[&file])), (vec![why.to_owned()], Some(4)));
+}
+
+#[rstest]
+#[case::processor("cpu: { service: worker, limit: 0.1 }", "cpu")]
+#[case::memory("memory: { service: worker, limit: 64MiB }", "memory")]
+#[ignore = "needs to be root, and control groups"]
+fn a_process_has_less_in_a_group_of_its_own(#[case] fault: &str, #[case] kind: &str) {
+    let folder = std::env::temp_dir().join(format!("firedrill-less-{}-{kind}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("stack.yaml"),
+        "stack: less\nservices:\n  worker: { process: [sh, -c, 'echo $$ > pid; sleep 600 & wait'] }\n",
+    )
+    .unwrap();
+    let within =
+        "{ exec: { shell: 'grep -q firedrill. /proc/$(cat ${service.worker.dir}/pid)/cgroup' }, within: 5s";
+    let text = format!(
+        "scenario: less\nstack: stack.yaml\nsteps:\n  - fault: {{ {fault} }}\n    while: [{within} }}]\n    then: [{within}, expect: {{ exit: 1 }} }}]\n"
+    );
+    std::fs::write(folder.join("scenario.yaml"), text).unwrap();
+    let output = run(&[&folder.join("scenario.yaml")]);
+    let (told, code) = told(&output);
+    let steps = ["added", "felt `worker` has less", "lifted"].map(|stage| format!("{kind} worker {stage}"));
+    assert_eq!((told, code), (steps.into(), Some(0)), "{}", String::from_utf8_lossy(&output.stdout));
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -322,3 +322,135 @@ fn targets_that_hang_delay_no_other() {
     assert!(failed < 1.0, "they hang still");
     assert_eq!(serving.end(), Some(0));
 }
+
+/// Answers every request with a redirect.
+fn redirecting(to: &str) -> SocketAddr {
+    let answer =
+        format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    target(answer.leak())
+}
+
+fn probe(of: SocketAddr, target: &str, module: &str) -> Vec<Family> {
+    let query = format!("target={target}&module={module}");
+    let (status, page) =
+        ask(of, &format!("GET /probe?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+    assert_eq!(status, 200, "{page}");
+    parse(&page, Dialect::Text).unwrap()
+}
+
+fn serving_one(folder: &Folder, more: &[&str]) -> Serving {
+    folder.scenario("well", &probing("well", target(WELL), "10s"));
+    Serving::start(&folder.0, more)
+}
+
+#[test]
+fn strangers_get_to_no_private_address_also_by_a_redirect() {
+    let folder = Folder::new("strangers");
+    let closed = serving_one(&folder, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    for (target, module) in [
+        (format!("http://{address}/"), "http_2xx"),
+        (format!("http://[::ffff:127.0.0.1]:{}/", address.port()), "http_2xx"),
+        (format!("http://0.0.0.0:{}/", address.port()), "http_2xx"),
+        (format!("http://localhost:{}/", address.port()), "http_post_2xx"),
+        (address.to_string(), "tcp_connect"),
+    ] {
+        assert_eq!(
+            value(&probe(closed.address, &target, module), "probe_success", &[]),
+            Some(0.0),
+            "{target}"
+        );
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody came");
+    drop(closed);
+
+    let open = serving_one(&folder, &["--probe-allow-net", "127.0.0.0/8"]);
+    let well = probe(open.address, &target(WELL).to_string(), "http_2xx");
+    assert_eq!(value(&well, "probe_success", &[]), Some(1.0));
+    let metadata = redirecting("http://169.254.169.254/latest/meta-data/").to_string();
+    let led_astray = format!("target={metadata}&module=http_2xx&debug=true");
+    let said = open.get(&format!("/probe?{led_astray}"));
+    assert!(said.contains("`169.254.169.254` must not be connected to"), "{said}");
+
+    let ask = |query: &str| {
+        open.ask(&format!("GET /probe?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    };
+    assert_eq!(ask("target=a&module=x"), (400, "Unknown module \"x\"\n".to_owned()));
+    assert_eq!(ask("module=http_2xx"), (400, "Target parameter is missing\n".to_owned()));
+    assert_eq!(ask(&format!("target={}", "a".repeat(3000))).0, 400);
+}
+
+/// blackbox_exporter, killed with its guard.
+struct Blackbox(Child, SocketAddr);
+
+impl Blackbox {
+    fn start(folder: &Path) -> Self {
+        let modules = "modules:\n  http_2xx: { prober: http }\n  http_post_2xx: { prober: http, http: { method: POST } }\n  \
+                       tcp_connect: { prober: tcp }\n";
+        fs::write(folder.join("blackbox.yml"), modules).unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new("prometheus-blackbox-exporter")
+            .arg("--config.file=blackbox.yml")
+            .arg(format!("--web.listen-address={address}"))
+            .current_dir(folder)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (blackbox, began) = (Self(child, address), Instant::now());
+        while TcpStream::connect(address).is_err() {
+            assert!(began.elapsed() < PATIENCE, "blackbox_exporter does not listen");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        blackbox
+    }
+}
+
+impl Drop for Blackbox {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Every series of a page, with its value where that does not depend on the time it took.
+fn series(families: &[Family]) -> Vec<(String, Labels, Option<String>)> {
+    let mut all: Vec<_> = families
+        .iter()
+        .flat_map(|family| &family.samples)
+        .map(|sample| {
+            let timed = sample.name.contains("duration") || sample.name.contains("lookup_time");
+            (sample.name.clone(), sample.labels.clone(), (!timed).then(|| sample.value.to_string()))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+#[ignore = "needs prometheus-blackbox-exporter"]
+fn probe_gives_the_series_that_blackbox_exporter_gives() {
+    let folder = Folder::new("blackbox");
+    let ours = serving_one(&folder, &["--probe-allow-net", "127.0.0.0/8"]);
+    let theirs = Blackbox::start(&folder.0);
+    let well = target(WELL);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let modified =
+        "HTTP/1.1 200 OK\r\nlast-modified: Tue, 24 Nov 2026 23:38:30 GMT\r\nconnection: close\r\n\r\nendless";
+    for (target, module) in [
+        (well.to_string(), "http_2xx"),
+        (format!("http://{well}/path?a=b"), "http_2xx"),
+        (well.to_string(), "http_post_2xx"),
+        (target(HOSTILE).to_string(), "http_2xx"),
+        (target(modified).to_string(), "http_2xx"),
+        (redirecting(&format!("http://{well}/")).to_string(), "http_2xx"),
+        (closed.to_string(), "http_2xx"),
+        (target("SSH-2.0-x\r\n").to_string(), "http_2xx"),
+        (well.to_string(), "tcp_connect"),
+        (closed.to_string(), "tcp_connect"),
+    ] {
+        let (ours, theirs) = (probe(ours.address, &target, module), probe(theirs.1, &target, module));
+        assert_eq!(series(&ours), series(&theirs), "{module} {target}");
+    }
+}

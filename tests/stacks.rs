@@ -284,6 +284,112 @@ fn a_stack_is_held_until_it_is_stopped() {
     place.await_peace();
 }
 
+/// A stack that is held, of a stand-in and of a process.
+struct Held {
+    place: Place,
+    up: Child,
+    web: String,
+}
+
+impl Held {
+    fn new() -> Self {
+        let place = Place::new();
+        place.write("web.yaml", "stand-in: web\nroutes:\n  - get: /who\n    json: { i: answer }\n");
+        place.scenario("  web: { simulate: web.yaml }\n  worker: { process: sleep 600 }\n", "1s");
+        let mut command = place.firedrill();
+        command.args(["up", "--runtime", "processes", "stack.yaml"]);
+        let mut up = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let web = lines.skip(1).next().unwrap().split("http://").nth(1).unwrap().to_owned();
+        Self { place, up, web }
+    }
+
+    /// What `firedrill fault` says, and how it ends.
+    fn fault(&self, words: &str) -> (Option<i32>, String) {
+        let output = self.place.firedrill().arg("fault").args(words.split(' ')).output().unwrap();
+        (output.status.code(), said(&output))
+    }
+
+    /// The first line of what the stand-in answers.
+    fn asked(&self) -> String {
+        use std::io::Write as _;
+        let mut stream = std::net::TcpStream::connect(&self.web).unwrap();
+        stream.write_all(b"GET /who HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n").unwrap();
+        BufReader::new(stream).lines().next().unwrap().unwrap()
+    }
+}
+
+#[rstest]
+#[case::interrupt("-INT")]
+#[case::terminate("-TERM")]
+fn a_stack_that_is_held_is_broken_and_mended_by_hand(#[case] signal: &str) {
+    let mut held = Held::new();
+    assert_eq!(held.fault("list"), (Some(0), String::new()));
+    assert_eq!(held.asked(), "HTTP/1.1 200 OK");
+    let added = "web status status=503 path=/who no connection";
+    assert_eq!(held.fault("add web status=503 path=/who"), (Some(0), added.to_owned()));
+    assert_eq!(held.asked(), "HTTP/1.1 503 Service Unavailable");
+    let felt = "web status status=503 path=/who 1 request, 1 request answered";
+    assert_eq!(held.fault("list"), (Some(0), felt.to_owned()));
+    assert_eq!(held.fault("remove web"), (Some(0), format!("{felt}: lifted")));
+    assert_eq!(held.asked(), "HTTP/1.1 200 OK");
+
+    assert_eq!(held.fault("add worker pause"), (Some(0), "worker pause".to_owned()));
+    let twice = "error: `pause` is in on `worker` already: remove it first";
+    assert_eq!(held.fault("add worker pause"), (Some(4), twice.to_owned()));
+    assert_eq!(held.fault("remove web pause").0, Some(2));
+    assert!(Command::new("kill").args([signal, &held.up.id().to_string()]).status().unwrap().success());
+    assert_eq!(held.up.wait().unwrap().code(), Some(0));
+    assert_eq!(held.place.left(), Vec::<PathBuf>::new());
+    held.place.await_peace();
+    assert_eq!(
+        held.fault("list"),
+        (Some(2), "error: no stack is held: `firedrill up STACK` holds one, in another terminal".to_owned())
+    );
+}
+
+#[rstest]
+#[case::no_service("add wbe kill", 2, "error[fault/target]: the stack has no service `wbe`")]
+#[case::no_kind("add web latncy=1s", 2, "did you mean `latency`?")]
+#[case::no_value("add web latency=soon", 2, "error[file/value]")]
+#[case::nothing_for_it("add web kill=9", 2, "`kill` takes no value: write `kill` alone")]
+#[case::no_process("add web memory=64MiB", 4, "`memory` needs a container, and `web` runs as a process")]
+#[case::in_a_scenario("add web exec", 2, "error[file/")]
+#[case::another_stack("list --stack nobody", 2, "no stack `nobody` is held; there is `")]
+fn what_cannot_be_broken_by_hand_says_why(#[case] words: &str, #[case] code: i32, #[case] why: &str) {
+    let mut held = Held::new();
+    let (ended, said) = held.fault(words);
+    assert_eq!(ended, Some(code), "{said}");
+    assert!(said.contains(why), "{said}");
+    assert_eq!(held.asked(), "HTTP/1.1 200 OK");
+    assert!(Command::new("kill").args(["-INT", &held.up.id().to_string()]).status().unwrap().success());
+    assert_eq!(held.up.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_port_that_another_takes_first_is_found_anew() {
+    let place = Place::new();
+    let services = "  s:\n    process: [sh, -c, 'cd ../../../..; [ -e held ] && { echo up; exec sleep 600; }; echo ${port.http} > new; mv new port; while [ ! -e held ]; do sleep 0.05; done; exit 1']\n    \
+                    ports: { http: 80 }\n    ready: { log: ^up$ }\n";
+    let file = place.scenario(services, "1ms");
+    let mut command = place.firedrill();
+    command.args(["run", "--no-save", "--runtime", "processes"]).arg(&file);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !place.0.join("port").exists() {
+        assert!(Instant::now() < deadline, "the service does not start");
+        std::thread::yield_now();
+    }
+    let port = fs::read_to_string(place.0.join("port")).unwrap();
+    let _taken = std::net::TcpListener::bind(format!("127.0.0.1:{}", port.trim())).unwrap();
+    place.write("held", "");
+    let output = run.wait_with_output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains(&format!("127.0.0.1:{} was taken by another program", port.trim())), "{said}");
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+}
+
 /// A stack of nothing but a Prometheus and an Alertmanager with these files.
 fn watched(place: &Place, prometheus: &str, rules: &str, alertmanager: &str) -> Output {
     place.write("prometheus.yml", prometheus);

@@ -3,13 +3,18 @@
 mod check;
 mod clean;
 mod completions;
+mod coverage;
 mod explain;
+mod fault;
 mod gate;
 mod images;
 mod incident;
 mod init;
+mod load;
 mod manual;
+mod mutate;
 mod plan;
+mod relay;
 mod report;
 mod rules;
 mod run;
@@ -51,12 +56,15 @@ const AFTER: &str = "\
 Exit codes: 0 pass, 1 fail, 2 usage or an invalid file, 3 inconclusive, 4 could not measure.
 
   firedrill run scenarios/quickstart.yaml     run a scenario
+  firedrill load http://127.0.0.1:8080/       load a URL at 50 requests a second
   firedrill check scenarios/ slos/            read files without running anything";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run scenarios and judge them
     Run(run::Arguments),
+    /// Load a URL and measure how it answers
+    Load(Box<load::Arguments>),
     /// Decide by error budgets whether a deploy may go through
     Gate(Box<gate::Arguments>),
     /// Run scenarios again and again, with metrics, budgets and a status page
@@ -69,12 +77,18 @@ enum Verb {
     Report(report::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
+    /// Show which alerts are proven, by what, and which faults no alert sees
+    Coverage(coverage::Arguments),
+    /// Show which mistakes in the rules no drill would have caught
+    Mutate(mutate::Arguments),
     /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
     Rules(rules::Arguments),
     /// Serve a stand-in from its profile until stopped
     Simulate(simulate::Arguments),
     /// Start a stack and hold it until stopped
     Up(up::Arguments),
+    /// Break a stack that is held by `up`, by hand, and mend it again
+    Fault(fault::Arguments),
     /// Remove what killed runs have left
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
@@ -89,6 +103,9 @@ enum Verb {
     Completions(completions::Arguments),
     /// Write the manual pages
     Manual(manual::Arguments),
+    /// Hand connections on as the relays of a stack do, to measure what that costs
+    #[command(hide = true)]
+    Relay(relay::Arguments),
     /// Stand over one process of a stack
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -158,15 +175,19 @@ impl Cli {
     pub fn execute(self) -> std::io::Result<Exit> {
         match self.verb {
             Verb::Run(arguments) => run::execute(&arguments, self.color),
+            Verb::Load(arguments) => load::execute(&arguments, self.color),
             Verb::Gate(arguments) => gate::execute(&arguments, self.color),
             Verb::Serve(arguments) => serve::execute(*arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
             Verb::Report(arguments) => report::execute(&arguments, self.color),
+            Verb::Coverage(arguments) => coverage::execute(&arguments, self.color),
+            Verb::Mutate(arguments) => mutate::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),
             Verb::Up(arguments) => up::execute(&arguments, self.color),
+            Verb::Fault(arguments) => fault::execute(&arguments),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
             Verb::Incident(arguments) => incident::execute(&arguments),
@@ -174,6 +195,7 @@ impl Cli {
             Verb::Explain(arguments) => explain::execute(&arguments),
             Verb::Completions(arguments) => completions::execute(&arguments),
             Verb::Manual(arguments) => manual::execute(&arguments),
+            Verb::Relay(arguments) => relay::execute(&arguments),
             Verb::Supervise(arguments) => supervise::execute(arguments),
         }
     }

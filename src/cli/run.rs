@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Colour, Input, Runtime, draw, runtime, save};
 use crate::event::Sender;
 use crate::exit::Exit;
+use crate::plan::Plan;
 use crate::probe::policy::{Net, Policy};
 use crate::report::live::Live;
 use crate::report::terminal::Terminal;
 use crate::report::{self, Format, Report, Style, Target};
 use crate::run::{self, Options};
+use crate::source::Sources;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -44,6 +46,10 @@ pub(super) struct Arguments {
     /// Connect to no address of this network, whatever is allowed. Repeatable
     #[arg(long, value_name = "CIDR", help_heading = "Run")]
     deny_net: Vec<Net>,
+
+    /// Load this host too, though it is not this machine: whoever runs it must have agreed. Repeatable
+    #[arg(long, value_name = "HOST", help_heading = "Run")]
+    allow_target: Vec<String>,
 
     /// Also write a report: json=FILE (events, a line each), junit=FILE, tap=FILE, github=FILE (annotations, and
     /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality),
@@ -84,21 +90,36 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
             return Ok(Exit::Usage);
         }
     };
-    reports.push(terminal(&arguments.reports, arguments.quiet, colour));
+    reports.push(terminal(&arguments.reports, arguments.quiet, colour, Terminal::new));
     let now = Timestamp::now();
     let id = new_id(now);
+    let mut recordings = None;
     if !arguments.no_save {
-        reports.extend(save::reports(&id, now)?);
+        let saved = save::reports(&id, now)?;
+        recordings = (!saved.is_empty()).then(|| save::recordings(&id));
+        reports.extend(saved);
     }
+    let policy = Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone());
     let options = Options {
         id,
         started: now,
         seed: arguments.seed.unwrap_or_else(rand::random),
-        policy: Arc::new(Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone())),
+        policy: Arc::new(policy.with_targets(arguments.allow_target.clone())),
         runtime: arguments.runtime.into(),
         images,
         program: std::env::current_exe()?,
+        recordings,
     };
+    perform(&plan, reading.sources, &options, reports)
+}
+
+/// Runs a plan and reports it, until it is done or somebody stops it; says how the worst of it ended.
+pub(super) fn perform(
+    plan: &Plan,
+    sources: Sources,
+    options: &Options,
+    reports: Vec<Box<dyn Report>>,
+) -> std::io::Result<Exit> {
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
         let stop = CancellationToken::new();
@@ -109,7 +130,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         });
         let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
         let printing = tokio::spawn(report::fan_out(events, reports));
-        let conclusion = run::run(&plan, Arc::new(reading.sources), &options, &sender, &stop).await;
+        let conclusion = run::run(plan, Arc::new(sources), options, &sender, &stop).await;
         drop(sender);
         signals.abort();
         let written = printing.await;
@@ -146,14 +167,18 @@ pub(super) fn open(targets: &[Target]) -> Result<Vec<Box<dyn Report>>, report::E
 
 /// The report for people: results on standard output (on standard error where a report goes to the former), and
 /// progress on standard error while somebody looks.
-fn terminal(targets: &[Target], quiet: bool, colour: Colour) -> Box<dyn Report> {
+pub(super) fn terminal(
+    targets: &[Target],
+    quiet: bool,
+    colour: Colour,
+    new: impl FnOnce(Box<dyn std::io::Write + Send>, Style) -> Terminal,
+) -> Box<dyn Report> {
     let (out, err) = (std::io::stdout(), std::io::stderr());
     let taken = targets.iter().any(Target::is_stdout);
     let on_out = style(colour.wanted(&out), out.is_terminal());
     let on_err = style(colour.wanted(&err), err.is_terminal());
     let live = (err.is_terminal() && !quiet).then(|| Live::new(Box::new(std::io::stderr()), on_err));
-    let report =
-        if taken { Terminal::new(Box::new(err), on_err) } else { Terminal::new(Box::new(out), on_out) };
+    let report = if taken { new(Box::new(err), on_err) } else { new(Box::new(out), on_out) };
     Box::new(match live {
         Some(live) => report.with_live(live),
         None => report,
@@ -178,7 +203,7 @@ pub(super) fn print_for(
 
 /// The report for people of what shows no progress.
 pub(super) fn terminal_for(targets: &[Target], colour: Colour) -> Box<dyn Report> {
-    terminal(targets, true, colour)
+    terminal(targets, true, colour, Terminal::new)
 }
 
 /// How wide lines are where nobody's terminal says so.

@@ -60,6 +60,11 @@ pub(super) fn reports(id: &str, now: Timestamp) -> io::Result<Vec<Box<dyn Report
     }
 }
 
+/// Where what the drills of a run have seen is kept.
+pub(super) fn recordings(id: &str) -> PathBuf {
+    Path::new(FOLDER).join("runs").join(id).with_extension(crate::dilation::ENDING)
+}
+
 /// The events' file and the store.
 fn open(id: &str, now: Timestamp) -> Result<[Box<dyn Report>; 2], String> {
     let path = runs().join(format!("{id}.jsonl"));

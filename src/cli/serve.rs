@@ -39,6 +39,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "CIDR", help_heading = "Serve")]
     deny_net: Vec<Net>,
 
+    /// Let `/probe`, to which private addresses are closed, connect to those of this network, and to no others.
+    /// Repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Serve")]
+    probe_allow_net: Vec<Net>,
+
     /// How to log on standard error
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     log_format: Format,
@@ -53,12 +58,13 @@ enum Format {
 }
 
 pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {
-    let Arguments { input, store, listen, allow_net, deny_net, log_format } = arguments;
+    let Arguments { input, store, listen, allow_net, deny_net, probe_allow_net, log_format } = arguments;
     let options = Options {
         read: Arc::new(move || input.read_apart()),
         store,
         listen,
         policy: Arc::new(Policy::new(allow_net, deny_net)),
+        for_strangers: Arc::new(Policy::for_strangers(probe_allow_net)),
         program: std::env::current_exe()?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

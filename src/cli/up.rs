@@ -13,6 +13,7 @@ use super::{Colour, Input, Runtime, draw, runtime};
 use crate::event::{Event, Sender, Stamped};
 use crate::exit::Exit;
 use crate::plan::PlannedStack;
+use crate::run::control::Desk;
 use crate::stack::{Notices, Options, Running, Speed, up};
 
 /// Arguments of `up`.
@@ -137,9 +138,23 @@ async fn hold(
     running: Running,
     stop: &CancellationToken,
 ) -> std::io::Result<Exit> {
+    let mut desk = match Desk::open(planned, &running) {
+        Ok(desk) => Some(desk),
+        Err(error) => {
+            writeln!(std::io::stderr(), "note: faults cannot be added by hand: {error}")?;
+            None
+        }
+    };
     let said = say(planned, options, &running);
-    if said.is_ok() {
-        stop.cancelled().await;
+    match (&said, &mut desk) {
+        (Ok(()), Some(desk)) => {
+            let _ = stop.run_until_cancelled(desk.serve()).await;
+        }
+        (Ok(()), None) => stop.cancelled().await,
+        (Err(_), _) => {}
+    }
+    if let Some(desk) = desk {
+        desk.close().await;
     }
     running.down().await;
     said.map(|()| Exit::Pass)
@@ -160,6 +175,10 @@ fn say(planned: &PlannedStack, options: &Options, running: &Running) -> std::io:
     if let Some(sink) = running.sink() {
         writeln!(out, "  {:wide$}  http://{}", "sink", sink.listens().http)?;
     }
-    writeln!(out, "Ctrl-C takes it down")?;
+    writeln!(
+        out,
+        "`firedrill fault add SERVICE KIND=… --stack {}` breaks it, Ctrl-C takes it down",
+        options.id
+    )?;
     out.flush()
 }

@@ -26,6 +26,11 @@ impl Segment {
         self.to - self.from
     }
 
+    /// By how much a segment that is repeated as a whole can be longer, so that it is so much at least.
+    pub(super) fn longer(self, by: i64) -> i64 {
+        i64::from(times(by, self.length().max(1))) * self.length().max(0)
+    }
+
     fn pattern(self, points: &[(i64, f64)], counts: bool) -> Option<Pattern> {
         let within = points.iter().copied().filter(|(at, _)| (self.from..self.to).contains(at));
         let mut points: Vec<_> = within.collect();
@@ -81,6 +86,34 @@ pub(super) fn precede(
         }
         before = if value.is_nan() { before } else { value };
         all.push((at, value_with(value, added)));
+    }
+    all
+}
+
+/// The series with a segment repeated once it is over, for so much `longer`, and what was after it that much later.
+/// That is a multiple of the segment: see [`Segment::longer`].
+pub(super) fn stretch(
+    points: Vec<(i64, f64)>,
+    segment: Segment,
+    longer: i64,
+    counts: bool,
+) -> Vec<(i64, f64)> {
+    if longer <= 0 {
+        return points;
+    }
+    let (mut all, after): (Vec<_>, Vec<_>) = points.into_iter().partition(|(at, _)| *at < segment.to);
+    let last = |points: &[(i64, f64)]| points.iter().rev().find(|(_, value)| !value.is_nan()).copied();
+    let before = last(&all);
+    follow(&mut all, segment, segment.to + longer - 1, counts);
+    // A counter goes on from where it has come to, until it counts anew.
+    let grown = before.zip(last(&all)).map_or(0.0, |((_, before), (_, now))| now - before);
+    let (mut added, mut least) = (if counts { grown } else { 0.0 }, before.map_or(0.0, |(_, value)| value));
+    for (at, value) in after {
+        if counts && value < least {
+            added = 0.0;
+        }
+        least = if value.is_nan() { least } else { value };
+        all.push((at + longer, value_with(value, added)));
     }
     all
 }

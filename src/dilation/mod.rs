@@ -7,6 +7,7 @@ mod course;
 mod history;
 mod recording;
 mod rules;
+mod saved;
 mod stamp;
 
 pub use self::alert::{Active, Holding, Presence, follow};
@@ -14,4 +15,5 @@ pub use self::bench::Bench;
 pub use self::course::{Course, Error};
 pub use self::recording::{Recorded, Recording, record};
 pub use self::rules::Rules;
+pub use self::saved::{ENDING, Kept, keep, read};
 pub use self::stamp::{Manner, Reading, Stamped, stamp};

@@ -19,6 +19,8 @@ pub struct Recording {
     pub scraped_every: u64,
     /// Since when nothing was broken, in milliseconds since 1970 by Prometheus's clock, as all moments here.
     pub calm: i64,
+    /// Until when that was so.
+    pub broken: i64,
     /// When the fault took effect.
     pub effect: i64,
     /// When it was lifted.
@@ -104,6 +106,7 @@ mod tests {
             speed: 60.0,
             scraped_every: 250,
             calm: 0,
+            broken: 1,
             effect: 1,
             lifted: 2,
             ended: 3,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::history::{Segment, follow, precede};
+use super::history::{Segment, follow, precede, stretch};
 use super::recording::{Recorded, Recording};
 use crate::exposition::Labels;
 use crate::prometheus::{STALE, Track};
@@ -33,6 +33,8 @@ pub struct Manner {
     pub history: Duration,
     /// Points of the history are no closer than this.
     pub apart: Duration,
+    /// How long the fault holds at least, as it did in the later half of its time.
+    pub held: Duration,
     /// How long after the fault was lifted the rules are evaluated.
     pub onward: Duration,
 }
@@ -73,6 +75,9 @@ pub fn stamp(recording: &Recording, manner: &Manner, earliest: i64) -> Stamped {
     let (calm, effect) = (dilated.at(recording.calm), dilated.at(recording.effect));
     let (lifted, ended) = (dilated.at(recording.lifted), dilated.at(recording.ended));
     let scrapes = scrapes(recording);
+    let fault = Segment { from: effect + (lifted - effect) / 2, to: lifted };
+    let longer = fault.longer(effect + millis(manner.held) - lifted);
+    let (lifted, ended) = (lifted + longer, ended + longer);
     // What goes on is the later half of what was seen after the fault was lifted.
     let tail = Segment { from: lifted + (ended - lifted) / 2, to: ended };
     let onward = (lifted + millis(manner.onward)).max(ended);
@@ -86,9 +91,10 @@ pub fn stamp(recording: &Recording, manner: &Manner, earliest: i64) -> Stamped {
         let marked = marked(series, &scrapes);
         let mut points: Vec<_> = marked.iter().map(|(at, one)| (dilated.at(*at), value(*one))).collect();
         if history > 0 {
-            let calm = Segment { from: calm, to: effect };
+            let calm = Segment { from: calm, to: dilated.at(recording.broken) };
             points = precede(&points, calm, calm.from - history, millis(manner.apart), counts);
         }
+        let mut points = stretch(points, fault, longer, counts);
         follow(&mut points, tail, onward, counts);
         Track { labels: series.labels.clone(), points }
     });
@@ -183,6 +189,7 @@ mod tests {
             speed: 60.0,
             scraped_every: 1000,
             calm: 999_000,
+            broken: 1_000_000,
             effect: 1_000_000,
             lifted: 1_002_000,
             ended: 1_004_000,
@@ -197,6 +204,7 @@ mod tests {
             moments,
             history: Duration::ZERO,
             apart: Duration::ZERO,
+            held: Duration::ZERO,
             onward: Duration::ZERO,
         }
     }
@@ -234,6 +242,15 @@ mod tests {
         assert_eq!(points[0], (-60, 7.0));
         assert_eq!((points[1].0, points[1].1.to_bits()), (0, STALE.to_bits()));
         assert_eq!(points[2..], [(180, 8.0)]);
+    }
+
+    #[test]
+    fn a_fault_can_be_held_for_longer() {
+        let points = [(999_000, 1.0), (1_000_000, 5.0), (1_001_000, 7.0), (1_002_000, 2.0)];
+        let longer = Manner { held: Duration::from_secs(180), ..manner(Reading::Each, false) };
+        let (stamped, points) = stamped(&recording(vec![series("x", &points)]), &longer);
+        assert_eq!(points, [(-60, 1.0), (0, 5.0), (60, 7.0), (120, 7.0), (180, 2.0)]);
+        assert_eq!((stamped.lifted - stamped.effect, stamped.ended - stamped.effect), (180_000, 300_000));
     }
 
     #[test]

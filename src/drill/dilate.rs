@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::means::readings;
-use crate::dilation::{Active, Bench, Course, Error, Manner, Reading, Recording, Rules};
+use crate::dilation::{Active, Bench, Course, Error, Manner, Reading, Recording, Rules, Stamped};
 use crate::ladder::{Climb, Rung};
+use crate::prometheus::Client;
 use crate::promql::Why;
 use crate::scenario::alert::{Clock, Expected};
 
@@ -66,10 +67,10 @@ pub async fn follow(
             Ok(manner) => manner,
             Err(why) => return Ok(Virtual::Silent(why)),
         };
-        match one(bench, recording, rules, expected, &manner).await? {
-            Some(lapse) => found.push((reading, lapse)),
-            None => return Ok(Virtual::Silent("there is no room for its history".to_owned())),
-        }
+        let Some(stamped) = bench.lay(recording, &manner).await? else {
+            return Ok(Virtual::Silent("there is no room for its history".to_owned()));
+        };
+        found.push((reading, evaluate(bench.client(), &stamped, rules, expected).await?));
     }
     let Some((_, first)) = found.first() else {
         return Ok(Virtual::Silent("its events can be read in no way".to_owned()));
@@ -109,7 +110,7 @@ fn manner(
     let rule_time = |wall: i64| Duration::from_millis(wall.max(0).unsigned_abs()).mul_f64(recording.speed);
     let firsts = recording.series.iter().filter_map(|series| series.points.first()).map(|(at, _)| *at);
     let began = firsts.min().unwrap_or(recording.calm);
-    let (seen, calm) = (rule_time(recording.calm - began), recording.effect - recording.calm);
+    let (seen, calm) = (rule_time(recording.calm - began), recording.broken - recording.calm);
     let repeatable = calm >= i64::from(FEWEST) * recording.scraped_every.cast_signed();
     let history = match extent.reach {
         reach if reach <= seen => Duration::ZERO,
@@ -138,20 +139,31 @@ fn manner(
         moments: rules.falsified().contains(&Why::Clock),
         history,
         apart: if apart > scrape { apart } else { Duration::ZERO },
+        held: Duration::ZERO,
         onward: extent.clears + 2 * rules.every,
     })
 }
 
-async fn one(
-    bench: &mut Bench,
-    recording: &Recording,
+/// How a recording can be stamped for these rules: each way in which counted events can be read.
+///
+/// # Errors
+/// Why it cannot.
+pub fn manners(recording: &Recording, rules: &Rules<'_>, extent: Extent) -> Result<Vec<Manner>, String> {
+    readings(rules).into_iter().map(|reading| manner(recording, rules, extent, reading)).collect()
+}
+
+/// What an alert does over a recording that lies on a bench.
+///
+/// # Errors
+/// When the Prometheus that evaluates its rules does not answer.
+pub async fn evaluate(
+    client: &Client,
+    stamped: &Stamped,
     rules: &Rules<'_>,
     expected: &Expected,
-    manner: &Manner,
-) -> Result<Option<Lapse>, Error> {
-    let Some(stamped) = bench.lay(recording, manner).await? else { return Ok(None) };
-    let mut course = Course::new(rules, &stamped);
-    course.advance(bench.client(), stamped.lifted).await?;
+) -> Result<Lapse, Error> {
+    let mut course = Course::new(rules, stamped);
+    course.advance(client, stamped.lifted).await?;
     let stride = (rules.every * STRIDE).as_millis().try_into().unwrap_or(i64::MAX / 4);
     let mut to = stamped.lifted;
     loop {
@@ -173,15 +185,15 @@ async fn one(
             let pending = fired.or_else(|| raised.iter().min_by_key(|alert| alert.since));
             let cleared = raised.iter().filter(|alert| alert.fired.is_some()).map(|alert| alert.until);
             let cleared = cleared.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
-            return Ok(Some(Lapse {
+            return Ok(Lapse {
                 early,
                 pending: pending.map(|alert| since(alert.since, stamped.effect)),
                 firing: fired.and_then(|alert| alert.fired).map(|at| since(at, stamped.effect)),
                 cleared: fired.and(cleared).map(|at| since(at, stamped.lifted)),
-            }));
+            });
         }
         to = (to + stride).min(stamped.ended);
-        course.advance(bench.client(), to).await?;
+        course.advance(client, to).await?;
     }
 }
 

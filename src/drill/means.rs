@@ -42,7 +42,8 @@ impl Means {
             let why = "it looks at a moment that is written down, which no drill goes through";
             return (Self::Nothing(why.to_owned()), Vec::new());
         }
-        let young = about.reach > about.watched;
+        // A window that is half full gives half the story, and one that is hardly full another one.
+        let young = about.reach > 2 * about.watched;
         let (means, why) = match about.wanted {
             Some(Wanted::Scaled) => return (Self::Scaled, cautions(&falsified)),
             Some(Wanted::Both) => (Self::Both, None),

@@ -20,7 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub(crate) use self::dilate::FEWEST;
-pub use self::dilate::{Extent, Virtual, follow};
+pub use self::dilate::{Extent, Lapse, Virtual, evaluate, follow, manners};
 pub(crate) use self::dissect::{unfiltered, with_bool};
 pub(crate) use self::explain::{near, shown_values};
 pub(crate) use self::join::in_the_way;

@@ -15,8 +15,8 @@ use super::means::Means;
 use super::watch::{Look, Message, Watched, strangers};
 use crate::dilation::{Recording, record};
 use crate::event::{Drilled, Failure};
+use crate::exposition::Labels;
 use crate::ladder::Rung;
-use crate::prometheus::answer::describe;
 use crate::prometheus::{self, AlertState};
 use crate::promql::Query;
 use crate::route::Config;
@@ -90,7 +90,9 @@ pub struct Drill {
     pub(super) known: Vec<Known>,
     pub(super) watched: Vec<Watched>,
     /// Alerts that fired and that nobody expected, by their labels: since when.
-    pub(super) strangers: BTreeMap<String, Duration>,
+    pub(super) strangers: BTreeMap<Labels, Duration>,
+    /// Since when nothing was broken, and until when.
+    pub(super) calm: (Timestamp, Timestamp),
     /// When the fault took effect, and when it was lifted, by Prometheus's clock.
     pub(super) effect: Timestamp,
     pub(super) lifted: Option<Timestamp>,
@@ -112,7 +114,7 @@ pub struct Report {
 }
 
 impl Drill {
-    /// A drill whose fault has just taken effect.
+    /// A drill whose fault has just taken effect, after a calm spell from one moment to another.
     ///
     /// # Errors
     /// When Prometheus or Alertmanager does not answer.
@@ -121,6 +123,7 @@ impl Drill {
         clock: Clock,
         alerts: Alerts,
         known: Vec<Known>,
+        calm: (Timestamp, Timestamp),
     ) -> Result<Self, Error> {
         let client = instruments.alertmanager.as_deref().map(alertmanager::Client::new).transpose();
         Ok(Self {
@@ -129,6 +132,7 @@ impl Drill {
             watched: watched(&alerts, &known),
             known,
             strangers: BTreeMap::new(),
+            calm,
             effect: instruments.time().await?,
             lifted: None,
             broken: vec![None; alerts.expected.len()],
@@ -236,25 +240,25 @@ impl Drill {
         self.lapses[number] = Some(said);
     }
 
-    /// What was scraped of these selectors since `calm`, and for so long before it, in rule time.
+    /// What was scraped of these selectors since all was calm, and for so long before it, in rule time.
     ///
     /// # Errors
     /// When Prometheus does not answer.
     pub async fn recording(
         &self,
         selectors: &std::collections::BTreeSet<String>,
-        calm: Timestamp,
         before: Duration,
     ) -> Result<Recording, Error> {
         let client = &self.instruments.prometheus;
         let to = self.instruments.time().await?;
-        let from = calm.min(self.effect);
-        let from = from.saturating_sub(self.clock.wall_time(before)).unwrap_or(from);
+        let (calm, broken) = (self.calm.0.min(self.effect), self.calm.1.min(self.effect));
+        let from = calm.saturating_sub(self.clock.wall_time(before)).unwrap_or(calm);
         let series = record(client, selectors, from, to).await?;
         Ok(Recording {
             speed: self.clock.speed,
             scraped_every: self.instruments.scraped_every.as_millis().try_into().unwrap_or(u64::MAX),
-            calm: calm.min(self.effect).as_millisecond(),
+            calm: calm.as_millisecond(),
+            broken: broken.max(calm).as_millisecond(),
             effect: self.effect.as_millisecond(),
             lifted: self.lifted.unwrap_or(to).as_millisecond(),
             ended: to.as_millisecond(),
@@ -313,7 +317,7 @@ impl Drill {
         if self.lifted.is_none() {
             let firing = strangers(&groups, &self.alerts.expected, &[])
                 .filter(|alert| alert.state == AlertState::Firing)
-                .map(|alert| describe(&alert.labels));
+                .map(|alert| alert.labels.clone());
             for labels in firing {
                 self.strangers.entry(labels).or_insert(look.since);
             }

@@ -57,6 +57,8 @@ impl Drill {
             report.failures.extend(verdict::disputed(case, &sum.disputes, self.tolerance(known), sources));
             report.drilled.push(verdict::drilled(case, std::mem::take(&mut sum.notes)));
         }
+        let strangers = self.strangers.iter();
+        report.drilled.extend(strangers.map(|(labels, at)| verdict::stranger(labels, *at, self.clock)));
         report.failures.extend(verdict::strangers(&self.alerts, &self.strangers, self.clock, sources));
         report
     }

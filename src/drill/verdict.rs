@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::explain::Broken;
 use super::watch::{Message, Watched};
 use crate::event::{Drilled, Failure, Nanos, Proof, RungSeen, Told};
+use crate::exposition::Labels;
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::ladder::Rung;
+use crate::prometheus::answer::describe;
 use crate::promql::Query;
 use crate::rule::window::{Between, Window};
 use crate::sample::Reason;
@@ -50,6 +52,8 @@ pub(super) fn drilled(case: Case<'_>, notes: Vec<String>) -> Drilled {
         labels: watched.expected.labels.clone(),
         speed: clock.speed,
         proof: case.proof,
+        stranger: false,
+        spent: Vec::new(),
         rungs: rungs.collect(),
         broken: case.broken.map(|broken| broken.rung),
         told: told.collect(),
@@ -234,15 +238,34 @@ pub(super) fn disputed(
     Some(failure(title, &[(expected.name.place, "proven both ways", true)], None, sources))
 }
 
+/// An alert that fired and that nobody expected, for reports.
+pub(super) fn stranger(labels: &Labels, at: Duration, clock: Clock) -> Drilled {
+    let mut labels = labels.clone();
+    let at = Some(clock.rule_time(at).into());
+    Drilled {
+        alert: labels.remove("alertname").unwrap_or_default(),
+        labels,
+        speed: clock.speed,
+        proof: Proof::Scaled,
+        stranger: true,
+        spent: Vec::new(),
+        rungs: vec![RungSeen { rung: Rung::Firing, at, earliest: None, latest: None }],
+        broken: None,
+        told: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
 /// Alerts that fired and that nobody expected, where they had to be quiet.
 pub(super) fn strangers(
     alerts: &Alerts,
-    strangers: &BTreeMap<String, Duration>,
+    strangers: &BTreeMap<Labels, Duration>,
     clock: Clock,
     sources: &Sources,
 ) -> Vec<Failure> {
     let Some(others) = alerts.others.filter(|_| alerts.others_quiet()) else { return Vec::new() };
-    let one = |(labels, at): (&String, &Duration)| {
+    let one = |(labels, at): (&Labels, &Duration)| {
+        let labels = describe(labels);
         let title = format!("`{labels}` fired after {} and is not expected", said(clock.rule_time(*at)));
         failure(title, &[(others.place, "every other alert", true)], None, sources)
     };

@@ -1,13 +1,20 @@
-//! Who makes the attempts: a pool of shooters that is sent on schedule and never skips a hit.
+//! Who makes the attempts: shooters on one thread that are sent on schedule and never skip a hit.
 
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::load::pace::Schedule;
+use crate::load::desk::{Desk, Next};
+use crate::load::pace::{Schedule, Shard};
 use crate::load::timer::{Alarm, Timer};
 use crate::load::totals::{Hit, Totals};
 use crate::sample::Reason;
@@ -24,9 +31,9 @@ pub struct Shot {
 }
 
 /// Makes one attempt after another on what it holds: a connection, a user's cookies.
-pub trait Shooter: Send + 'static {
+pub trait Shooter: 'static {
     /// Makes an attempt, which ends by a deadline of its own.
-    fn shoot(&mut self) -> impl Future<Output = Shot> + Send;
+    fn shoot(&mut self) -> impl Future<Output = Shot>;
 }
 
 /// How a load is driven.
@@ -38,6 +45,8 @@ pub struct Options {
     pub watched: Vec<Duration>,
     /// Who wakes the driver when a hit is due.
     pub timer: Timer,
+    /// Which of the schedule's hits, or of its users, are made here.
+    pub shard: Shard,
     /// Ends the load early.
     pub stop: CancellationToken,
 }
@@ -48,58 +57,71 @@ impl Default for Options {
             connections: 1_000,
             watched: Vec::new(),
             timer: Timer::default(),
+            shard: Shard::default(),
             stop: CancellationToken::new(),
         }
     }
 }
 
-/// How long hits that still wait for a shooter are sent after the load's time is over.
-const DRAIN: Duration = Duration::from_secs(30);
-
 /// How long attempts in flight may take to end once the load is stopped.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How often progress is told.
-const PROGRESS: Duration = Duration::from_secs(1);
+/// How often what was measured is told.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Drives attempts by `schedule`, each by a shooter that is free or else a `new` one, and tells `progress`
-/// about once a second; `progress` must return at once, for hits wait meanwhile.
+/// Drives attempts by `schedule`, which begins at `start`, each by a shooter that is free or else a `new` one, and
+/// tells `interval` about once a second what was measured since it was told last; `interval` must return at once,
+/// for hits wait meanwhile.
 ///
-/// Returns when the last attempt has ended, or soon after it is told to stop, with all that was measured.
+/// Everything happens on the thread that polls this. Returns when the last attempt has ended, or soon after it is
+/// told to stop; all that was measured has been told then.
 pub async fn drive<S: Shooter>(
     schedule: Schedule,
+    start: Instant,
     options: &Options,
     new: impl FnMut() -> S,
-    mut progress: impl FnMut(&Totals),
-) -> Totals {
-    let start = Instant::now();
-    let mut range = Range::new(schedule, options, new, start);
+    interval: impl FnMut(Totals),
+) {
+    let shooters = LocalSet::new();
+    shooters.run_until(follow(schedule, start, options, new, interval)).await;
+}
+
+async fn follow<S: Shooter>(
+    schedule: Schedule,
+    start: Instant,
+    options: &Options,
+    mut new: impl FnMut() -> S,
+    mut interval: impl FnMut(Totals),
+) {
+    let line = Rc::new(Line::new(schedule, start, options));
     let alarm = Alarm::new(options.timer);
-    let mut second = interval_at(start + PROGRESS, PROGRESS);
+    let mut second = interval_at(start + INTERVAL, INTERVAL);
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut stopped = pin!(options.stop.cancelled());
-    let mut cut = options.stop.is_cancelled().then(|| start + GRACE);
+    let mut cut = options.stop.is_cancelled().then(|| Instant::now() + GRACE);
     loop {
-        range.collect();
-        let wait = if cut.is_none() { range.launch() } else { Wait::Last };
+        let wait = if cut.is_none() { launch(&line, &mut new) } else { line.wait(Wait::Last) };
         let due = match wait {
             Wait::Until(due) => Some(due),
-            Wait::Last if range.flying.is_empty() => break,
+            Wait::Last if line.desk.borrow().in_flight() == 0 => break,
             Wait::Shooter | Wait::Last => None,
         };
         tokio::select! {
             biased;
-            () = &mut stopped, if cut.is_none() => cut = Some(Instant::now() + GRACE),
+            () = &mut stopped, if cut.is_none() => {
+                cut = Some(Instant::now() + GRACE);
+                line.desk.borrow_mut().close();
+            }
             () = sleep_until(cut.unwrap_or(start)), if cut.is_some() => break,
-            _ = second.tick() => progress(range.totals()),
-            Some(landed) = range.flying.join_next() => range.record(landed),
+            _ = second.tick() => interval(line.desk.borrow_mut().take_interval()),
+            () = line.changed.notified() => {}
             () = alarm.at(due.unwrap_or(start)), if due.is_some() => {}
         }
     }
-    range.end().await
+    interval(line.desk.borrow_mut().take_last());
 }
 
-/// What the driver waits for, beside attempts that end.
+/// What the driver waits for.
 enum Wait {
     /// The next hit is due, or the next user joins, then.
     Until(Instant),
@@ -109,129 +131,122 @@ enum Wait {
     Last,
 }
 
-/// What is next by the schedule.
-enum Next {
-    Now { due: Option<Duration> },
-    At(Duration),
-    Busy,
-    Over,
-}
-
-/// The shooters and what they have hit.
-struct Range<S, N> {
-    schedule: Schedule,
-    connections: usize,
-    start: Instant,
-    new: N,
-    /// Used last, sent first: a pool is no larger than it needs to be.
-    idle: Vec<S>,
-    flying: JoinSet<(Option<Hit>, Shot, S)>,
-    totals: Totals,
-    /// When it last was that every shooter was busy and one became free.
-    freed: Instant,
-    /// Since the start, until when the schedule was followed: all that was due by then and had a shooter is sent.
-    served: Option<Duration>,
-}
-
-impl<S: Shooter, N: FnMut() -> S> Range<S, N> {
-    fn new(schedule: Schedule, options: &Options, new: N, start: Instant) -> Self {
-        Self {
-            schedule,
-            connections: options.connections.max(1),
-            start,
-            new,
-            idle: Vec::new(),
-            flying: JoinSet::new(),
-            totals: Totals::watching(&options.watched),
-            freed: start,
-            served: None,
+/// Sends all that is due and has a shooter.
+fn launch<S: Shooter>(line: &Rc<Line>, new: &mut impl FnMut() -> S) -> Wait {
+    loop {
+        let next = line.desk.borrow_mut().next(Instant::now());
+        let hit = match next {
+            Next::Now(hit) => hit,
+            Next::At(due) => return line.wait(Wait::Until(due)),
+            Next::Busy => return line.wait(Wait::Shooter),
+            Next::Over => return line.wait(Wait::Last),
+        };
+        // Used last, sent first: a pool is no larger than it needs to be.
+        let idle = line.idle.borrow_mut().pop();
+        match idle {
+            Some(seat) => seat.assign(hit),
+            None => drop(tokio::task::spawn_local(serve(new(), Rc::clone(line), hit))),
         }
     }
+}
 
-    /// Sends all that is due and has a shooter.
-    fn launch(&mut self) -> Wait {
-        loop {
-            let elapsed = self.start.elapsed();
-            self.served = Some(elapsed);
-            match self.next(elapsed) {
-                Next::Now { due } => self.send(due),
-                Next::At(due) => return Wait::Until(self.start + due),
-                Next::Busy => return Wait::Shooter,
-                Next::Over => return Wait::Last,
+/// The shooters of one thread: what is next, and who waits for it.
+struct Line {
+    desk: RefCell<Desk>,
+    idle: RefCell<Vec<Rc<Seat>>>,
+    /// Wakes the driver, where it waits for a shooter or the end.
+    changed: Notify,
+    listening: Cell<bool>,
+}
+
+impl Line {
+    fn new(schedule: Schedule, start: Instant, options: &Options) -> Self {
+        let desk = Desk::new(schedule, start, options);
+        let (idle, changed, listening) = (RefCell::default(), Notify::new(), Cell::new(false));
+        Self { desk: RefCell::new(desk), idle, changed, listening }
+    }
+
+    /// Notes whether anybody has to tell the driver that something changed.
+    fn wait(&self, wait: Wait) -> Wait {
+        self.listening.set(matches!(wait, Wait::Shooter | Wait::Last));
+        wait
+    }
+
+    fn tell(&self) {
+        if self.listening.get() {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// Makes attempts for as long as there are any: whoever has just made one takes the next that is due, and else
+/// waits to be given one.
+async fn serve<S: Shooter>(mut shooter: S, line: Rc<Line>, first: Option<Hit>) {
+    let seat = Rc::new(Seat::default());
+    let mut hit = first;
+    loop {
+        // A shooter that never waits must not keep the others from their turn.
+        consume_budget().await;
+        let mut flight = Flight { line: &line, landed: false };
+        let shot = shooter.shoot().await;
+        flight.landed = true;
+        let next = line.desk.borrow_mut().land(&shot, hit);
+        hit = match next {
+            Next::Now(hit) => hit,
+            Next::At(_) | Next::Busy => {
+                line.idle.borrow_mut().push(Rc::clone(&seat));
+                line.tell();
+                seat.assigned().await
             }
-        }
-    }
-
-    fn next(&self, elapsed: Duration) -> Next {
-        match self.schedule {
-            Schedule::Open(pace) => match pace.due(self.totals.begun) {
-                None => Next::Over,
-                Some(_) if elapsed > pace.length().saturating_add(DRAIN) => Next::Over,
-                Some(due) if due > elapsed => Next::At(due),
-                Some(_) if self.flying.len() >= self.connections => Next::Busy,
-                Some(due) => Next::Now { due: Some(due) },
-            },
-            Schedule::Closed(crowd) if elapsed >= crowd.length() => Next::Over,
-            // Whoever had an answer asks again first, so those who wait for one are the first to have joined.
-            Schedule::Closed(crowd) => match crowd.joins(self.flying.len()) {
-                None => Next::Busy,
-                Some(joins) if joins > elapsed => Next::At(joins),
-                Some(_) => Next::Now { due: None },
-            },
-        }
-    }
-
-    fn send(&mut self, due: Option<Duration>) {
-        let mut shooter = self.idle.pop().unwrap_or_else(&mut self.new);
-        let hit = due.map(|due| self.start + due).map(|due| Hit { due, ready: due.max(self.freed) });
-        if hit.is_some_and(|hit| hit.due < hit.ready) {
-            self.totals.waited_for_a_connection += 1;
-        }
-        self.flying.spawn(async move {
-            let shot = shooter.shoot().await;
-            (hit, shot, shooter)
-        });
-        self.totals.begun += 1;
-        self.totals.in_flight_peak = self.totals.in_flight_peak.max(self.flying.len() as u64);
-    }
-
-    /// Records every attempt that has ended.
-    fn collect(&mut self) {
-        while let Some(landed) = self.flying.try_join_next() {
-            self.record(landed);
-        }
-    }
-
-    fn record(&mut self, landed: Result<(Option<Hit>, Shot, S), JoinError>) {
-        let free = if let Ok((hit, shot, shooter)) = landed {
-            self.totals.record(&shot, hit);
-            self.idle.push(shooter);
-            shot.ended
-        } else {
-            // It panicked, and its shooter is gone with it.
-            self.totals.broken += 1;
-            Instant::now()
+            Next::Over => {
+                line.tell();
+                return;
+            }
         };
-        if self.flying.len() + 1 >= self.connections {
-            self.freed = free;
+    }
+}
+
+/// An attempt under way. Where it never lands its shooter has panicked, or everything is at its end.
+struct Flight<'a> {
+    line: &'a Line,
+    landed: bool,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.line.desk.borrow_mut().lose();
+            self.line.tell();
+        }
+    }
+}
+
+/// An attempt to be made; in the open model with the hit it is.
+struct Turn(Option<Hit>);
+
+/// Where an idle shooter waits for its next turn.
+#[derive(Default)]
+struct Seat {
+    turn: Cell<Option<Turn>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Seat {
+    fn assign(&self, hit: Option<Hit>) {
+        self.turn.set(Some(Turn(hit)));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
         }
     }
 
-    fn totals(&mut self) -> &Totals {
-        self.totals.due = match self.schedule {
-            Schedule::Open(pace) => self.served.map_or(0, |served| pace.wanted_by(served)),
-            Schedule::Closed(_) => self.totals.begun,
-        };
-        self.totals.elapsed = self.start.elapsed();
-        &self.totals
-    }
-
-    /// The totals, once whatever still flies is cut off.
-    async fn end(mut self) -> Totals {
-        self.collect();
-        self.totals.cut = self.flying.len() as u64;
-        self.totals();
-        self.flying.shutdown().await;
-        self.totals
+    async fn assigned(&self) -> Option<Hit> {
+        poll_fn(|context| {
+            if let Some(turn) = self.turn.take() {
+                return Poll::Ready(turn.0);
+            }
+            self.waker.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await
     }
 }

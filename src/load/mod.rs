@@ -1,13 +1,17 @@
 //! Many attempts on a schedule: when each is due, who makes it, and what came of them all.
 
+mod crew;
+mod desk;
 mod drive;
 mod pace;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod totals;
+pub mod wire;
 
+pub use crew::{Crew, run};
 pub use drive::{Options, Shooter, Shot, drive};
-pub use pace::{Crowd, Pace, Schedule};
+pub use pace::{Crowd, Pace, Schedule, Shard};
 pub use timer::Timer;
 pub use totals::{Times, Totals, quantiles};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::units::Rate;
 
 /// Who decides when the next attempt is made.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
     /// The clock, whatever the target does: the open model.
     Open(Pace),
@@ -104,9 +104,53 @@ impl Crowd {
 
     /// When a user joins, the first being number 0; `None` beyond the last.
     #[must_use]
-    pub fn joins(&self, user: usize) -> Option<Duration> {
+    pub fn joins(&self, user: u64) -> Option<Duration> {
         let user = u32::try_from(user).ok().filter(|user| *user < self.users)?;
         Some(self.ramp.mul_f64(f64::from(user) / f64::from(self.users)))
+    }
+}
+
+/// A part of a schedule that leaves the other parts to others: every `parts`-th hit from the `first` on.
+///
+/// Parts have nothing in common but the schedule and when it begins, and together are all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part, counted from 0.
+    first: u64,
+    /// Of how many.
+    parts: u64,
+}
+
+impl Default for Shard {
+    /// The whole.
+    fn default() -> Self {
+        Self { first: 0, parts: 1 }
+    }
+}
+
+impl Shard {
+    /// Part `number`, counted from 0, of `parts`; `None` where there is no such part.
+    #[must_use]
+    pub fn new(number: u64, parts: u64) -> Option<Self> {
+        (number < parts).then_some(Self { first: number, parts })
+    }
+
+    /// Part `number` of the `parts` of this part, counted from 0.
+    #[must_use]
+    pub fn part(self, number: u64, parts: u64) -> Self {
+        Self { first: self.first + self.parts * number, parts: self.parts * parts }
+    }
+
+    /// The `n`-th hit of this part, as a hit of the whole.
+    #[must_use]
+    pub fn nth(self, n: u64) -> u64 {
+        n.saturating_mul(self.parts).saturating_add(self.first)
+    }
+
+    /// How many of the first `hits` of the whole are in this part.
+    #[must_use]
+    pub fn of(self, hits: u64) -> u64 {
+        hits.saturating_sub(self.first).div_ceil(self.parts)
     }
 }
 
@@ -165,8 +209,26 @@ mod tests {
     #[case::evenly(2, Some(ms(500)))]
     #[case::the_last(3, Some(ms(750)))]
     #[case::beyond(4, None)]
-    fn users_join_evenly(#[case] user: usize, #[case] joins: Option<Duration>) {
+    fn users_join_evenly(#[case] user: u64, #[case] joins: Option<Duration>) {
         assert_eq!(Crowd { users: 4, ramp: ms(1_000), hold: ms(0) }.joins(user), joins);
+    }
+
+    #[rstest]
+    #[case::fewer_hits_than_parts(2, 3)]
+    #[case::one_part(7, 1)]
+    #[case::many(1_000, 7)]
+    fn parts_of_parts_are_all_of_it_once(#[case] hits: u64, #[case] parts: u64) {
+        let mut made = Vec::new();
+        for number in 0..parts {
+            let part = Shard::new(number, parts).unwrap();
+            for worker in 0..3 {
+                let part = part.part(worker, 3);
+                made.extend((0..part.of(hits)).map(|n| part.nth(n)));
+            }
+        }
+        made.sort_unstable();
+        assert_eq!(made, (0..hits).collect::<Vec<_>>());
+        assert_eq!(Shard::new(parts, parts), None);
     }
 
     /// What the rate sums up to, `at` so many seconds since the start.

@@ -17,10 +17,10 @@ struct Script<F>(F);
 
 impl<F, A> Shooter for Script<F>
 where
-    F: FnMut() -> A + Send + 'static,
-    A: Future<Output = Shot> + Send,
+    F: FnMut() -> A + 'static,
+    A: Future<Output = Shot>,
 {
-    fn shoot(&mut self) -> impl Future<Output = Shot> + Send {
+    fn shoot(&mut self) -> impl Future<Output = Shot> {
         (self.0)()
     }
 }
@@ -38,7 +38,9 @@ fn options() -> Options {
 }
 
 async fn run<S: Shooter>(schedule: Schedule, options: &Options, new: impl FnMut() -> S) -> Totals {
-    drive(schedule, options, new, |_| {}).await
+    let mut whole = Totals::watching(&options.watched);
+    drive(schedule, Instant::now(), options, new, |interval| whole.merge(&interval)).await;
+    whole
 }
 
 fn ended(outcome: Result<(), Reason>, sent: Instant) -> Shot {
@@ -202,7 +204,7 @@ async fn failures_count_by_reason_and_do_not_flatter_the_latency() {
             }
         })
     };
-    let tally = run(open("100/s", ms(1_000)), &options(), new).await.tally();
+    let tally = run(open("100/s", ms(1_000)), &options(), new).await.tally(ms(1_000));
     assert_eq!((tally.due, tally.ended, tally.good, tally.in_flight), (100, 100, 50, 0));
     let reasons = [("status".to_owned(), 25), ("timeout(wait)".to_owned(), 25)];
     assert_eq!(tally.reasons, reasons.into());
@@ -257,9 +259,15 @@ async fn our_own_lateness_is_told_from_the_target_s(
 #[tokio::test(start_paused = true)]
 async fn progress_is_told_every_second() {
     let mut told = Vec::new();
-    let progress = |totals: &Totals| told.push((totals.elapsed, totals.due, totals.in_flight()));
-    drive(open("100/s", ms(3_500)), &options(), || Script(|| after(ms(25))), progress).await;
-    assert_eq!(told, [(ms(1_000), 100, 2), (ms(2_000), 200, 2), (ms(3_000), 300, 2)]);
+    let mut whole = Totals::default();
+    let interval = |interval: Totals| {
+        whole.merge(&interval);
+        told.push((whole.elapsed, interval.due, whole.in_flight()));
+    };
+    let schedule = open("100/s", ms(3_500));
+    drive(schedule, Instant::now(), &options(), || Script(|| after(ms(25))), interval).await;
+    let end = (ms(3_490 + 25), 50, 0);
+    assert_eq!(told, [(ms(1_000), 100, 2), (ms(2_000), 100, 2), (ms(3_000), 100, 2), end]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,4 +317,35 @@ async fn by_the_kernel_s_timer_every_hit_is_sent_and_none_early() {
     };
     let totals = run(open("500/s", ms(200)), &Options::default(), new).await;
     assert_eq!((totals.due, totals.ended(), totals.sli.counts().good), (100, 100, 100));
+}
+
+/// Real threads and a real clock: what is counted, not how long it took.
+#[rstest]
+#[case::open(open("2000/s", ms(300)), Some(600))]
+#[case::closed(Schedule::Closed(Crowd { users: 7, ramp: ms(0), hold: ms(100) }), None)]
+#[tokio::test]
+async fn threads_share_a_schedule_and_lose_nothing_of_it(
+    #[case] schedule: Schedule,
+    #[case] attempts: Option<u64>,
+) {
+    let options = Options { connections: 50, ..Options::default() };
+    let crew = Crew::of(std::num::NonZero::new(3).unwrap());
+    let mut sum = Totals::default();
+    let whole = super::run(
+        &schedule,
+        crew,
+        &options,
+        || Script(|| after(ms(2))),
+        |_, interval| {
+            sum.merge(interval);
+        },
+    );
+    let whole = whole.await.unwrap();
+    assert_eq!((whole.due, whole.ended(), whole.in_flight()), (whole.begun, whole.begun, 0));
+    assert!(attempts.is_none_or(|attempts| whole.due == attempts), "{}", whole.due);
+    assert!(whole.ended() >= 7, "every user asks at least once");
+    assert_eq!(
+        (sum.due, sum.begun, sum.ended(), sum.sli),
+        (whole.due, whole.begun, whole.ended(), whole.sli)
+    );
 }

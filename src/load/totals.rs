@@ -35,10 +35,12 @@ pub struct Totals {
     pub cut: u64,
     /// Attempts that a bug of ours broke off.
     pub broken: u64,
-    /// The most attempts that were in flight at once.
+    /// The most attempts that were in flight at once, on the busiest thread.
     pub in_flight_peak: u64,
     /// Since the start.
     pub elapsed: Duration,
+    /// Since the start, when the last attempt that has ended was sent.
+    pub sent_until: Duration,
 }
 
 /// An attempt that the schedule wants.
@@ -73,6 +75,23 @@ impl Totals {
             self.lateness.record(shot.sent.saturating_duration_since(hit.due));
             self.own_lateness.record(shot.sent.saturating_duration_since(hit.ready));
         }
+    }
+
+    /// Adds what was measured elsewhere, or later; in which order does not matter.
+    pub fn merge(&mut self, other: &Self) {
+        self.sli.merge(&other.sli);
+        self.service.merge(&other.service);
+        self.lateness.merge(&other.lateness);
+        self.own_lateness.merge(&other.own_lateness);
+        self.due = self.due.saturating_add(other.due);
+        self.begun = self.begun.saturating_add(other.begun);
+        self.waited_for_a_connection =
+            self.waited_for_a_connection.saturating_add(other.waited_for_a_connection);
+        self.cut = self.cut.saturating_add(other.cut);
+        self.broken = self.broken.saturating_add(other.broken);
+        self.in_flight_peak = self.in_flight_peak.max(other.in_flight_peak);
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.sent_until = self.sent_until.max(other.sent_until);
     }
 
     /// Attempts that have ended, well or badly.
@@ -120,9 +139,9 @@ impl Totals {
         })
     }
 
-    /// The totals as reports show them.
+    /// The totals as reports show them, of a load of that length.
     #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self, length: Duration) -> Tally {
         let reasons = self.sli.reasons().iter();
         Tally {
             due: self.due,
@@ -133,6 +152,11 @@ impl Totals {
             latency: quantiles(&self.sli),
             service: self.service.quantiles(),
             lateness: self.lateness.quantiles(),
+            begun: self.begun,
+            waited: self.waited_for_a_connection,
+            in_flight_peak: self.in_flight_peak,
+            length: length.into(),
+            lasted: self.elapsed.min(length).max(self.sent_until).into(),
         }
     }
 }
@@ -151,6 +175,10 @@ impl Default for Times {
 }
 
 impl Times {
+    fn merge(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("every histogram here has the same bounds");
+    }
+
     fn record(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }

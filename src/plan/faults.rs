@@ -4,7 +4,7 @@ use crate::exposition;
 use crate::finding::{Code, Finding, Findings, nearest};
 use crate::scenario::Scenario;
 use crate::scenario::fault::stand_in::{Course, Detour, Pose};
-use crate::scenario::fault::{Breaks, Fault, Target};
+use crate::scenario::fault::{Breaks, Target};
 use crate::scenario::profile::Profile;
 use crate::scenario::stack::Service;
 use crate::scenario::step::{Role, Step};
@@ -23,12 +23,13 @@ pub(super) fn check(scenario: &Scenario, stack: Option<&PlannedStack>, findings:
     }
     for fault in scenario.all_steps().filter_map(Step::fault) {
         if let Some(target) = &fault.target {
-            check_target(fault, target, stack, findings);
+            check_on(target, &fault.breaks, stack, findings);
         }
     }
 }
 
-fn check_target(fault: &Fault, target: &Target, stack: Option<&PlannedStack>, findings: &mut Findings) {
+/// Checks whom a fault befalls against the stack.
+pub fn check_on(target: &Target, breaks: &Breaks, stack: Option<&PlannedStack>, findings: &mut Findings) {
     let named = &target.service;
     let Some(planned) = stack else {
         let title = format!("there is no stack whose service `{named}` could be");
@@ -38,8 +39,7 @@ fn check_target(fault: &Fault, target: &Target, stack: Option<&PlannedStack>, fi
     };
     let services = &planned.stack.services;
     let Some(service) = services.iter().find(|service| service.name.value == named.value) else {
-        // What a Compose file starts is known only once that is read.
-        if planned.stack.compose.is_none() && !is_watcher(planned, named) {
+        if !is_watcher(planned, named) {
             let title = format!("the stack has no service `{named}`");
             let finding = Finding::new(Code::FaultTarget, named.place, title);
             let known = services.iter().map(|service| service.name.value.as_str());
@@ -51,7 +51,7 @@ fn check_target(fault: &Fault, target: &Target, stack: Option<&PlannedStack>, fi
         return;
     };
     check_port(target, service, findings);
-    if let Breaks::StandIn(pose) = &fault.breaks {
+    if let Breaks::StandIn(pose) = breaks {
         check_pose(pose, target, planned.profiles.get(&named.value), findings);
     }
 }

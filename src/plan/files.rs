@@ -132,6 +132,19 @@ impl Library {
         Self { by_chance, ..Self::default() }
     }
 
+    /// Takes in a text as if it stood in a file of that name.
+    pub(super) fn give(&mut self, path: &Path, text: &str, findings: &mut Findings) {
+        let id = self.sources.add(path, text);
+        let checked = match yaml::parse(id, text) {
+            Ok(documents) => Self::tell_apart(path, id, &documents, false, findings),
+            Err(all) => {
+                findings.extend(all);
+                Checked::Foreign
+            }
+        };
+        self.files.insert(path.to_owned(), checked);
+    }
+
     /// The files that `paths` name; folders are searched for YAML, in the order of names.
     pub(super) fn find(&mut self, paths: &[PathBuf], findings: &mut Findings) -> Vec<PathBuf> {
         let mut found = Vec::new();

@@ -1,6 +1,7 @@
 //! All files of a run, read, checked and resolved against one another; nothing is started yet.
 
 mod alerts;
+mod compose;
 mod faults;
 mod files;
 mod monitoring;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
+pub use self::faults::check_on;
 use self::files::Library;
 pub use self::files::{Kind, kind_of};
 pub use self::stack::{Configuration, PlannedStack};
@@ -129,6 +131,16 @@ pub fn read(paths: &[PathBuf], surroundings: &Surroundings) -> Reading {
     let mut findings = Findings::default();
     let named = library.find(paths, &mut findings);
     read_named(library, findings, named, surroundings)
+}
+
+/// Reads a text as if it stood in a file called `name`, and plans it.
+#[must_use]
+pub fn read_text(name: &str, text: &str, surroundings: &Surroundings) -> Reading {
+    let mut library = Library::default();
+    let mut findings = Findings::default();
+    let path = PathBuf::from(name);
+    library.give(&path, text, &mut findings);
+    read_named(library, findings, vec![path], surroundings)
 }
 
 /// A file, or a folder without any, and what came of reading it.
@@ -283,6 +295,7 @@ impl Planner<'_> {
             for mut inner in self.inline(&file, fragment.steps, within) {
                 inner.name = format!("{prefix} / {}", inner.name);
                 inner.when.splice(0..0, when.iter().cloned());
+                inner.follows = true;
                 inlined.push(inner);
             }
             within.pop();

@@ -32,9 +32,15 @@ pub(super) fn check(
     for file in certificate_files(scenario).chain(key_files(scenario)) {
         file.holes().for_each(|hole| names.need(hole, file.place));
     }
+    let before = names.known.clone();
     for step in &scenario.background {
-        step.holes().for_each(|(hole, place)| names.need(hole, place));
+        // What one gives in the background is known to those that follow it alone.
+        if !step.follows {
+            names.known.clone_from(&before);
+        }
+        names.take(step);
     }
+    names.known = before;
     scenario.steps.iter().flat_map(Step::all).for_each(|step| names.take(step));
     names.scope
 }

@@ -72,7 +72,8 @@ impl Planner<'_> {
 
     /// Resolves what the stack in `file` names.
     pub(super) fn resolve(&mut self, file: &Path, mask: &Mask) -> Option<PlannedStack> {
-        let stack = self.library.stack(file)?;
+        let mut stack = self.library.stack(file)?;
+        self.compose(file, &mut stack);
         let (mut copies, mut templates) = (BTreeMap::new(), BTreeMap::new());
         let mut holes = Vec::new();
         for service in &stack.services {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use tokio::time::Instant;
+use url::Host;
 
 use super::attempt::Session;
 use super::connect::Deadline;
-use super::http::{Client, Exchange, Request};
+use super::http::{Client, Exchange, Request, Written};
 use super::oauth::{Grant, Tokens};
 use super::request;
 use super::trace::{TRACEPARENT, Traceparent};
@@ -66,6 +67,16 @@ impl Errand {
             segments.pop_if_empty().extend(path);
         }
         self
+    }
+
+    /// The request as bytes, where nothing has to be done before it is sent.
+    pub(super) fn written(&self) -> Option<Result<Written, Cause>> {
+        self.grant.is_none().then(|| self.request.written()).flatten()
+    }
+
+    /// The host that is asked.
+    pub(super) fn host(&self) -> Option<Host> {
+        self.request.url.host().map(|host| host.to_owned())
     }
 
     /// Sends the request once, in a trace if there is one, all before `deadline`.

@@ -10,8 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Host;
 
 use crate::sample::{Cause, Reason};
+use crate::source::At;
 
 /// A network of addresses: `10.0.0.0/8`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,18 +95,72 @@ const CLOSED: [Closed; 9] = [
     four(168, 63, 129, 16, 32, "where Azure serves a machine's goal state"),
 ];
 
+/// Where only those within are to get: private networks, this machine, and what is no single machine's.
+const PRIVATE: [&str; 14] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::1/128",
+    "fc00::/7",
+    "fec0::/10",
+    "ff00::/8",
+];
+
 /// Which addresses may be connected to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     allow: Vec<Net>,
     deny: Vec<Net>,
+    /// Hosts that may be loaded, beside this machine.
+    targets: Vec<String>,
 }
 
 impl Policy {
     /// The policy of these `--allow-net` and `--deny-net`.
     #[must_use]
     pub fn new(allow: Vec<Net>, deny: Vec<Net>) -> Self {
-        Self { allow, deny }
+        Self { allow, deny, targets: Vec::new() }
+    }
+
+    /// The policy by which these hosts may be loaded too: each `--allow-target`.
+    #[must_use]
+    pub fn with_targets(self, targets: Vec<String>) -> Self {
+        Self { targets, ..self }
+    }
+
+    /// Why no load is sent to `host`, if none is: it is neither this machine, nor among those that are allowed here
+    /// or in the scenario.
+    #[must_use]
+    pub fn forbids_load(&self, host: &Host, scenario: &[At<String>]) -> Option<String> {
+        let here = match host {
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(ip) => meant(IpAddr::V4(*ip)).is_loopback(),
+            Host::Ipv6(ip) => meant(IpAddr::V6(*ip)).is_loopback(),
+        };
+        let name = host.to_string();
+        let allowed = self.targets.contains(&name) || scenario.iter().any(|allowed| allowed.value == name);
+        (!here && !allowed).then(|| {
+            format!(
+                "load on `{name}` is not sent: it is not this machine, and whoever runs it must have agreed; \
+                 `--allow-target {name}`, or `allow_targets: [\"{name}\"]` beside the load, says so"
+            )
+        })
+    }
+
+    /// The policy for targets that anybody may name: what is private is closed too. `allow` of a network that is not
+    /// closed already is a list, and nothing outside of it is connected to.
+    #[must_use]
+    pub fn for_strangers(allow: Vec<Net>) -> Self {
+        let listed = allow.iter().any(|net| net.closed().is_none());
+        let private = PRIVATE.iter().filter_map(|net| net.parse().ok());
+        Self { allow, targets: Vec::new(), deny: if listed { Vec::new() } else { private.collect() } }
     }
 
     /// Whether `ip` may be connected to.

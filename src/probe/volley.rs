@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
+use url::Host;
 
 use super::attempt::{Breach, Session};
 use super::connect::Deadline;
 use super::errand::Errand;
-use super::http::{Client, Exchange};
+use super::http::{Client, Exchange, Response, Written};
 use super::trace::Traceparent;
 use super::{answer, certificate};
-use crate::sample::Cause;
+use crate::sample::{Cause, Phases};
 use crate::scenario::expect::Expect;
 use crate::scenario::load::Load;
 use crate::scenario::template::{Scope, Unset};
@@ -64,11 +66,61 @@ impl Volley {
         }
     }
 
+    /// The request as bytes, where it is the same each time and its answer alone says all that is expected.
+    ///
+    /// # Errors
+    /// Inside: why it cannot be written.
+    #[must_use]
+    pub fn written(&self) -> Option<Result<Written, Cause>> {
+        let plain = !self.traced && self.expect.phases.is_empty() && self.expect.certificate.is_none();
+        self.errand.as_ref().ok().filter(|_| plain)?.written()
+    }
+
+    /// The host that is asked, where there is one.
+    #[must_use]
+    pub fn host(&self) -> Option<Host> {
+        self.errand.as_ref().ok()?.host()
+    }
+
+    /// Whether a status alone says whether an answer is as expected.
+    #[must_use]
+    pub fn asks_for_a_status_only(&self) -> bool {
+        let Expect { headers, body, size, json, schema, .. } = &*self.expect;
+        headers.is_empty() && body.is_none() && size.is_none() && json.is_empty() && schema.is_none()
+    }
+
+    /// What was wrong with an answer that [needs no more](Self::asks_for_a_status_only) than its status.
+    #[must_use]
+    pub fn judge_status(&self, status: StatusCode, took: Duration) -> Vec<Breach> {
+        let admitted = match &self.expect.status {
+            None => status.is_success(),
+            Some(wanted) => wanted.iter().any(|one| one.admits(status.as_u16())),
+        };
+        if admitted && self.expect.latency.is_none() {
+            return Vec::new();
+        }
+        self.judge(&Response::of(status), took)
+    }
+
+    /// What was wrong with an answer.
+    #[must_use]
+    pub fn judge(&self, response: &Response, took: Duration) -> Vec<Breach> {
+        let mut breaches = answer::breaches(&self.expect, response, self.place, &self.scope);
+        breaches.extend(answer::late(&self.expect, took, &Phases::default(), &self.scope));
+        breaches
+    }
+
+    /// That there was no answer.
+    #[must_use]
+    pub fn lost(&self, cause: Cause) -> Vec<Breach> {
+        vec![Breach::lost(cause, self.place)]
+    }
+
     /// Sends the request once more, and says what was wrong with the answer.
     pub async fn shoot(&mut self) -> Vec<Breach> {
         let errand = match &self.errand {
             Ok(errand) => errand,
-            Err(cause) => return vec![Breach::lost(cause.clone(), self.place)],
+            Err(cause) => return self.lost(cause.clone()),
         };
         let began = Instant::now();
         let trace = self.traced.then(Traceparent::begin);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::event::{Drilled, Nanos, Proof, RungSeen};
+use crate::event::{Drilled, Nanos, Proof, RungSeen, Spent};
 use crate::ladder::Rung;
 use crate::report::style::{Ink, Mark, Style};
 use crate::report::text::{fold, on_one_line, width};
@@ -15,6 +15,7 @@ const MILESTONES: [Rung; 5] = [Rung::Pending, Rung::Firing, Rung::Delivered, Run
 /// An alert below the step that raised it: its milestones, and the ladder where it broke.
 pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String {
     let mark = style.mark(match (drilled.broken, drilled.proof) {
+        _ if drilled.stranger => Mark::Note,
         (Some(_), _) => Mark::Failed,
         (None, Proof::None) => Mark::Unknown,
         (None, Proof::Scaled | Proof::Dilated | Proof::Both) => Mark::Passed,
@@ -24,7 +25,8 @@ pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String
     if let Some(broken) = drilled.broken {
         pieces.push(format!("broke at rung {} of {}: {broken}", broken.number(), Rung::ALL.len()));
     }
-    pieces.push(proof(drilled));
+    pieces.push(if drilled.stranger { "not expected".to_owned() } else { proof(drilled) });
+    pieces.extend(drilled.spent.iter().map(spent));
     let beside = indent + style.mark_width() + 1 + width(&name) + 2;
     let room = style.width.saturating_sub(beside).max(28);
     let lines = fold(&pieces, room).join(&format!("\n{}", " ".repeat(beside)));
@@ -79,6 +81,11 @@ pub(crate) fn allowed(seen: &RungSeen) -> String {
     }
 }
 
+/// `a total outage had spent 4.3% of shop (99.9%) by then`.
+fn spent(spent: &Spent) -> String {
+    format!("a total outage had spent {:.1}% of {} by then", 100.0 * spent.share, on_one_line(&spent.slo))
+}
+
 /// What kind of proof it is.
 pub(crate) fn proof(drilled: &Drilled) -> String {
     let speed = drilled.speed;
@@ -92,7 +99,7 @@ pub(crate) fn proof(drilled: &Drilled) -> String {
 }
 
 /// Rule time as people say it: seconds where it is long, and finer where it is short.
-pub(crate) fn said(nanos: Nanos) -> String {
+pub fn said(nanos: Nanos) -> String {
     let time = Duration::from(nanos);
     if time.is_zero() {
         "0s".to_owned()
@@ -132,6 +139,8 @@ mod tests {
             labels: BTreeMap::new(),
             speed: 60.0,
             proof: Proof::Scaled,
+            stranger: false,
+            spent: Vec::new(),
             rungs: vec![
                 seen(Rung::Pending, 14, 0, 30),
                 seen(Rung::Firing, 314, 300, 345),

@@ -159,6 +159,11 @@ fn tally() -> Tally {
         latency: quantiles(5_100, 19_800, 24_000),
         service: quantiles(5_000, 19_600, 23_900),
         lateness: quantiles(20, 400, 900),
+        begun: 1_200,
+        waited: 0,
+        in_flight_peak: 9,
+        length: Nanos(6_000_000_000),
+        lasted: Nanos(6_000_000_000),
     }
 }
 
@@ -376,6 +381,8 @@ fn drilled() -> Drilled {
         labels: [("severity".into(), "critical".into())].into(),
         speed: 60.0,
         proof: Proof::Scaled,
+        stranger: false,
+        spent: Vec::new(),
         rungs: vec![fired],
         broken: Some(Rung::Delivered),
         told: Vec::new(),

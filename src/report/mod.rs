@@ -24,6 +24,7 @@ mod html;
 pub mod json;
 mod junit;
 pub mod live;
+mod load;
 mod matrix;
 mod problem;
 mod record;
@@ -43,6 +44,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub use drill::said as drilled_at;
 pub use style::Style;
 pub use text::{on_one_line, printable};
 

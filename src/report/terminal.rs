@@ -9,7 +9,7 @@ use crate::report::record::{Run, Scenario};
 use crate::report::row::Columns;
 use crate::report::style::Style;
 use crate::report::text::inert;
-use crate::report::{Report, detail, row, verdict};
+use crate::report::{Report, detail, load, row, verdict};
 
 /// Writes results as steps end. What failed is drawn when its scenario has ended; the last line is the verdict.
 pub struct Terminal {
@@ -18,6 +18,8 @@ pub struct Terminal {
     live: Option<Live>,
     run: Run,
     shown: Shown,
+    /// Whether all that is known of a load is printed.
+    tables: bool,
     over: bool,
 }
 
@@ -37,13 +39,28 @@ impl Terminal {
     /// Writes to `out`, usually standard output.
     #[must_use]
     pub fn new(out: Box<dyn Write + Send>, style: Style) -> Self {
-        Self { out, style, live: None, run: Run::default(), shown: Shown::default(), over: false }
+        Self {
+            out,
+            style,
+            live: None,
+            run: Run::default(),
+            shown: Shown::default(),
+            tables: false,
+            over: false,
+        }
     }
 
     /// Shows progress too, below what is printed.
     #[must_use]
     pub fn with_live(mut self, live: Live) -> Self {
         self.live = Some(live);
+        self
+    }
+
+    /// Prints all that is known of each load, as a table.
+    #[must_use]
+    pub fn with_tables(mut self) -> Self {
+        self.tables = true;
         self
     }
 
@@ -64,7 +81,7 @@ impl Terminal {
             return Ok(());
         }
         self.over = true;
-        let mut text = self.shown.catch_up(&self.run, self.style, true);
+        let mut text = self.shown.catch_up(&self.run, self.style, self.tables, true);
         if !text.is_empty() || self.shown.scenarios > 0 {
             text.push('\n');
         }
@@ -92,7 +109,7 @@ impl Report for Terminal {
         if matches!(stamped.event, Event::RunEnded { .. }) {
             return self.finish();
         }
-        let text = self.shown.catch_up(&self.run, self.style, false);
+        let text = self.shown.catch_up(&self.run, self.style, self.tables, false);
         self.print(&text)?;
         if let Some(live) = &mut self.live {
             live.take(stamped);
@@ -114,7 +131,7 @@ impl Report for Terminal {
 
 impl Shown {
     /// What can be printed by now; with `all`, also of scenarios that did not end.
-    fn catch_up(&mut self, run: &Run, style: Style, all: bool) -> String {
+    fn catch_up(&mut self, run: &Run, style: Style, tables: bool, all: bool) -> String {
         let mut text = String::new();
         while let Some(scenario) = run.scenarios.get(self.scenarios) {
             let columns = Columns::of(scenario, style);
@@ -132,7 +149,9 @@ impl Shown {
             }
             self.services = scenario.services.len();
             for number in &scenario.ended_steps[self.steps..] {
-                text += &row::step(&scenario.steps[number], columns, style);
+                let step = &scenario.steps[number];
+                text += &row::step(step, columns, style);
+                text.extend(step.tally.iter().filter(|_| tables).map(|tally| load::table(tally, style)));
             }
             self.steps = scenario.ended_steps.len();
             if scenario.end.is_none() && !all {

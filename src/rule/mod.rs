@@ -1,6 +1,7 @@
 //! Prometheus rule files: read as they are written, checked, re-timed; and when an alert may do what.
 
 mod chain;
+mod pace;
 mod scale;
 #[cfg(test)]
 mod tests;

@@ -13,11 +13,11 @@ use crate::dilation::Rules;
 use crate::drill::{
     Circumstances, Drill, Ended, Extent, FEWEST, Instruments, Known, Means, Message, Spell, quiet,
 };
-use crate::event::{Event, Evidence, Failure, Nanos, Outcome, StepId};
+use crate::event::{Drilled, Event, Evidence, Failure, Nanos, Outcome, Spent, StepId};
 use crate::finding::{Drawing, Severity, excerpts};
+use crate::ladder::Rung;
 use crate::plan::PlannedStack;
 use crate::prometheus::{Access, Client};
-use crate::promql::PromDuration;
 use crate::route::Config;
 use crate::rule::window::{Group, Grouping, Pace, Waits, window};
 use crate::rule::{self, Alert, Recorded, Rule, RuleFile};
@@ -26,16 +26,11 @@ use crate::scenario::alert::{Alerts, Clock, Expected, Quiet};
 use crate::scenario::fault::Fault;
 use crate::sink::{Delivery, Status};
 use crate::stack::Running;
-use crate::yaml::{Kind, Node};
 
 /// Prometheus's and Alertmanager's names as services of a stack, and of their port.
 const PROMETHEUS: &str = "prometheus";
 const ALERTMANAGER: &str = "alertmanager";
 const HTTP: &str = "http";
-
-/// Prometheus's own values where its configuration does not say.
-const INTERVAL: Duration = Duration::from_secs(60);
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How following alerts ended, and what to know about that; or why nothing can be said.
 pub(super) type Followed = Result<(Outcome, Option<String>), String>;
@@ -54,6 +49,9 @@ pub(super) struct Ground {
     /// The run, and the program that stands over what it starts.
     pub(super) run: String,
     pub(super) supervisor: PathBuf,
+    /// Where what drills see is kept.
+    pub(super) recordings: Option<PathBuf>,
+    budgets: Vec<(String, Allowance)>,
     /// When everything was ready.
     began: (Timestamp, Instant),
     /// Since when nothing is broken.
@@ -69,6 +67,10 @@ pub(super) struct Surroundings {
     pub(super) supervisor: PathBuf,
     /// The time at which its stack was ready.
     pub(super) now: Timestamp,
+    /// Where what drills see is kept.
+    pub(super) recordings: Option<PathBuf>,
+    /// The error budgets that an outage spends.
+    pub(super) budgets: Vec<(String, Allowance)>,
 }
 
 impl Ground {
@@ -84,7 +86,7 @@ impl Ground {
         };
         let client =
             Client::new(&Access::to(format!("http://{address}"))).map_err(|error| error.to_string())?;
-        let pace = pace(&own.tree);
+        let pace = Pace::of(&own.tree);
         let alertmanager = running.address(ALERTMANAGER, HTTP).map(|address| format!("http://{address}"));
         let instruments = Instruments {
             prometheus: client,
@@ -93,9 +95,21 @@ impl Ground {
             scraped_every: clock.wall_time(pace.scrape_interval),
         };
         let (rules, routing) = (planned.rules.clone(), planned.routing.clone().map(Arc::new));
-        let Surroundings { run, supervisor, now } = surroundings;
+        let Surroundings { run, supervisor, now, recordings, budgets } = surroundings;
         let (began, calm) = ((now, Instant::now()), Mutex::new(now));
-        Ok(Some(Self { clock, rules, routing, pace, instruments, run, supervisor, began, calm }))
+        Ok(Some(Self {
+            clock,
+            rules,
+            routing,
+            pace,
+            instruments,
+            run,
+            supervisor,
+            recordings,
+            budgets,
+            began,
+            calm,
+        }))
     }
 
     /// The stack's Prometheus.
@@ -234,29 +248,6 @@ impl Ground {
     }
 }
 
-/// How often Prometheus looks, by its configuration; of jobs that differ the slowest.
-fn pace(tree: &Node) -> Pace {
-    let read = |node: &Node, key: &str| {
-        node.get(key)
-            .and_then(Node::scalar)
-            .and_then(|text| text.parse::<PromDuration>().ok())
-            .map(|time| time.0)
-    };
-    let of_all = |key: &str| tree.get("global").and_then(|global| read(global, key));
-    let scrape = of_all("scrape_interval").unwrap_or(INTERVAL);
-    let jobs = match tree.get("scrape_configs").map(|jobs| &jobs.kind) {
-        Some(Kind::List(jobs)) => jobs.as_slice(),
-        Some(_) | None => &[],
-    };
-    let slowest = jobs.iter().filter_map(|job| read(job, "scrape_interval")).max();
-    let scrape_interval = slowest.map_or(scrape, |slowest| slowest.max(scrape));
-    Pace {
-        scrape_interval,
-        scrape_timeout: of_all("scrape_timeout").unwrap_or(TIMEOUT.min(scrape)),
-        evaluation_interval: of_all("evaluation_interval").unwrap_or(INTERVAL),
-    }
-}
-
 impl Walker {
     /// Watches that nothing stirs.
     pub(super) fn watch_quiet<'a>(
@@ -296,9 +287,21 @@ impl Walker {
     }
 
     /// Follows the alerts of a fault up; what it returns follows them down.
-    pub(super) async fn rise(&self, ground: &Ground, alerts: &Alerts) -> Result<Drill, String> {
+    pub(super) async fn rise(
+        &self,
+        ground: &Ground,
+        alerts: &Alerts,
+        broken: Timestamp,
+    ) -> Result<Drill, String> {
         let known = alerts.expected.iter().map(|expected| ground.known(expected)).collect();
-        let begun = Drill::begin(ground.instruments.clone(), ground.clock, alerts.clone(), known).await;
+        let begun = Drill::begin(
+            ground.instruments.clone(),
+            ground.clock,
+            alerts.clone(),
+            known,
+            (ground.calm(), broken),
+        );
+        let begun = begun.await;
         let mut drill = begun.map_err(|error| error.to_string())?;
         let stack = self.stack.clone();
         let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
@@ -320,12 +323,15 @@ impl Walker {
             return Ok((Outcome::Skipped, Some("the run was stopped".to_owned())));
         }
         drill.explain_down().await.map_err(|error| error.to_string())?;
-        if let Some(ground) = self.ground.clone() {
-            self.dilate(&ground, &mut drill).await?;
+        let ground = self.ground.clone();
+        if let Some(ground) = &ground {
+            self.look_back(ground, id, &mut drill).await?;
             ground.calm_down();
         }
         let report = drill.report(&self.sources);
-        for alert in report.drilled {
+        for mut alert in report.drilled {
+            let budgets = ground.iter().flat_map(|ground| &ground.budgets);
+            alert.spent = budgets.filter_map(|(slo, allowed)| allowed.spent(slo, &alert)).collect();
             self.sender.send(Event::Drilled { step: id.clone(), alert: Box::new(alert) });
         }
         let outcome = match (report.failures.is_empty(), report.unproven.is_empty()) {
@@ -352,6 +358,19 @@ impl Fault {
     /// Whether it says anything of alerts.
     pub(super) fn drills(&self) -> Option<&Alerts> {
         (!self.alerts.is_empty()).then_some(&self.alerts)
+    }
+}
+
+/// What an objective allows to be lost: so much time of a total outage.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance(pub(super) Duration);
+
+impl Allowance {
+    /// What a total outage would have spent of it before anyone was told.
+    fn spent(self, slo: &str, alert: &Drilled) -> Option<Spent> {
+        let told = alert.rungs.iter().find(|seen| seen.rung == Rung::Delivered)?.at?;
+        let share = Duration::from(told).as_secs_f64() / self.0.as_secs_f64();
+        (!alert.stranger && share.is_finite()).then(|| Spent { slo: slo.to_owned(), share })
     }
 }
 

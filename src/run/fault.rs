@@ -9,12 +9,12 @@ use super::walk::Walker;
 use crate::fault::relay::{Effect, FaultGuard};
 use crate::probe::attempt::attempt;
 use crate::scenario::fault::process::Deed;
-use crate::scenario::fault::traffic::Interference;
+use crate::scenario::fault::traffic::{Direction, Flow, Interference};
 use crate::scenario::fault::{Breaks, Fault, Target};
 use crate::scenario::step::{Does, Step};
 use crate::simulate::Posing;
 use crate::stack::{Running, Service};
-use crate::units::Span;
+use crate::units::{Ratio, Span};
 
 /// How long mending may take: services that are slow to start are given time.
 const MENDING: Duration = Duration::from_secs(120);
@@ -22,7 +22,7 @@ const MENDING: Duration = Duration::from_secs(120);
 /// A fault that is in. What it did to traffic and to stand-ins ends with this value; the rest by [`Broken::mend`].
 #[derive(Debug)]
 pub(super) struct Broken<'a> {
-    fault: &'a Fault,
+    breaks: Breaks,
     service: Option<&'a Service>,
     /// What is done to traffic.
     guards: Vec<FaultGuard>,
@@ -40,21 +40,37 @@ impl<'a> Broken<'a> {
     pub(super) async fn add(
         walker: &mut Walker,
         stack: Option<&'a Running>,
-        fault: &'a Fault,
+        fault: &Fault,
     ) -> Result<Self, String> {
-        let mut broken = Self { fault, service: None, guards: Vec::new(), posing: None, squeezed: None };
         let Some(target) = &fault.target else {
             if let Breaks::Deed(both) = &fault.breaks {
                 perform(walker, &both.deed).await.map_err(|why| format!("it could not be put in: {why}"))?;
             }
-            return Ok(broken);
+            return Ok(Self::nothing_yet(&fault.breaks));
         };
-        let stack = stack.ok_or("there is no stack")?;
+        Self::on(stack.ok_or("there is no stack")?, target, &fault.breaks).await
+    }
+
+    fn nothing_yet(breaks: &Breaks) -> Self {
+        Self { breaks: breaks.clone(), service: None, guards: Vec::new(), posing: None, squeezed: None }
+    }
+
+    /// Breaks a service of a stack.
+    ///
+    /// # Errors
+    /// Why that cannot be done here.
+    pub(super) async fn on(stack: &'a Running, target: &Target, breaks: &Breaks) -> Result<Self, String> {
         let name = &target.service.value;
         let service = stack.service(name).ok_or_else(|| format!("the stack has no service `{name}`"))?;
-        broken.service = Some(service);
-        match &fault.breaks {
-            Breaks::Process(Deed::Disconnect) => broken.squeezed = Some(cut_off(service).await?),
+        let mut broken = Self { service: Some(service), ..Self::nothing_yet(breaks) };
+        match breaks {
+            Breaks::Process(Deed::Disconnect) if service.contained().is_some() => {
+                broken.squeezed = Some(cut_off(service).await?);
+            }
+            // A process has no network of its own: what leads to its ports falls silent.
+            Breaks::Process(Deed::Disconnect) => {
+                broken.guards = disturb(stack, service, None, &silence())?;
+            }
             Breaks::Process(deed) => {
                 befall(service, *deed).await?;
                 // Where nobody listens any more, clients are refused; the relay before it must not hide that.
@@ -83,14 +99,14 @@ impl<'a> Broken<'a> {
     /// # Errors
     /// What shows that it did not, or that nothing shows it.
     pub(super) async fn felt(&self) -> Result<String, String> {
-        let (fault, Some(service)) = (self.fault, self.service) else {
+        let Some(service) = self.service else {
             return Ok("what breaks it was done".to_owned());
         };
         let name = &service.name;
         if let Some(squeezed) = &self.squeezed {
             return Ok(squeezed.told(name, &self.guards));
         }
-        match &fault.breaks {
+        match &self.breaks {
             Breaks::Process(deed) => match (deed, service.alive().await) {
                 (Deed::Kill | Deed::Stop, false) => Ok(format!("`{name}` does not run")),
                 (Deed::Kill | Deed::Stop, true) => Err(format!("`{name}` runs in spite of it")),
@@ -109,6 +125,22 @@ impl<'a> Broken<'a> {
     }
 
     fn felt_by_traffic(&self) -> Result<String, String> {
+        let all = self.effect();
+        if all.is_felt() {
+            return Ok(all.to_string());
+        }
+        Err(format!(
+            "nothing that it is done to has passed: put steps that use the service under `while`, or load in the `background` ({all})"
+        ))
+    }
+
+    /// What is done.
+    pub(super) fn breaks(&self) -> &Breaks {
+        &self.breaks
+    }
+
+    /// What it did to traffic so far, before all ports together.
+    pub(super) fn effect(&self) -> Effect {
         let mut all = Effect::default();
         for effect in self.guards.iter().map(FaultGuard::effect) {
             all.connections += effect.connections;
@@ -119,29 +151,30 @@ impl<'a> Broken<'a> {
             all.corrupted += effect.corrupted;
             all.refusing |= effect.refusing;
         }
-        if all.is_felt() {
-            return Ok(all.to_string());
-        }
-        Err(format!(
-            "nothing that it is done to has passed: put steps that use the service under `while`, or load in the `background` ({all})"
-        ))
+        all
     }
 
     /// Lifts it.
     ///
     /// # Errors
     /// Why the system is not mended.
-    pub(super) async fn mend(mut self, walker: &mut Walker) -> Result<(), String> {
-        let fault = self.fault;
+    pub(super) async fn mend(self, walker: &mut Walker) -> Result<(), String> {
+        let Breaks::Deed(both) = &self.breaks else { return self.lift().await };
+        let mended = timeout(MENDING, perform(walker, &both.undo)).await;
+        mended.unwrap_or_else(|_| Err(too_long()))
+    }
+
+    /// Lifts what was done to a service.
+    ///
+    /// # Errors
+    /// Why the service is not mended.
+    pub(super) async fn lift(mut self) -> Result<(), String> {
         let squeezed = self.squeezed.take();
         let mending = async {
             if let (Some(squeezed), Some(service)) = (squeezed, self.service) {
                 return squeezed.lift(service).await;
             }
-            if let Breaks::Deed(both) = &fault.breaks {
-                return perform(walker, &both.undo).await;
-            }
-            let (Breaks::Process(deed), Some(service)) = (&fault.breaks, self.service) else { return Ok(()) };
+            let (Breaks::Process(deed), Some(service)) = (&self.breaks, self.service) else { return Ok(()) };
             match deed {
                 Deed::Kill | Deed::Stop => service.restart().await,
                 Deed::Pause => service.resume().await,
@@ -152,8 +185,12 @@ impl<'a> Broken<'a> {
         let mended = timeout(MENDING, mending).await;
         // Only now, so that nobody is let in before the service is there.
         drop(self);
-        mended.unwrap_or_else(|_| Err(format!("that took more than {}", Span(MENDING))))
+        mended.unwrap_or_else(|_| Err(too_long()))
     }
+}
+
+fn too_long() -> String {
+    format!("that took more than {}", Span(MENDING))
 }
 
 /// Does something to a service itself.
@@ -163,9 +200,14 @@ async fn befall(service: &Service, deed: Deed) -> Result<(), String> {
         Deed::Stop => service.stop().await,
         Deed::Pause => service.pause().await,
         Deed::Restart => service.restart().await,
-        Deed::Disconnect => return cut_off(service).await.map(|_| ()),
+        Deed::Disconnect => Ok(()),
     }
     .map_err(|error| error.to_string())
+}
+
+/// Nothing comes through, either way.
+fn silence() -> Interference {
+    Interference::Blackhole(Flow { direction: Direction::Both, share: Ratio::ONE })
 }
 
 /// Does something to the traffic of a service, before each port that is meant.

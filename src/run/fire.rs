@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
+use url::Host;
 
 use super::walk::Walker;
 use crate::event::{Event, Failure, Nanos, Outcome, StepId};
-use crate::load::{Crowd, Options, Pace, Schedule, Shooter, Shot, Totals, drive, quantiles};
+use crate::load::wire::Line;
+use crate::load::{self, Crew, Crowd, Options, Pace, Schedule, Shooter, Shot, Totals, quantiles};
 use crate::probe::attempt::Breach;
+use crate::probe::http::Written;
 use crate::probe::volley::Volley;
 use crate::sample::Reason;
 use crate::scenario::load::{Load, Model};
@@ -20,8 +22,8 @@ use crate::source::Sources;
 /// How many failures of each reason are kept with all that is known of them.
 const KEPT: usize = 3;
 
-/// How often what was measured so far is added to the SLI, so that it falls into the minute it was measured in.
-const FEED: Duration = Duration::from_secs(10);
+/// How many intervals go into the SLI at once, so that what was measured falls into the minute it was measured in.
+const FEED: u32 = 10;
 
 /// Drives the load, reports it while it runs, and says how it ended and what to know about that.
 pub(super) async fn fire(
@@ -30,44 +32,84 @@ pub(super) async fn fire(
     step: &Step,
     load: &Load,
 ) -> (Outcome, Option<String>) {
-    let volley = match Volley::new(load, &walker.scope, &walker.session) {
-        Ok(volley) => volley,
+    let battery = match Volley::new(load, &walker.scope, &walker.session) {
+        Ok(volley) => Battery::new(volley, load),
         Err(unset) => return (Outcome::Skipped, Some(unset.to_string())),
     };
+    if let Some(why) = battery.volley.host().and_then(|host| forbidden(walker, load, &host)) {
+        walker.sender.send(Event::NotMeasured { scenario: walker.scenario.clone(), why: why.clone() });
+        return (Outcome::Skipped, Some(why));
+    }
+    let failures = battery.failures.clone();
+    match drive(walker, id, step, load, battery).await {
+        Ok(totals) => conclude(walker, id, step, load, &totals, failures.draw(&walker.sources)),
+        Err(source) => (Outcome::Unreliable, Some(format!("the load could not be driven: {source}"))),
+    }
+}
+
+/// Why no load is sent to `host`, if none is.
+fn forbidden(walker: &Walker, load: &Load, host: &Host) -> Option<String> {
+    let name = host.to_string();
+    let variables = walker.stack.iter().flat_map(|stack| stack.variables());
+    let is_host = |variable: &str| variable.rsplit('.').next() == Some("host");
+    let ours = variables.into_iter().any(|(variable, value)| is_host(&variable) && value == name);
+    walker.session.policy.forbids_load(host, &load.allow_targets).filter(|_| !ours)
+}
+
+async fn drive(
+    walker: &Walker,
+    id: &StepId,
+    step: &Step,
+    load: &Load,
+    battery: Battery,
+) -> std::io::Result<Totals> {
     let watched =
         step.sli.as_ref().and_then(|sli| walker.slis.limits.get(&sli.value)).cloned().unwrap_or_default();
-    let options = Options { watched, stop: walker.stop.clone(), ..Options::default() };
-    let failures = Kept::default();
-    let new =
-        || Gun { volley: volley.another(), failures: failures.clone(), sources: Arc::clone(&walker.sources) };
-    let mut told = (Instant::now(), Sli::watching(&options.watched));
-    let mut before = Sli::watching(&options.watched);
-    let progress = |totals: &Totals| {
-        if let Some(sli) = &step.sli
-            && told.0.elapsed() >= FEED
-        {
-            walker.slis.fold(&sli.value, &totals.sli.since(&told.1));
-            told = (Instant::now(), totals.sli.clone());
+    let connections = load.connections.unwrap_or(Options::default().connections);
+    let options = Options { watched, connections, stop: walker.stop.clone(), ..Options::default() };
+    let (mut intervals, mut unfed) = (0, Sli::watching(&options.watched));
+    let progress = |totals: &Totals, interval: &Totals| {
+        if let Some(sli) = &step.sli {
+            intervals += 1;
+            unfed.merge(&interval.sli);
+            if intervals >= FEED {
+                intervals = 0;
+                let ten_seconds = std::mem::replace(&mut unfed, Sli::watching(&options.watched));
+                walker.slis.fold(&sli.value, &ten_seconds);
+            }
         }
         walker.sender.send(Event::Loading {
             step: id.clone(),
             elapsed: totals.elapsed.into(),
             length: Nanos::from(load.length()),
-            tally: totals.tally(),
-            recent: quantiles(&totals.sli.since(&before)),
+            tally: totals.tally(load.length()),
+            recent: quantiles(&interval.sli),
         });
-        before = totals.sli.clone();
     };
-    let totals = drive(schedule(load), &options, new, progress).await;
+    let schedule = schedule(load);
+    let crew = load.threads.map_or_else(|| Crew::fit(&schedule), Crew::of);
+    let totals = load::run(&schedule, crew, &options, move || battery.gun(), progress).await?;
     if let Some(sli) = &step.sli {
-        walker.slis.fold(&sli.value, &totals.sli.since(&told.1));
+        walker.slis.fold(&sli.value, &unfed);
     }
-    let tally = totals.tally();
+    Ok(totals)
+}
+
+/// Says what the load came to, and how the step ended by that.
+fn conclude(
+    walker: &Walker,
+    id: &StepId,
+    step: &Step,
+    load: &Load,
+    totals: &Totals,
+    failures: Vec<Failure>,
+) -> (Outcome, Option<String>) {
+    let tally = totals.tally(load.length());
     let failed = tally.ended - tally.good;
     walker.sender.send(Event::Loaded {
         step: id.clone(),
         tally,
-        failures: failures.take(),
+        failures,
         sli: step.sli.as_ref().map(|sli| sli.value.clone()),
     });
     // A load that feeds an SLI is judged by its objectives; failures among thousands are what those are for.
@@ -89,46 +131,101 @@ fn schedule(load: &Load) -> Schedule {
     }
 }
 
+/// What every gun of a load is made of.
+#[derive(Clone)]
+struct Battery {
+    volley: Arc<Volley>,
+    /// The request as bytes, where the fast path can send it.
+    written: Option<Arc<Written>>,
+    load: Arc<Load>,
+    failures: Kept,
+}
+
+impl Battery {
+    fn new(volley: Volley, load: &Load) -> Self {
+        // What cannot be written is not sent either, and the volley says why.
+        let written = volley.written().and_then(Result::ok).map(Arc::new);
+        Self { volley: Arc::new(volley), written, load: Arc::new(load.clone()), failures: Kept::default() }
+    }
+
+    fn gun(&self) -> Gun {
+        let barrel = match &self.written {
+            Some(written) => {
+                let keep = !self.volley.asks_for_a_status_only();
+                let line = Box::new(Line::new(Arc::clone(written), self.load.timeout, keep));
+                Barrel::Wire { line, keep, volley: Arc::clone(&self.volley) }
+            }
+            None => Barrel::Engine(Box::new(self.volley.another())),
+        };
+        Gun { barrel, failures: self.failures.clone() }
+    }
+}
+
 /// Makes a load's attempts on a connection of its own.
 struct Gun {
-    volley: Volley,
+    barrel: Barrel,
     failures: Kept,
-    sources: Arc<Sources>,
+}
+
+/// How an attempt is made.
+enum Barrel {
+    /// By the fast path, as the same bytes each time.
+    Wire { line: Box<Line>, keep: bool, volley: Arc<Volley> },
+    /// As probes do it.
+    Engine(Box<Volley>),
+}
+
+impl Barrel {
+    /// Makes an attempt: when it began and ended, and what was wrong.
+    async fn shoot(&mut self) -> (Instant, Instant, Vec<Breach>) {
+        match self {
+            Self::Wire { line, keep, volley } => {
+                let done = line.exchange().await;
+                let took = done.ended - done.sent;
+                let breaches = match done.result {
+                    Err(cause) => volley.lost(cause),
+                    Ok(answer) if *keep => volley.judge(&answer.response(), took),
+                    Ok(answer) => volley.judge_status(answer.status(), took),
+                };
+                (done.sent, done.ended, breaches)
+            }
+            Self::Engine(volley) => {
+                let sent = Instant::now();
+                let breaches = volley.shoot().await;
+                (sent, Instant::now(), breaches)
+            }
+        }
+    }
 }
 
 impl Shooter for Gun {
     async fn shoot(&mut self) -> Shot {
-        let sent = Instant::now();
-        let breaches = self.volley.shoot().await;
-        let ended = Instant::now();
-        let outcome = match breaches.first() {
-            None => Ok(()),
-            Some(breach) => {
-                self.failures.keep(&breaches, &self.sources);
-                Err(breach.reason)
-            }
-        };
+        let (sent, ended, breaches) = self.barrel.shoot().await;
+        let outcome = breaches.first().map_or(Ok(()), |breach| Err(breach.reason));
+        if !breaches.is_empty() {
+            self.failures.keep(breaches);
+        }
         Shot { outcome, sent, ended }
     }
 }
 
-/// A few failures of each reason.
+/// A few failures of each reason, no two of them alike.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<BTreeMap<Reason, Vec<Failure>>>>);
+struct Kept(Arc<Mutex<BTreeMap<Reason, Vec<Breach>>>>);
 
 impl Kept {
-    fn keep(&self, breaches: &[Breach], sources: &Sources) {
+    fn keep(&self, breaches: Vec<Breach>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for breach in breaches {
             let of_reason = kept.entry(breach.reason).or_default();
-            if of_reason.len() < KEPT {
-                of_reason.push(breach.draw(sources));
+            if of_reason.len() < KEPT && !of_reason.contains(&breach) {
+                of_reason.push(breach);
             }
         }
     }
 
-    fn take(&self) -> Vec<Failure> {
+    fn draw(&self, sources: &Sources) -> Vec<Failure> {
         let kept = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        kept.into_values().flatten().collect()
+        kept.into_values().flatten().map(|breach| breach.draw(sources)).collect()
     }
 }

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 
-use super::drill::Boxed;
+use super::drill::{Boxed, Ground};
 use super::fault::Broken;
 use super::walk::Walker;
 use crate::drill::Drill;
@@ -27,12 +28,13 @@ impl Walker {
     async fn hold_open(&mut self, id: &StepId, fault: &Fault) -> (Outcome, Option<String>) {
         let stack = self.stack.clone();
         let added = Instant::now();
+        let calm_until = self.ground.as_deref().map(Ground::now);
         let broken = match Broken::add(self, stack.as_deref(), fault).await {
             Ok(broken) => broken,
             Err(why) => return self.stuck(id, fault, why),
         };
         self.tell(id, fault, FaultStage::Added, "");
-        let drilled = self.watch(fault).await;
+        let drilled = self.watch(fault, calm_until).await;
         let meanwhile = AssertUnwindSafe(self.meanwhile(id.number, fault, added)).catch_unwind().await;
         let felt = broken.felt().await;
         let drilled = match drilled {
@@ -48,6 +50,9 @@ impl Walker {
             return self.stuck(id, fault, format!("it is not mended: {why}"));
         }
         self.tell(id, fault, FaultStage::Lifted, "");
+        if let Some(ground) = &self.ground {
+            ground.calm_down();
+        }
         if meanwhile.is_err() {
             return self.unmeasured(id, "a step within it broke off".to_owned());
         }
@@ -73,12 +78,18 @@ impl Walker {
     }
 
     /// Watches the alerts of a fault rise, where it has any.
-    fn watch<'a>(&'a self, fault: &'a Fault) -> Boxed<'a, Result<Option<Drill>, String>> {
+    fn watch<'a>(
+        &'a self,
+        fault: &'a Fault,
+        calm_until: Option<Timestamp>,
+    ) -> Boxed<'a, Result<Option<Drill>, String>> {
         let rising = async move {
-            let (Some(ground), Some(alerts)) = (self.ground.as_deref(), fault.drills()) else {
+            let (Some(ground), Some(alerts), Some(broken)) =
+                (self.ground.as_deref(), fault.drills(), calm_until)
+            else {
                 return Ok(None);
             };
-            self.rise(ground, alerts).await.map(Some)
+            self.rise(ground, alerts, broken).await.map(Some)
         };
         Box::pin(async move {
             let risen = AssertUnwindSafe(rising).catch_unwind().await;

@@ -1,5 +1,6 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+pub mod control;
 mod dilate;
 mod drill;
 mod fault;
@@ -53,6 +54,8 @@ pub struct Options {
     pub images: ImageMap,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
+    /// The file in which what drills have seen is kept.
+    pub recordings: Option<PathBuf>,
 }
 
 /// Runs every scenario of a plan, one after another, and says how the worst of them ended.
@@ -242,7 +245,20 @@ impl Rehearsal<'_> {
         let Options { id, started, program, .. } = self.options;
         let now = started.saturating_add(self.clock.began.elapsed()).unwrap_or(*started);
         let run = format!("{id}-{}", self.number + 1);
-        drill::Surroundings { run, supervisor: program.clone(), now }
+        let objectives = self.planned.slos.iter().flat_map(|slo| {
+            let period = slo.window.period().nominal();
+            slo.objectives.iter().map(move |objective| {
+                let allowed = period.mul_f64(objective.target.complement().share());
+                (format!("{} ({})", slo.name, objective.label), drill::Allowance(allowed))
+            })
+        });
+        drill::Surroundings {
+            run,
+            supervisor: program.clone(),
+            now,
+            recordings: self.options.recordings.clone(),
+            budgets: objectives.collect(),
+        }
     }
 
     /// Where the logs end that are read. Variables that need a service have no value yet.
@@ -261,12 +277,24 @@ impl Rehearsal<'_> {
         let Planned { scenario, slos, .. } = self.planned;
         let mut behind = JoinSet::new();
         let last_step = self.stop.child_token();
-        for (number, step) in scenario.background.iter().cloned().enumerate() {
+        let mut first = 0;
+        for chain in scenario.background.chunk_by(|_, next| next.follows) {
             let mut walker = walker.apart();
-            if step.cancel {
+            if chain.first().is_some_and(|step| step.cancel) {
                 walker.stop = last_step.clone();
             }
-            behind.spawn(async move { walker.take(number, &step, true).await });
+            let steps = (first..).zip(chain.to_vec());
+            first += chain.len();
+            behind.spawn(async move {
+                let mut outcomes = Vec::new();
+                for (number, step) in steps {
+                    if !outcomes.is_empty() && walker.stop.is_cancelled() {
+                        break;
+                    }
+                    outcomes.extend(walker.take(number, &step, true).await);
+                }
+                outcomes
+            });
         }
         let mut outcomes = Vec::new();
         let mut number = scenario.background.len();
@@ -282,7 +310,7 @@ impl Rehearsal<'_> {
         let mut conclusion = if walker.measured { Conclusion::Pass } else { Conclusion::NotMeasured };
         while let Some(ended) = behind.join_next().await {
             match ended {
-                Ok(outcome) => outcomes.extend(outcome),
+                Ok(ended) => outcomes.extend(ended),
                 Err(panic) => {
                     conclusion = conclusion.max(self.not_measured(format!("a step broke off: {panic}")));
                 }

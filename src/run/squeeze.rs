@@ -9,6 +9,7 @@ use crate::scenario::fault::container::{Netem, Squeeze};
 use crate::scenario::fault::traffic::{Direction, Distribution, Flow, Interference, Lag};
 use crate::stack::Service;
 use crate::stack::containers::{Contained, Container, Impaired, Impairment, Limits, Means};
+use crate::stack::processes::cgroup::{Group, Limit};
 use crate::units::{Ratio, Size};
 
 /// What was done to a container, until it is lifted.
@@ -18,6 +19,8 @@ pub(super) enum Squeezed {
     CutOff,
     /// It has less than these.
     Limited(Limits),
+    /// Its processes have less.
+    Grouped(Group),
     /// Its network is worse.
     Impaired(Impaired),
 }
@@ -43,6 +46,12 @@ pub(super) async fn squeeze(
     service: &Service,
     does: &Squeeze,
 ) -> Result<(Squeezed, Option<Interference>), String> {
+    if service.contained().is_none()
+        && let Some(limit) = limit(does)
+    {
+        let group = service.limit(limit).map_err(|why| format!("`{}` gets no less: {why}", service.name))?;
+        return Ok((Squeezed::Grouped(group), None));
+    }
     let within = contained(service, does.kind())?;
     let squeezed = match *does {
         Squeeze::Cpu(processors) => Squeezed::Limited(limit_cpu(within, processors).await?),
@@ -57,10 +66,22 @@ pub(super) async fn squeeze(
     Ok((squeezed, None))
 }
 
+/// What a control group can keep to.
+fn limit(does: &Squeeze) -> Option<Limit> {
+    match *does {
+        Squeeze::Cpu(processors) => Some(Limit::Cpu(thousandths(processors))),
+        Squeeze::Memory(most) => Some(Limit::Memory(most)),
+        Squeeze::Netem(_) => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: 1 to 1,024,000")]
+fn thousandths(processors: f64) -> u32 {
+    (processors * 1000.0).round() as u32
+}
+
 async fn limit_cpu(contained: &Contained, processors: f64) -> Result<Limits, String> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: 1 to 1,024,000")]
-    let thousandths = (processors * 1000.0).round() as u32;
-    hold(contained).await?.limit_cpu(thousandths).await.map_err(|error| error.to_string())
+    hold(contained).await?.limit_cpu(thousandths(processors)).await.map_err(|error| error.to_string())
 }
 
 async fn limit_memory(contained: &Contained, most: Size) -> Result<Limits, String> {
@@ -84,7 +105,7 @@ impl Squeezed {
     pub(super) fn told(&self, name: &str, by_relay: &[FaultGuard]) -> String {
         match self {
             Self::CutOff => format!("`{name}` is off its network"),
-            Self::Limited(_) => format!("`{name}` has less"),
+            Self::Limited(_) | Self::Grouped(_) => format!("`{name}` has less"),
             Self::Impaired(impaired) => {
                 let means: Vec<_> = impaired.means().iter().copied().map(Means::name).collect();
                 let delayed: u64 = by_relay.iter().map(|guard| guard.effect().delayed).sum();
@@ -97,14 +118,16 @@ impl Squeezed {
 
     /// Undoes it.
     pub(super) async fn lift(self, service: &Service) -> Result<(), String> {
-        let Some(within) = service.contained() else { return Ok(()) };
-        match self {
-            Self::CutOff => within.reconnect().await.map_err(|error| error.to_string()),
-            Self::Limited(before) => {
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        match (self, service.contained()) {
+            (Self::Grouped(group), _) => group.lift(),
+            (Self::CutOff, Some(within)) => within.reconnect().await.map_err(|error| said(&error)),
+            (Self::Limited(before), Some(within)) => {
                 let container = hold(within).await?;
-                container.restore_limits(&before).await.map_err(|error| error.to_string())
+                container.restore_limits(&before).await.map_err(|error| said(&error))
             }
-            Self::Impaired(impaired) => impaired.lift().await.map_err(|error| error.to_string()),
+            (Self::Impaired(impaired), _) => impaired.lift().await.map_err(|error| said(&error)),
+            (Self::CutOff | Self::Limited(_), None) => Ok(()),
         }
     }
 }

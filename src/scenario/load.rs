@@ -1,5 +1,6 @@
 //! Load, as written and as checked.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -33,6 +34,13 @@ pub struct LoadWritten {
     expect: Option<At<ExpectWritten>>,
     /// The deadline of each attempt; 10s unless said.
     timeout: Option<At<Span>>,
+    /// The most attempts in flight at once in the open model; 1000 unless said. Those beyond it wait and are late.
+    connections: Option<At<u32>>,
+    /// How many threads make the load; as many as it takes unless said, and no more than there are cores.
+    threads: Option<At<u32>>,
+    /// Hosts other than this machine that may be loaded, as the address names them.
+    #[serde(default)]
+    allow_targets: Vec<At<String>>,
 }
 
 /// A part of a load's time.
@@ -60,6 +68,12 @@ pub struct Load {
     pub expect: Expect,
     /// The deadline of each attempt.
     pub timeout: Duration,
+    /// The most attempts in flight at once in the open model, if it was said.
+    pub connections: Option<usize>,
+    /// How many threads make the load, if it was said.
+    pub threads: Option<NonZero<usize>>,
+    /// Hosts other than this machine that may be loaded.
+    pub allow_targets: Vec<At<String>>,
 }
 
 /// Who decides when the next attempt is made.
@@ -73,6 +87,9 @@ pub enum Model {
 
 /// The most users that one process can be.
 const MOST_USERS: u32 = 100_000;
+
+/// The most threads.
+const MOST_THREADS: u32 = 1_024;
 
 impl Load {
     /// From the first attempt due to the last.
@@ -116,7 +133,21 @@ impl LoadWritten {
         }
         let (ramp, hold) = length?;
         let timeout = self.timeout.map_or(usual_timeout, |span| span.0);
-        Some(Load { model: model?, ramp, hold, request, expect, timeout })
+        let connections =
+            self.connections.and_then(|at| findings.take(some_of(&at, MOST_USERS, "connections")));
+        let threads = self.threads.and_then(|at| findings.take(some_of(&at, MOST_THREADS, "threads")));
+        let (connections, allow_targets) = (connections.map(NonZero::get), self.allow_targets);
+        Some(Load {
+            model: model?,
+            ramp,
+            hold,
+            request,
+            expect,
+            timeout,
+            connections,
+            threads,
+            allow_targets,
+        })
     }
 }
 
@@ -137,6 +168,12 @@ fn model(rate: Option<At<Rate>>, users: Option<At<u32>>, place: Place) -> Result
             Err(finding.help("add `rate: 200/s` (open model) or `users: 50` (closed model)"))
         }
     }
+}
+
+/// A number of something that there must be some of, and not too many.
+fn some_of(at: &At<u32>, most: u32, what: &str) -> Result<NonZero<usize>, Finding> {
+    let number = usize::try_from(at.value).ok().and_then(NonZero::new).filter(|_| at.value <= most);
+    number.ok_or_else(|| Finding::new(Code::FileValue, at.place, format!("{what} are between 1 and {most}")))
 }
 
 /// Ramp and hold.

@@ -44,7 +44,8 @@ pub struct StackWritten {
     prometheus: Option<At<PrometheusWritten>>,
     /// The Alertmanager it tells: service `alertmanager`, port `http`.
     alertmanager: Option<At<AlertmanagerWritten>>,
-    /// A Compose file whose services are started too, beside this file; in containers only.
+    /// A Compose file whose services are started too, beside this file. What is said of one of them here, as the
+    /// `process` that it is without containers, goes before what is said there.
     compose: Option<At<String>>,
 }
 
@@ -84,9 +85,9 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Stack> {
         alertmanager: written.alertmanager.map(|at| at.value.check(at.place)),
         compose: written.compose,
     };
-    if whole {
-        stack.check_names(findings);
-        stack.check_order(findings);
+    // What a Compose file adds is known once that is read.
+    if whole && stack.compose.is_none() {
+        stack.check_services(findings);
     }
     whole.then_some(stack)
 }
@@ -129,7 +130,6 @@ impl Stack {
     /// Whether a stand-in can ask the service that it wants to.
     pub fn check_called(&self, wanted: &At<String>, findings: &mut Findings) {
         match self.service(wanted) {
-            None if self.compose.is_some() => {}
             None => {
                 let known = self.services.iter().map(|service| service.name.value.as_str());
                 findings.add(unknown_service(wanted, known));
@@ -140,6 +140,12 @@ impl Stack {
             }
             Some(_) => {}
         }
+    }
+
+    /// Checks that services wait for one another in an order, and that nobody waits for, or scrapes, what is not there.
+    pub fn check_services(&self, findings: &mut Findings) {
+        self.check_names(findings);
+        self.check_order(findings);
     }
 
     /// Services that wait for nobody, or scrape nobody.
@@ -161,9 +167,7 @@ impl Stack {
         }
         for target in self.prometheus.iter().flat_map(|prometheus| prometheus.scrape.values().flatten()) {
             let Some(service) = names.get(target.service.value.as_str()) else {
-                if self.compose.is_none() {
-                    findings.add(unknown_service(&target.service, names.keys().copied()));
-                }
+                findings.add(unknown_service(&target.service, names.keys().copied()));
                 continue;
             };
             if let Some(port) = &target.port {

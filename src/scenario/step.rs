@@ -199,6 +199,8 @@ pub struct Step {
     pub cancel: bool,
     /// What it is in the scenario.
     pub role: Role,
+    /// Whether, in the background, it has its turn after the step before it: those of a fragment have.
+    pub follows: bool,
 }
 
 /// What a step is in its scenario.
@@ -446,6 +448,7 @@ impl Step {
             sli: None,
             cancel: false,
             role: Role::Plain,
+            follows: false,
         }
     }
 
@@ -549,6 +552,7 @@ impl StepWritten {
             sli: self.sli,
             cancel: self.cancel,
             role: Role::Plain,
+            follows: false,
             does,
         })
     }

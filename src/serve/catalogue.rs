@@ -148,13 +148,8 @@ fn unfit(planned: &Planned) -> Option<&'static str> {
         return Some("it starts a stack");
     }
     let drills = planned.scenario.all_steps().any(|step| match &step.does {
-        Does::Fault(_) | Does::Quiet(_) => true,
-        Does::Probe(_)
-        | Does::Load(_)
-        | Does::Monitoring(_)
-        | Does::Wait(_)
-        | Does::Use(_)
-        | Does::Set(_) => false,
+        Does::Fault(_) | Does::Quiet(_) | Does::Monitoring(_) => true,
+        Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => false,
     });
     drills.then_some("it is a drill")
 }

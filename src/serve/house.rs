@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,9 @@ use crate::stack::containers::ImageMap;
 pub(super) struct House {
     read: Reader,
     policy: Arc<Policy>,
+    for_strangers: Arc<Policy>,
+    /// Places for those who ask at `/probe`.
+    pub(super) places: Semaphore,
     program: PathBuf,
     pub(super) notices: Notices,
     orders: mpsc::Sender<Order>,
@@ -78,6 +82,8 @@ impl House {
         Self {
             read: Arc::clone(&options.read),
             policy: Arc::clone(&options.policy),
+            for_strangers: Arc::clone(&options.for_strangers),
+            places: Semaphore::new(super::probe::MOST),
             program: options.program.clone(),
             notices,
             orders,
@@ -102,7 +108,13 @@ impl House {
             runtime: Choice::Auto,
             images: ImageMap::default(),
             program: self.program.clone(),
+            recordings: None,
         }
+    }
+
+    /// Which addresses may be probed for whoever asks.
+    pub(super) fn policy_for_strangers(&self) -> Arc<Policy> {
+        Arc::clone(&self.for_strangers)
     }
 
     /// Every watch, in the order of names.

@@ -8,6 +8,7 @@ mod ledger;
 mod metrics;
 mod page;
 mod port;
+mod probe;
 mod schedule;
 mod state;
 mod watch;
@@ -48,6 +49,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Which addresses scenarios may connect to.
     pub policy: Arc<Policy>,
+    /// Which addresses may be probed for whoever asks at `/probe`.
+    pub for_strangers: Arc<Policy>,
     /// The firedrill program itself.
     pub program: PathBuf,
 }

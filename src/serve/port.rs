@@ -20,8 +20,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::house::House;
-use super::{metrics, page};
-use crate::exposition::print;
+use super::{metrics, page, probe};
+use crate::exposition::{Dialect, print};
 
 /// Further clients wait until one of these leaves.
 const MOST_CONNECTIONS: usize = 4096;
@@ -89,8 +89,16 @@ async fn answer(request: &Request<Incoming>, house: &Arc<House>) -> Reply {
     let reply = match path {
         "/-/reload" if matches!(*request.method(), Method::POST | Method::PUT) => reload(house).await,
         "/-/reload" => not_allowed("POST, PUT"),
-        "/" | "/metrics" | "/-/healthy" | "/-/ready" if !reads => not_allowed("GET, HEAD"),
+        "/" | "/metrics" | "/probe" | "/-/healthy" | "/-/ready" if !reads => not_allowed("GET, HEAD"),
         "/" => html(StatusCode::OK, page::front(house)),
+        "/probe" => {
+            let query = request.uri().query().unwrap_or_default();
+            // On the heap: it holds a connection in the making.
+            match Box::pin(probe::answer(query, request.headers(), house)).await {
+                Ok(page) => reply(StatusCode::OK, Dialect::Text.content_type(), page),
+                Err((status, why)) => text(status, why),
+            }
+        }
         "/metrics" => scrape(request.headers(), house),
         "/-/healthy" => text(StatusCode::OK, "firedrill is healthy.\n"),
         "/-/ready" if house.files().read.is_some() => text(StatusCode::OK, "firedrill is ready.\n"),

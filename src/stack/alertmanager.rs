@@ -85,6 +85,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
     Ok(Some(Launch {
         name: ALERTMANAGER.to_owned(),
         way: Way::Program {
+            entrypoint: None,
             image: Some(image),
             // The image's own entry point is the program.
             command: Some(told.clone()),

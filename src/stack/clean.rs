@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::processes::folder::{all_runs, is_over, noted, remove};
-use super::processes::{RUN_VARIABLE, supervise};
+use super::processes::{RUN_VARIABLE, cgroup, supervise};
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub fn clean() -> Removed {
         }
         removed.processes += end_all(&path);
         removed.runs += 1;
+        if let Some(run) = path.file_name() {
+            cgroup::remove_left(&run.to_string_lossy());
+        }
         remove(&path);
     }
     removed

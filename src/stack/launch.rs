@@ -46,6 +46,8 @@ pub enum Way {
     Program {
         /// The image.
         image: Option<String>,
+        /// What begins that command in place of the image's own entry point.
+        entrypoint: Option<Vec<String>>,
         /// What runs in its container in place of the image's own command.
         command: Option<Vec<String>>,
         /// The program and its arguments.
@@ -129,8 +131,9 @@ impl Filling<'_> {
                 // A plan with a profile missing is none; nothing is started by it.
                 None => return Err(Unset::Name(format!("service.{}", self.service.name))),
             },
-            Runs::Program(Program { image, command, process }) => Way::Program {
+            Runs::Program(Program { image, entrypoint, command, process }) => Way::Program {
                 image: image.as_ref().map(|image| image.fill(self.scope)).transpose()?,
+                entrypoint: entrypoint.as_ref().map(words).transpose()?,
                 command: command.as_ref().map(words).transpose()?,
                 process: process.as_ref().map(words).transpose()?,
             },

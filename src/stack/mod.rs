@@ -17,12 +17,13 @@ mod version;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::containers::{Contained, ImageMap};
 pub use self::launch::{File, Launch, Shows, Way};
+use self::processes::cgroup::{Group, Limit};
 use self::processes::process::Process;
 pub use self::prometheus::Speed;
 pub use self::runtime::Runtime;
@@ -258,6 +259,12 @@ impl Running {
         self.runtime.scrape_relay(service, port)
     }
 
+    /// The folder of its run, which goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.runtime.folder()
+    }
+
     /// What runs it.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
@@ -381,6 +388,18 @@ impl Service {
         match &self.handle {
             Handle::Container(contained) => Some(contained),
             Handle::StandIn(_) | Handle::Process(_) => None,
+        }
+    }
+
+    /// Gives a service that runs as processes less of something, until what is given back is lifted.
+    ///
+    /// # Errors
+    /// Why that cannot be done.
+    pub fn limit(&self, limit: Limit) -> Result<Group, String> {
+        match &self.handle {
+            Handle::Process(process) => process.limit(limit),
+            Handle::StandIn(_) => Err("it is a stand-in, which plays in firedrill's own process".to_owned()),
+            Handle::Container(_) => Err("it runs in a container, which has limits of its own".to_owned()),
         }
     }
 

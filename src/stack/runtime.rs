@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use super::containers::Containers;
 use super::launch::Launch;
@@ -26,6 +27,23 @@ impl Runtime {
         match self {
             Self::Processes(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
             Self::Containers(containers) => containers.meets(),
+        }
+    }
+
+    /// The port of a service that has ended at which somebody else listens.
+    pub(super) fn taken_from(&self, service: &str) -> Option<SocketAddr> {
+        match self {
+            Self::Processes(processes) => processes.taken_from(service),
+            // Within its container a service is alone.
+            Self::Containers(_) => None,
+        }
+    }
+
+    /// The folder of the run.
+    pub(super) fn folder(&self) -> &Path {
+        match self {
+            Self::Processes(processes) => processes.folder(),
+            Self::Containers(containers) => containers.folder(),
         }
     }
 

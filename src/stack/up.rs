@@ -31,7 +31,31 @@ pub async fn up(
     stop: &CancellationToken,
 ) -> Result<Running, Error> {
     preflight::check(planned).await?;
-    let runtime = choose(planned, options).await?;
+    for _ in 1..TRIES {
+        match once(planned, sources, options, notices, stop).await {
+            Err((_, Some(port))) if !stop.is_cancelled() => {
+                notices
+                    .noted(format!("{port} was taken by another program: starting again with other ports"));
+            }
+            Ok(running) => return Ok(running),
+            Err((error, _)) => return Err(error),
+        }
+    }
+    once(planned, sources, options, notices, stop).await.map_err(|(error, _)| error)
+}
+
+/// How often a stack is started whose ports are taken by others before its services listen at them.
+const TRIES: u32 = 3;
+
+/// Brings a stack up, and says of a failure whether it was a port that another program took.
+async fn once(
+    planned: &PlannedStack,
+    sources: &Sources,
+    options: &Options,
+    notices: &Notices,
+    stop: &CancellationToken,
+) -> Result<Running, (Error, Option<SocketAddr>)> {
+    let runtime = choose(planned, options).await.map_err(|error| (error, None))?;
     let mut sink = None;
     let coming = async {
         if planned.alertmanager.is_some() {
@@ -49,8 +73,10 @@ pub async fn up(
     match came {
         Ok(services) => Ok(Running { runtime, services, sink }),
         Err(error) => {
+            let taken =
+                if let Error::Ended { service, .. } = &error { runtime.taken_from(service) } else { None };
             runtime.down().await;
-            Err(error)
+            Err((error, taken))
         }
     }
 }
@@ -95,13 +121,7 @@ async fn contain(planned: &PlannedStack, options: &Options) -> Result<Runtime, E
 }
 
 async fn processes(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
-    match &planned.stack.compose {
-        Some(file) => {
-            let why = format!("`compose: {file}` needs containers: there is no process to start for it");
-            Err(Error::Runtime(why))
-        }
-        None => Ok(Runtime::Processes(Processes::new(planned, options).await?)),
-    }
+    Ok(Runtime::Processes(Processes::new(planned, options).await?))
 }
 
 /// A stack that comes up.

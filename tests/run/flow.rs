@@ -309,3 +309,36 @@ fn users_of_the_closed_model_ask_again_only_after_their_answer() {
     assert!((3..=93).contains(&tally.ended), "{tally:?}");
     assert_eq!(tally.good, tally.ended);
 }
+
+#[test]
+fn a_fragment_in_the_background_goes_in_its_order_and_ends_with_the_last_step() {
+    let target = http(|heard| json(&format!("{{\"asked\": \"{}\"}}", heard.line)));
+    let ended = Drill::run(format!(
+        "scenario: behind\nvars: {{ base: 'http://{target}' }}\nbackground:\n  - name: behind\n    \
+         use: {{ file: visit.yaml, with: {{ who: ada }} }}\n    cancel: true\nsteps:\n  - wait: 1s\n"
+    ))
+    .file(
+        "visit.yaml",
+        "fragment: visit\nsteps:\n  - name: ask\n    http: { get: \"${base}/${who}\" }\n    \
+         capture: { asked: { json: $.asked } }\n  - name: again\n    http: { get: \"${base}/again\", query: { of: \"${asked}\" } }\n  \
+         - name: long\n    wait: 10m\n  - name: never\n    http: { get: \"${base}/never\" }\n",
+    )
+    .go();
+    ended.exits(0);
+    assert_eq!(ended.outcome("behind / ask"), (Outcome::Passed, 1));
+    assert_eq!(ended.outcome("behind / again"), (Outcome::Passed, 1));
+    let urls = String::from_utf8_lossy(&ended.json).into_owned();
+    assert!(urls.contains("/again?of=GET+%2Fada\""), "{urls}");
+    assert!(!urls.contains("/never\""), "{urls}");
+}
+
+#[test]
+fn what_is_kept_in_the_background_is_kept_there() {
+    let ended = Drill::run(
+        "scenario: behind\nbackground:\n  - use: { file: visit.yaml, with: { who: ada } }\nsteps:\n  - http: { get: 'http://127.0.0.1:9/${who}' }\n",
+    )
+    .file("visit.yaml", "fragment: visit\nsteps:\n  - wait: 1ms\n")
+    .go();
+    ended.exits(2);
+    assert!(ended.stderr().contains("`who` has no value here"), "{}", ended.stderr());
+}

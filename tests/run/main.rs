@@ -14,3 +14,4 @@ mod slow;
 mod support;
 mod trace;
 mod verdict;
+mod way;

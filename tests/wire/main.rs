@@ -4,6 +4,7 @@
 mod certificate;
 mod connect;
 mod dns;
+mod fast_path;
 mod grpc;
 mod hostile_http;
 mod http;

@@ -8,6 +8,7 @@ mod head;
 mod meter;
 mod redirect;
 mod session;
+mod written;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use self::digest::Asked;
 pub use self::digest::Credentials;
 use self::head::take_userinfo;
 use self::session::{Failed, Session};
+pub use self::written::Written;
 use crate::probe::connect::{Deadline, Options, Trail};
 use crate::probe::cookies::Jar;
 use crate::sample::{Cause, Phases, Reason};
@@ -148,6 +150,21 @@ pub struct Response {
     pub trailers: HeaderMap,
     /// How much body came over the wire, still packed.
     pub wire_size: Size,
+}
+
+impl Response {
+    /// An answer of which only the status is known.
+    #[must_use]
+    pub fn of(status: StatusCode) -> Self {
+        Self {
+            status,
+            version: http::Version::HTTP_11,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            trailers: HeaderMap::new(),
+            wire_size: Size(0),
+        }
+    }
 }
 
 /// One request within an exchange, and what it met.

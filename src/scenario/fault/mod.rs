@@ -30,6 +30,7 @@ use super::alert::Alerts;
 use super::step::{Does, Step};
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place};
+use crate::yaml::{Node, read};
 
 /// What is broken. Exactly one of the keys; most take the service's name alone, or a map with more.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -43,7 +44,7 @@ pub struct FaultWritten {
     pause: Option<At<Brief<ServiceFaultWritten>>>,
     /// End a service and start it again at once.
     restart: Option<At<Brief<ServiceFaultWritten>>>,
-    /// Cut a service off from its network; in containers only.
+    /// Cut a service off from its network; without containers, from all who would reach it.
     disconnect: Option<At<Brief<ServiceFaultWritten>>>,
     /// Have bytes arrive later.
     latency: Option<At<Brief<LatencyFaultWritten>>>,
@@ -183,6 +184,37 @@ impl Fault {
         };
         both.into_iter().flatten()
     }
+}
+
+/// Kinds that take no value of their own on a command line.
+pub const PLAIN: [&str; 9] =
+    ["kill", "stop", "pause", "restart", "disconnect", "reset", "blackhole", "refuse", "corrupt"];
+
+/// The key that `KIND=VALUE` means on a command line.
+#[must_use]
+pub fn main_key(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "latency" | "delay" => "add",
+        "bandwidth" | "cpu" | "memory" => "limit",
+        "limit" | "abort" => "after",
+        "slice" => "size",
+        "status" | "health" => "status",
+        "netem" => "loss",
+        "metrics" => "family",
+        _ => return None,
+    })
+}
+
+/// Reads a fault on a service that stands by itself: `{ KIND: { service: NAME } }`.
+pub fn alone(node: &Node, findings: &mut Findings) -> Option<(Target, Breaks)> {
+    let written: FaultWritten = findings.take_all(read(node))?;
+    let (target, breaks) = written.check(node.place, findings)?;
+    let Some(target) = target else {
+        let title = format!("`{}` befalls no service of the stack: it belongs in a scenario", breaks.kind());
+        findings.add(Finding::new(Code::FaultTarget, node.place, title));
+        return None;
+    };
+    Some((target, breaks))
 }
 
 /// What stands under a fault step's own key, checked.

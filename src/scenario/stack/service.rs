@@ -122,6 +122,8 @@ pub enum Runs {
 pub struct Program {
     /// The image.
     pub image: Option<At<Template>>,
+    /// What begins that command in place of the image's own entry point; a Compose file may say so.
+    pub entrypoint: Option<At<Command>>,
     /// What runs in its container in place of the image's own command.
     pub command: Option<At<Command>>,
     /// The program.
@@ -175,7 +177,9 @@ impl ServiceWritten {
                 );
                 return None;
             }
-            (None, image, process) => Runs::Program(Program { image, command: self.command, process }),
+            (None, image, process) => {
+                Runs::Program(Program { image, entrypoint: None, command: self.command, process })
+            }
         };
         let (ports, datagrams) = check_ports(self.ports, &runs, name.place, findings);
         let ready = match self.ready {
@@ -310,7 +314,9 @@ impl Service {
     pub(super) fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
         let commands: Vec<&At<Command>> = match &self.runs {
             Runs::StandIn(_) => Vec::new(),
-            Runs::Program(program) => program.process.iter().chain(&program.command).collect(),
+            Runs::Program(program) => {
+                program.process.iter().chain(&program.entrypoint).chain(&program.command).collect()
+            }
         };
         let image = match &self.runs {
             Runs::StandIn(_) => None,

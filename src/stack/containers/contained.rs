@@ -263,7 +263,7 @@ impl Contained {
 
 /// What is asked of the engine.
 fn request(runtime: &Containers, launch: &Launch) -> Result<Request, Error> {
-    let Way::Program { image: Some(image), command, .. } = &launch.way else {
+    let Way::Program { image: Some(image), entrypoint, command, .. } = &launch.way else {
         return Err(Error::Runtime(format!(
             "service `{}` has a `process` and no `image`: run the stack with `--runtime processes`, or add the image that it is",
             launch.name
@@ -275,13 +275,17 @@ fn request(runtime: &Containers, launch: &Launch) -> Result<Request, Error> {
             launch.name
         )));
     }
+    // The engine takes one word for it; the others begin the command.
+    let mut words = entrypoint.iter().flatten().chain(command.iter().flatten()).cloned();
+    let first = entrypoint.as_ref().and_then(|_| words.next());
     let parts = runtime.parts();
     let hosts = parts.fronts.hosts().into_iter().filter(|(name, _)| *name != launch.name);
     Ok(Request {
         run: parts.run.clone(),
         name: launch.name.clone(),
         image: runtime.image(image),
-        command: command.clone().unwrap_or_default(),
+        entrypoint: first,
+        command: words.collect(),
         env: launch.env.clone(),
         files: launch.files.iter().map(|file| (rooted(&file.path), file.bytes.clone())).collect(),
         folders: launch.volumes.iter().map(|path| rooted(path)).collect(),

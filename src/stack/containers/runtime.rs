@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
@@ -98,6 +99,11 @@ impl Containers {
             *address = SocketAddr::new(fronts.meets(), 0);
         }
         Ok((relays, Relays::start(&watched, seed).await?))
+    }
+
+    /// The run's folder.
+    pub(in crate::stack) fn folder(&self) -> &Path {
+        self.parts.folder.path()
     }
 
     /// The address of ours at which containers find what we open for them.

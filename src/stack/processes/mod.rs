@@ -1,5 +1,6 @@
 //! Services as programs of this machine, each under a supervisor that outlives us only to end it.
 
+pub mod cgroup;
 pub mod folder;
 pub mod log;
 pub(super) mod port;
@@ -10,7 +11,7 @@ mod user;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
@@ -70,9 +71,19 @@ impl Processes {
             scrape_relays = self::relays(&services, options.seed).await?;
             lay_over(&mut scraped, addresses(&scrape_relays));
         }
-        let beside = planned.file.parent().unwrap_or(std::path::Path::new("")).to_owned();
+        let beside = planned.file.parent().unwrap_or(Path::new("")).to_owned();
         let (options, started) = (options.clone(), Mutex::default());
         Ok(Self { folder, options, beside, inner, outer, relays, scraped, scrape_relays, started })
+    }
+
+    /// The port of a service that has ended at which somebody else listens.
+    pub(super) fn taken_from(&self, service: &str) -> Option<SocketAddr> {
+        self.inner.get(service)?.values().copied().find(|address| port::is_taken(*address))
+    }
+
+    /// The run's folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where Prometheus reaches the services, by service and port.

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::cgroup::{Group, Limit};
 use super::folder::{Folder, give};
 use super::log::Log;
 use super::supervise::GRACE;
@@ -104,6 +105,17 @@ impl Process {
         }
         self.spawn(&mut *self.told.lock().await).await?;
         self.ready().await
+    }
+
+    /// Gives it, and all that it has started, less, until what is given back is lifted.
+    ///
+    /// # Errors
+    /// Why this machine does not let us.
+    pub fn limit(&self, limit: Limit) -> Result<Group, String> {
+        let Life::Running(pid) = *self.life.borrow() else { return Err("it does not run".to_owned()) };
+        let mut all = vec![pid];
+        all.extend(super::supervise::descendants(pid));
+        Group::limit(&self.program.run, &self.program.launch.name, limit, &all)
     }
 
     /// What it has written.

@@ -97,7 +97,7 @@ fn launch() -> Launch {
     let empty = File { path: "prometheus.yml".to_owned(), bytes: b"global: {}\n".to_vec() };
     Launch {
         name: NAME.to_owned(),
-        way: Way::Program { image: None, command: None, process: None },
+        way: Way::Program { image: None, entrypoint: None, command: None, process: None },
         env: Vec::new(),
         files: vec![empty],
         volumes: vec!["data".to_owned()],

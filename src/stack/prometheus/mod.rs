@@ -78,6 +78,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Led>, Error> {
     let launch = Launch {
         name: PROMETHEUS.to_owned(),
         way: Way::Program {
+            entrypoint: None,
             image: Some(image),
             // The image's own entry point is the program.
             command: Some(told.clone()),

@@ -1,0 +1,140 @@
+//! `firedrill coverage`: faults against alerts, from saved runs.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Colour, Input, count, draw};
+use crate::coverage::{Cell, Coverage, FaultRow, State, read_runs};
+use crate::event::Proof;
+use crate::exit::Exit;
+use crate::report::drilled_at;
+
+/// Arguments of `coverage`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    input: Input,
+
+    /// Where runs are saved
+    #[arg(long, value_name = "FOLDER", default_value = ".firedrill/runs", help_heading = "Input")]
+    runs: PathBuf,
+
+    /// How to print it: text, or json for other programs
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
+    format: Format,
+}
+
+/// How it is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
+    let reading = arguments.input.read();
+    draw(&reading, colour)?;
+    let Some(plan) = reading.plan else { return Ok(Exit::Usage) };
+    if plan.scenarios.is_empty() {
+        writeln!(std::io::stderr(), "error: there is no scenario among these files")?;
+        return Ok(Exit::Usage);
+    }
+    let seen = match read_runs(&arguments.runs) {
+        Ok(seen) => seen,
+        Err(error) => {
+            let folder = arguments.runs.display();
+            writeln!(
+                std::io::stderr(),
+                "error: no saved runs can be read from `{folder}`: {error}; `firedrill run` saves them"
+            )?;
+            return Ok(Exit::NotMeasured);
+        }
+    };
+    let coverage = Coverage::of(&plan.scenarios, &seen);
+    let mut out = std::io::stdout().lock();
+    match arguments.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &coverage)?;
+            writeln!(out)?;
+        }
+        Format::Text => print(&mut out, &coverage, seen.runs)?,
+    }
+    Ok(Exit::Pass)
+}
+
+fn print(out: &mut impl std::io::Write, coverage: &Coverage, runs: usize) -> std::io::Result<()> {
+    for row in &coverage.faults {
+        writeln!(out, "{} › {}  ({})", row.scenario, row.step, row.fault)?;
+        for cell in &row.alerts {
+            writeln!(out, "  {}", alert(cell))?;
+        }
+        if let Some(why) = silence(row) {
+            writeln!(out, "  {why}")?;
+        }
+    }
+    let unproven: Vec<_> = coverage.alerts.iter().filter(|row| row.state != State::Proven).collect();
+    if !unproven.is_empty() {
+        writeln!(out, "\nnever proven:")?;
+        for row in unproven {
+            let labels: Vec<_> = row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let labels =
+                if labels.is_empty() { String::new() } else { format!(" {{{}}}", labels.join(", ")) };
+            writeln!(out, "  {}{labels}  {}, {}", row.alert, word(row.state), row.file)?;
+        }
+    }
+    let blind = coverage.faults.iter().filter(|row| row.blind).count();
+    writeln!(
+        out,
+        "\n{} of {} proven, {} missed, {} never tried; {} seen by no alert; from {}",
+        coverage.count(State::Proven),
+        count(coverage.alerts.len(), "alert"),
+        coverage.count(State::Missed),
+        coverage.count(State::Untried),
+        count(blind, "fault"),
+        count(runs, "saved run")
+    )
+}
+
+fn alert(cell: &Cell) -> String {
+    let mut text = format!("{:<11} {}", word(cell.state), cell.alert);
+    let labels: Vec<_> = cell.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if !labels.is_empty() {
+        text += &format!(" {{{}}}", labels.join(", "));
+    }
+    if let Some(at) = cell.fires {
+        text += &format!("  fires after {}", drilled_at(at));
+    }
+    if let Some(rung) = cell.broken {
+        text += &format!("  broke at {rung}");
+    }
+    match cell.proof {
+        Some(Proof::Scaled) => text += "  scaled",
+        Some(Proof::Dilated) => text += "  dilated",
+        Some(Proof::Both) => text += "  scaled and dilated",
+        Some(Proof::None) | None => {}
+    }
+    text
+}
+
+/// What is to be said of a fault that no alert sees.
+fn silence(row: &FaultRow) -> Option<&'static str> {
+    match (&row.run, row.blind) {
+        (None, _) => Some("no saved run has tried it"),
+        (Some(_), true) => Some("no alert sees it"),
+        (Some(_), false) => None,
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Untried => "untried",
+        State::Missed => "missed",
+        State::NotProven => "not proven",
+        State::Collateral => "collateral",
+        State::Proven => "proven",
+    }
+}

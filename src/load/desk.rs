@@ -1,0 +1,179 @@
+//! What is next by the schedule, and what has come of it: the books of one driver, without any waiting.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::load::drive::{Options, Shot};
+use crate::load::pace::{Schedule, Shard};
+use crate::load::totals::{Hit, Totals};
+
+/// How long hits that still wait for a shooter are sent after the load's time is over.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What is next by the schedule.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Next {
+    /// An attempt, which began by being asked for; in the open model with the hit it is.
+    Now(Option<Hit>),
+    /// A hit, or a user who joins, then.
+    At(Instant),
+    /// Every shooter is busy.
+    Busy,
+    /// Nothing.
+    Over,
+}
+
+/// The books of one driver.
+#[derive(Debug)]
+pub(super) struct Desk {
+    schedule: Schedule,
+    shard: Shard,
+    start: Instant,
+    connections: u64,
+    watched: Vec<Duration>,
+    /// Hits taken so far; in the closed model, users who joined.
+    taken: u64,
+    /// Hits told to be due so far.
+    told_due: u64,
+    in_flight: u64,
+    /// When it last was that every shooter was busy and one became free.
+    freed: Instant,
+    /// Until when the schedule was followed: all that was due by then and had a shooter is sent.
+    served: Option<Duration>,
+    closed: bool,
+    /// Since the last interval was told.
+    now: Totals,
+}
+
+impl Desk {
+    pub(super) fn new(schedule: Schedule, start: Instant, options: &Options) -> Self {
+        Self {
+            schedule,
+            shard: options.shard,
+            start,
+            connections: options.connections.max(1) as u64,
+            watched: options.watched.clone(),
+            taken: 0,
+            told_due: 0,
+            in_flight: 0,
+            freed: start,
+            served: None,
+            closed: options.stop.is_cancelled(),
+            now: Totals::watching(&options.watched),
+        }
+    }
+
+    /// Attempts under way.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Nothing more is sent.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// What is next for a shooter that is free, or that could be made.
+    pub(super) fn next(&mut self, now: Instant) -> Next {
+        let Some(elapsed) = now.checked_duration_since(self.start) else { return Next::At(self.start) };
+        if self.closed {
+            return Next::Over;
+        }
+        self.served = Some(elapsed);
+        match &self.schedule {
+            Schedule::Open(pace) => match pace.due(self.shard.nth(self.taken)) {
+                None => Next::Over,
+                Some(_) if elapsed > pace.length().saturating_add(DRAIN) => Next::Over,
+                Some(due) if due > elapsed => Next::At(self.start + due),
+                Some(_) if self.in_flight >= self.connections => Next::Busy,
+                Some(due) => {
+                    let due = self.start + due;
+                    self.begin(Some(Hit { due, ready: due.max(self.freed) }))
+                }
+            },
+            Schedule::Closed(crowd) if elapsed >= crowd.length() => Next::Over,
+            Schedule::Closed(crowd) => match crowd.joins(self.shard.nth(self.taken)) {
+                // Who has joined asks by itself until the end.
+                None => Next::At(self.start + crowd.length()),
+                Some(joins) if joins > elapsed => Next::At(self.start + joins),
+                Some(_) => self.begin(None),
+            },
+        }
+    }
+
+    fn begin(&mut self, hit: Option<Hit>) -> Next {
+        self.taken += 1;
+        self.note_begun();
+        if hit.is_some_and(|hit| hit.due < hit.ready) {
+            self.now.waited_for_a_connection += 1;
+        }
+        Next::Now(hit)
+    }
+
+    fn note_begun(&mut self) {
+        self.in_flight += 1;
+        self.now.begun += 1;
+        self.now.in_flight_peak = self.now.in_flight_peak.max(self.in_flight);
+    }
+
+    /// Takes in an attempt that has ended, and says what its shooter does next.
+    pub(super) fn land(&mut self, shot: &Shot, hit: Option<Hit>) -> Next {
+        self.now.record(shot, hit);
+        self.now.sent_until = shot.sent.saturating_duration_since(self.start);
+        self.free(shot.ended);
+        match &self.schedule {
+            Schedule::Open(_) => self.next(shot.ended),
+            Schedule::Closed(crowd) => {
+                let elapsed = shot.ended.saturating_duration_since(self.start);
+                self.served = Some(elapsed);
+                if self.closed || elapsed >= crowd.length() {
+                    return Next::Over;
+                }
+                self.note_begun();
+                Next::Now(None)
+            }
+        }
+    }
+
+    /// An attempt will never end: its shooter is gone.
+    pub(super) fn lose(&mut self) {
+        self.now.broken += 1;
+        // The user who is gone is replaced.
+        if matches!(self.schedule, Schedule::Closed(_)) {
+            self.taken = self.taken.saturating_sub(1);
+        }
+        self.free(Instant::now());
+    }
+
+    fn free(&mut self, at: Instant) {
+        if self.in_flight >= self.connections {
+            self.freed = at;
+        }
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// What was measured since this was asked last.
+    pub(super) fn take_interval(&mut self) -> Totals {
+        let mut interval = std::mem::replace(&mut self.now, Totals::watching(&self.watched));
+        interval.due = match &self.schedule {
+            Schedule::Closed(_) => interval.begun,
+            Schedule::Open(pace) => {
+                let wanted = self.served.map_or(0, |served| self.shard.of(pace.wanted_by(served)));
+                let new = wanted.saturating_sub(self.told_due);
+                self.told_due += new;
+                new
+            }
+        };
+        interval.elapsed = self.start.elapsed();
+        // A peak holds on: whoever is in flight now was so at the beginning of the next interval.
+        self.now.in_flight_peak = self.in_flight;
+        interval
+    }
+
+    /// What was measured since, with whatever is still under way cut off.
+    pub(super) fn take_last(&mut self) -> Totals {
+        self.now.cut = self.in_flight;
+        self.take_interval()
+    }
+}

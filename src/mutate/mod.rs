@@ -1,0 +1,8 @@
+//! Mistakes in rules that drills would not have caught: each rule changed in one thing, and put through what drills
+//! have recorded.
+
+mod assess;
+mod mutant;
+
+pub use self::assess::{Fate, Judged, Trial, Tried, assess};
+pub use self::mutant::{Kind, Mutant, mutants};
