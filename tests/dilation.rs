@@ -125,7 +125,7 @@ async fn promtool_sees_every_alert_in_the_same_state_at_every_evaluation() {
             "AtOnce 1 of 1",
             "Gone 1 of 3",
             "Ratio 1 of 1",
-            "Kept 1 of 2",
+            "Kept 1 of 1",
             "Counted 1 of 1",
             "Slope 1 of 1"
         ]

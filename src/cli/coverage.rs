@@ -100,24 +100,22 @@ fn print(out: &mut impl std::io::Write, coverage: &Coverage, runs: usize) -> std
 }
 
 fn alert(cell: &Cell) -> String {
-    let mut text = format!("{:<11} {}", word(cell.state), cell.alert);
     let labels: Vec<_> = cell.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if !labels.is_empty() {
-        text += &format!(" {{{}}}", labels.join(", "));
-    }
-    if let Some(at) = cell.fires {
-        text += &format!("  fires after {}", drilled_at(at));
-    }
-    if let Some(rung) = cell.broken {
-        text += &format!("  broke at {rung}");
-    }
-    match cell.proof {
-        Some(Proof::Scaled) => text += "  scaled",
-        Some(Proof::Dilated) => text += "  dilated",
-        Some(Proof::Both) => text += "  scaled and dilated",
-        Some(Proof::None) | None => {}
-    }
-    text
+    let labels = (!labels.is_empty()).then(|| format!("{{{}}}", labels.join(", ")));
+    let named = [Some(cell.alert.clone()), labels].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let proof = match cell.proof {
+        Some(Proof::Scaled) => Some("scaled".to_owned()),
+        Some(Proof::Dilated) => Some("dilated".to_owned()),
+        Some(Proof::Both) => Some("scaled and dilated".to_owned()),
+        Some(Proof::None) | None => None,
+    };
+    let pieces = [
+        Some(format!("{:<11} {named}", word(cell.state))),
+        cell.fires.map(|at| format!("fires after {}", drilled_at(at))),
+        cell.broken.map(|rung| format!("broke at {rung}")),
+        proof,
+    ];
+    pieces.into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
 /// What is to be said of a fault that no alert sees.

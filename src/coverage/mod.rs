@@ -217,8 +217,8 @@ fn fault_row(planned: &Planned, step: &Step, fault: &Fault, seen: &Seen) -> Faul
     });
     let mut alerts: Vec<_> = expected.collect();
     alerts.extend(drilled.iter().filter(|one| one.stranger).map(cell));
-    let sees = |cell: &Cell| matches!(cell.state, State::Proven | State::Collateral | State::NotProven);
-    let blind = found.is_some_and(|step| step.felt) && !alerts.iter().any(sees);
+    let is_seen = |cell: &Cell| matches!(cell.state, State::Proven | State::Collateral | State::NotProven);
+    let blind = found.is_some_and(|step| step.felt) && !alerts.iter().any(is_seen);
     FaultRow {
         scenario,
         file: planned.file.display().to_string(),

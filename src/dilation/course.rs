@@ -47,7 +47,9 @@ impl<'r> Course<'r> {
         let recorded = rules.recording.iter().map(|one| {
             let every = step(one.every);
             let back = i64::try_from(one.back.as_millis()).unwrap_or(i64::MAX / 4);
-            (((from - back).max(stamped.begins)).div_euclid(every) * every, BTreeSet::new())
+            // In step with the alert: rules of one group are evaluated at the same moments.
+            let earliest = (from - back).max(stamped.begins);
+            (from - (from - earliest).div_euclid(every) * every, BTreeSet::new())
         });
         Self { rules, from, evaluated: 0, present: BTreeMap::new(), recorded: recorded.collect() }
     }

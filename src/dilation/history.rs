@@ -102,17 +102,18 @@ pub(super) fn stretch(
         return points;
     }
     let (mut all, after): (Vec<_>, Vec<_>) = points.into_iter().partition(|(at, _)| *at < segment.to);
-    let last = |points: &[(i64, f64)]| points.iter().rev().find(|(_, value)| !value.is_nan()).copied();
-    let before = last(&all);
+    let newest = |points: &[(i64, f64)]| points.iter().rev().find(|(_, value)| !value.is_nan()).copied();
+    let before = newest(&all);
     follow(&mut all, segment, segment.to + longer - 1, counts);
     // A counter goes on from where it has come to, until it counts anew.
-    let grown = before.zip(last(&all)).map_or(0.0, |((_, before), (_, now))| now - before);
-    let (mut added, mut least) = (if counts { grown } else { 0.0 }, before.map_or(0.0, |(_, value)| value));
+    let grown = before.zip(newest(&all)).map_or(0.0, |((_, before), (_, now))| now - before);
+    let (mut added, mut before_it) =
+        (if counts { grown } else { 0.0 }, before.map_or(0.0, |(_, value)| value));
     for (at, value) in after {
-        if counts && value < least {
+        if counts && value < before_it {
             added = 0.0;
         }
-        least = if value.is_nan() { least } else { value };
+        before_it = if value.is_nan() { before_it } else { value };
         all.push((at + longer, value_with(value, added)));
     }
     all

@@ -184,8 +184,14 @@ impl Containers {
     pub(in crate::stack) async fn start(&self, launch: Launch) -> Result<Service, Error> {
         let name = launch.name.clone();
         let ports = self.outer.get(&name).cloned().unwrap_or_default();
-        if let Way::StandIn(profile) = launch.way {
-            // It plays within this process; containers meet it as they meet each other.
+        if let Way::StandIn(mut profile) = launch.way {
+            // It plays within this process, which knows none of the names of the containers' network.
+            for call in profile.calls_mut() {
+                let ports = self.outer.get(&call.service.value);
+                let port = ports.and_then(|ports| ports.get("http").or_else(|| ports.values().next()));
+                call.address = port.map(ToString::to_string).or(call.address.take());
+            }
+            // Containers meet it as they meet each other.
             let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
             let free = port::free(here).map_err(|error| Error::Start {
                 service: name.clone(),
