@@ -41,6 +41,7 @@ pub async fn replay(bench: &mut Bench, incident: &Incident, files: &[RuleFile]) 
             moments: rules.falsified().contains(&Why::Clock),
             history: Duration::ZERO,
             apart: Duration::ZERO,
+            held: Duration::ZERO,
             onward: Duration::ZERO,
         };
         let Some(stamped) = bench.lay(&recording, &manner).await? else {
@@ -87,6 +88,7 @@ fn recording(incident: &Incident, rules: &Rules<'_>, notes: &mut Vec<String>) ->
         calm: manifest.from
             - millis(rules.alert.holds.map_or(Duration::ZERO, |at| at.value))
             - millis(rules.every),
+        broken: manifest.from,
         effect: manifest.from,
         lifted: manifest.to,
         ended: manifest.to,
