@@ -41,6 +41,7 @@ pub async fn replay(bench: &mut Bench, incident: &Incident, files: &[RuleFile]) 
             moments: rules.falsified().contains(&Why::Clock),
             history: Duration::ZERO,
             apart: Duration::ZERO,
+            held: Duration::ZERO,
             onward: Duration::ZERO,
             held: Duration::ZERO,
         };
