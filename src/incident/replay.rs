@@ -43,7 +43,6 @@ pub async fn replay(bench: &mut Bench, incident: &Incident, files: &[RuleFile]) 
             apart: Duration::ZERO,
             held: Duration::ZERO,
             onward: Duration::ZERO,
-            held: Duration::ZERO,
         };
         let Some(stamped) = bench.lay(&recording, &manner).await? else {
             replayed.notes.push(format!("there is no room for `{name}`: it is not evaluated"));
