@@ -71,7 +71,7 @@ fn the_readme_shows_the_scenario_that_it_runs() {
 
 #[test]
 fn short_help_fits_a_screen() {
-    for verb in ["", "run", "check", "plan", "schema", "simulate", "up", "clean", "gate", "rules"] {
+    for verb in ["", "run", "check", "plan", "schema", "simulate", "up", "fault", "clean", "gate", "rules"] {
         let words = verb.split_whitespace().chain(["-h"]);
         let help = std::process::Command::new(env!("CARGO_BIN_EXE_firedrill")).args(words).output().unwrap();
         let lines = String::from_utf8(help.stdout).unwrap().lines().count();

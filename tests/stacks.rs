@@ -300,7 +300,15 @@ impl Held {
         command.args(["up", "--runtime", "processes", "stack.yaml"]);
         let mut up = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let web = lines.skip(1).next().unwrap().split("http://").nth(1).unwrap().to_owned();
+        // To the last line: who stops reading before it stops the stack.
+        let mut told: Vec<String> = Vec::new();
+        for line in lines {
+            told.push(line);
+            if told.last().is_some_and(|line| line.contains("Ctrl-C")) {
+                break;
+            }
+        }
+        let web = told[1].split("http://").nth(1).unwrap().to_owned();
         Self { place, up, web }
     }
 
@@ -353,7 +361,7 @@ fn a_stack_that_is_held_is_broken_and_mended_by_hand(#[case] signal: &str) {
 #[case::no_kind("add web latncy=1s", 2, "did you mean `latency`?")]
 #[case::no_value("add web latency=soon", 2, "error[file/value]")]
 #[case::nothing_for_it("add web kill=9", 2, "`kill` takes no value: write `kill` alone")]
-#[case::no_process("add web memory=64MiB", 4, "`memory` needs a container, and `web` runs as a process")]
+#[case::no_process("add web memory=64MiB", 4, "`web` gets no less: it is a stand-in")]
 #[case::in_a_scenario("add web exec", 2, "error[file/")]
 #[case::another_stack("list --stack nobody", 2, "no stack `nobody` is held; there is `")]
 fn what_cannot_be_broken_by_hand_says_why(#[case] words: &str, #[case] code: i32, #[case] why: &str) {

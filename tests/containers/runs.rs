@@ -369,14 +369,19 @@ fn pass(mut from: UnixStream, mut to: UnixStream, closed: &AtomicBool) -> Option
     None
 }
 
-/// What ships for resilience on real programs, which has no stand-in that would be this process's own.
 #[test]
 #[ignore = "needs a container engine"]
-fn what_is_shipped_on_real_programs_passes_in_containers() {
-    let map = Path::new("fixtures/image-map.yaml");
-    for file in ["redis", "postgres"] {
+fn what_is_shipped_for_resilience_passes_in_containers() {
+    for file in ["alone", "balanced", "cut", "redis", "postgres"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
-        command.args(["run", "--no-save", "--runtime", "containers", "--image-map"]).arg(map);
+        command.args([
+            "run",
+            "--no-save",
+            "--runtime",
+            "containers",
+            "--image-map",
+            "fixtures/image-map.yaml",
+        ]);
         let output = command.arg(format!("scenarios/resilience/{file}.yaml")).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     }

@@ -32,24 +32,7 @@ pub(super) fn check(file: &Path, key: &Key, node: &Node, found: &mut Found<'_>) 
     for (name, _) in entries {
         judge(name, &key.name, found);
     }
-    let image = node.get("image");
-    match (image, node.get("build")) {
-        (None, Some(build)) => {
-            let title = format!("service `{}` is built, and firedrill builds no images", key.name);
-            found.unsupported(build.place, title, "build it before, and name it with `image`");
-            return None;
-        }
-        (None, None) => {
-            let title = format!("service `{}` names no image", key.name);
-            found.unsupported(key.place, title, "write `image: name:tag`");
-            return None;
-        }
-        (Some(image), Some(build)) => {
-            let title = format!("service `{}` is not built: its image is used as it is", key.name);
-            found.ignored(build.place, title, format!("`{}`", image.scalar().unwrap_or_default()));
-        }
-        (Some(_), None) => {}
-    }
+    let image = image(&key.name, key.place, node, found)?;
     let mut mounts = Mounts::default();
     for entry in node.get("volumes").into_iter().flat_map(items) {
         mounts.take(file, entry, found);
@@ -60,7 +43,7 @@ pub(super) fn check(file: &Path, key: &Key, node: &Node, found: &mut Found<'_>) 
     let (ports, datagrams) = ports(node, found);
     let command = |name: &str, found: &mut Found<'_>| node.get(name).and_then(|node| words(node, found));
     let program = Program {
-        image: image.and_then(|node| found.take(read::<At<Template>>(node))),
+        image: found.take(read::<At<Template>>(image)),
         entrypoint: command("entrypoint", found),
         command: command("command", found),
         process: None,
@@ -83,6 +66,27 @@ pub(super) fn check(file: &Path, key: &Key, node: &Node, found: &mut Found<'_>) 
     Some((service, mounts))
 }
 
+/// The image that it runs from.
+fn image<'n>(service: &str, place: Place, node: &'n Node, found: &mut Found<'_>) -> Option<&'n Node> {
+    let (image, build) = (node.get("image"), node.get("build"));
+    match (image, build) {
+        (None, Some(build)) => {
+            let title = format!("service `{service}` is built, and firedrill builds no images");
+            found.unsupported(build.place, title, "build it before, and name it with `image`");
+        }
+        (None, None) => {
+            let title = format!("service `{service}` names no image");
+            found.unsupported(place, title, "write `image: name:tag`");
+        }
+        (Some(image), Some(build)) => {
+            let title = format!("service `{service}` is not built: its image is used as it is");
+            found.ignored(build.place, title, format!("`{}`", image.scalar().unwrap_or_default()));
+        }
+        (Some(_), None) => {}
+    }
+    image
+}
+
 fn judge(key: &Key, service: &str, found: &mut Found<'_>) {
     match fate(&key.name) {
         Fate::Carried => {}
@@ -100,10 +104,7 @@ fn judge(key: &Key, service: &str, found: &mut Found<'_>) {
 }
 
 fn words(node: &Node, found: &mut Found<'_>) -> Option<At<Command>> {
-    match node.kind {
-        Kind::Null => None,
-        _ => found.take(read::<At<Command>>(node)),
-    }
+    if node.kind == Kind::Null { None } else { found.take(read::<At<Command>>(node)) }
 }
 
 fn items(node: &Node) -> &[Node] {
