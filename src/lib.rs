@@ -73,6 +73,8 @@ pub mod coverage;
 
 pub mod mutate;
 
+pub mod incident;
+
 pub mod serve;
 
 pub mod exit;

@@ -462,3 +462,137 @@ fn alerts_that_nobody_is_told_of_are_noted() {
     assert_eq!(place.left(), Vec::<PathBuf>::new());
     place.await_peace();
 }
+
+/// A program of ours that ends with the test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Rules that are quick enough to wait for, on a service of the shipped drills.
+const QUICK: &str = "groups:
+  - name: web
+    interval: 1s
+    rules:
+      - { record: 'job:up:avg', expr: 'avg by (job) (up{job=\"web\"})' }
+      - { alert: WebDown, expr: 'job:up:avg == 0', for: 4s, labels: { severity: critical } }
+";
+
+/// The same, and sooner; beside it one that never fires.
+const SOONER: &str = "groups:
+  - name: web
+    interval: 1s
+    rules:
+      - { alert: WebDown, expr: 'up{job=\"web\"} == 0', for: 1s, labels: { severity: critical } }
+      - { alert: Never, expr: 'queue_length > 1000', labels: { severity: high } }
+";
+
+const QUICK_PROMETHEUS: &str = "global: { scrape_interval: 1s, evaluation_interval: 1s }
+rule_files: [alerts.yml]
+scrape_configs: [{ job_name: web, static_configs: [{ targets: ['TARGET'] }] }]
+";
+
+/// A free port of this machine, for a program that cannot say which it took.
+fn free() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Place {
+    fn serve_web(&self, address: &str) -> Served {
+        let profile = fs::canonicalize("fixtures/drills/web.yaml").unwrap();
+        let mut child = self
+            .firedrill()
+            .arg("simulate")
+            .arg(profile)
+            .args(["--listen", address])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Served(child)
+    }
+
+    /// What a Prometheus answers to a query, once `wanted` says that it is it.
+    fn wait_for(&self, prometheus: &str, query: &str, wanted: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let asked = Command::new("curl")
+                .args(["-sG", "--data-urlencode"])
+                .arg(format!("query={query}"))
+                .arg(format!("{prometheus}/api/v1/query"))
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+            if wanted(&said) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "`{query}` is {said}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn incident(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = self.firedrill().args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), said.into_owned())
+    }
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn an_outage_is_recorded_replayed_cold_and_asked_what_other_rules_had_said() {
+    let place = Place::new();
+    let (target, port) = (format!("127.0.0.1:{}", free()), free());
+    place.write("alerts.yml", QUICK);
+    place.write("prometheus.yml", &QUICK_PROMETHEUS.replace("TARGET", &target));
+    let web = place.serve_web(&target);
+    let prometheus = Command::new("prometheus")
+        .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .current_dir(&place.0)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let prometheus = Served(prometheus);
+    let address = format!("http://127.0.0.1:{port}");
+    let one = |value: &'static str| move |said: &str| said.contains(&format!(",\"{value}\"]"));
+    let now = jiff::Timestamp::now;
+    place.wait_for(&address, "up == 1", one("1"));
+    let from = now() - jiff::SignedDuration::from_secs(3);
+    drop(web);
+    place.wait_for(&address, "ALERTS{alertstate=\"firing\"}", one("1"));
+    let web = place.serve_web(&target);
+    place.wait_for(&address, "count(ALERTS) or vector(0)", one("0"));
+    std::thread::sleep(Duration::from_secs(4));
+    let (from, to) = (from.to_string(), now().to_string());
+    let record =
+        ["incident", "record", "--prometheus", &address, "--from", &from, "--to", &to, "-o", "outage"];
+    let (code, said) = place.incident(&[&record[..], &["--most-samples", "3"]].concat());
+    assert_eq!(code, Some(4), "what would be too much is refused before it is fetched: {said}");
+    let (code, said) = place.incident(&record);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 of them fired"), "{said}");
+    let timeline = fs::read_to_string(place.0.join("outage/timeline.md")).unwrap();
+    assert!(timeline.contains("**WebDown {job=web, severity=critical} fires**"), "{timeline}");
+    drop((prometheus, web));
+
+    // Cold: neither the service nor its Prometheus is there any more.
+    let (code, said) = place.incident(&["run", "outage"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("PASS the same alerts fire in the same order, 1 of them"), "{said}");
+    place.write("sooner.yml", SOONER);
+    let (code, said) = place.incident(&["incident", "what-if", "outage", "--rules", "sooner.yml"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("\nSOONER by "), "{said}");
+
+    // By hand, somebody says that it never fired: the replay does not agree.
+    fs::write(place.0.join("outage/alerts.json"), "[]").unwrap();
+    let (code, said) = place.incident(&["incident", "replay", "outage"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("and did not fire"), "{said}");
+}

@@ -8,6 +8,7 @@ mod explain;
 mod fault;
 mod gate;
 mod images;
+mod incident;
 mod init;
 mod load;
 mod manual;
@@ -92,6 +93,8 @@ enum Verb {
     Clean,
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
+    /// Record an outage that really was, replay it, and ask what other rules would have said
+    Incident(incident::Arguments),
     /// Write a first scenario, SLO and drill for what answers at an address
     Init(init::Arguments),
     /// Say what a finding is, with an example
@@ -187,6 +190,7 @@ impl Cli {
             Verb::Fault(arguments) => fault::execute(&arguments),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
+            Verb::Incident(arguments) => incident::execute(&arguments),
             Verb::Init(arguments) => init::execute(&arguments, self.color),
             Verb::Explain(arguments) => explain::execute(&arguments),
             Verb::Completions(arguments) => completions::execute(&arguments),

@@ -68,6 +68,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
+    if let [only] = arguments.input.paths.as_slice()
+        && super::incident::is_one(only)
+    {
+        return super::incident::again(only);
+    }
     let reading = arguments.input.read();
     draw(&reading, colour)?;
     let Some(plan) = reading.plan else { return Ok(Exit::Usage) };

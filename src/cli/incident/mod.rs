@@ -1,0 +1,76 @@
+//! `firedrill incident`: an outage that really was, kept in a folder, evaluated again, and asked what other rules
+//! would have said.
+
+mod record;
+mod replay;
+mod what_if;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use crate::dilation::Bench;
+use crate::exit::Exit;
+use crate::incident::Error;
+
+pub(super) use self::replay::execute as again;
+
+/// Arguments of `incident`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Keep what a Prometheus saw of an outage in a folder
+    Record(record::Arguments),
+    /// Evaluate its rules again over what was recorded, and compare the alerts; `firedrill run FOLDER` does the same
+    Replay(replay::Arguments),
+    /// Say what other rules would have made of it
+    WhatIf(what_if::Arguments),
+}
+
+pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {
+    match &arguments.verb {
+        Verb::Record(arguments) => record::execute(arguments),
+        Verb::Replay(arguments) => replay::execute(&arguments.folder),
+        Verb::WhatIf(arguments) => what_if::execute(arguments),
+    }
+}
+
+/// Whether a folder is an incident's.
+pub(super) fn is_one(path: &Path) -> bool {
+    path.join(crate::incident::FILE).is_file()
+}
+
+/// An empty Prometheus to evaluate on.
+async fn bench() -> Result<Bench, Error> {
+    let now = Timestamp::now();
+    let program =
+        std::env::current_exe().map_err(|source| Error::File { path: "firedrill".into(), source })?;
+    Ok(Bench::start(&super::run::new_id(now), program, now).await?)
+}
+
+/// Says why there is nothing to show: files that are no incident's are invalid, all else could not be measured.
+fn refused(error: &Error) -> std::io::Result<Exit> {
+    writeln!(std::io::stderr(), "error: {error}")?;
+    Ok(match error {
+        Error::File { .. } | Error::Malformed { .. } => Exit::Usage,
+        Error::Prometheus(_)
+        | Error::Course(_)
+        | Error::Stack(_)
+        | Error::TooMuch { .. }
+        | Error::Nothing(_) => Exit::NotMeasured,
+    })
+}
+
+/// A time since another, as people say it: `5m30s`.
+fn since(from: i64, at: i64) -> String {
+    let seconds = (at - from) / 1000;
+    let span = crate::units::Span(std::time::Duration::from_secs(seconds.unsigned_abs()));
+    if seconds < 0 { format!("-{span}") } else { span.to_string() }
+}

@@ -1,0 +1,105 @@
+//! `firedrill incident record`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::refused;
+use crate::cli::runtime;
+use crate::exit::Exit;
+use crate::incident::{self, Asked, Error, Incident, Progress};
+use crate::prometheus::{Access, Auth, Client};
+use crate::secret::Secret;
+
+/// Arguments of `incident record`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+  firedrill incident record --prometheus http://127.0.0.1:9090 --alertmanager http://127.0.0.1:9093 \\
+    --from 2026-11-20T02:00Z --to 2026-11-20T04:00Z --service checkout -o incidents/checkout-brownout")]
+pub(super) struct Arguments {
+    /// The Prometheus that saw it; `FIREDRILL_PROMETHEUS_TOKEN` is a bearer token
+    #[arg(long, value_name = "URL", help_heading = "Source")]
+    prometheus: String,
+
+    /// The Alertmanager that was told, whose routing is kept too
+    #[arg(long, value_name = "URL", help_heading = "Source")]
+    alertmanager: Option<String>,
+
+    /// When it began, RFC 3339
+    #[arg(long, value_name = "TIME", help_heading = "Incident")]
+    from: Timestamp,
+
+    /// When it was over
+    #[arg(long, value_name = "TIME", help_heading = "Incident")]
+    to: Timestamp,
+
+    /// Only alerts whose rules name this, in their expression or in a label
+    #[arg(long, value_name = "NAME", help_heading = "Incident")]
+    service: Option<String>,
+
+    /// Refuse, before anything is fetched, what would be more samples
+    #[arg(long, value_name = "NUMBER", default_value_t = 5_000_000, help_heading = "Incident")]
+    most_samples: u64,
+
+    /// The folder to write; it must not hold an incident yet
+    #[arg(short, long, value_name = "FOLDER", help_heading = "Output")]
+    out: PathBuf,
+}
+
+pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {
+    match runtime()?.block_on(recorded(arguments)) {
+        Ok(incident) => {
+            let samples: usize = incident.series.iter().map(|one| one.points.len()).sum();
+            let fired = incident.alerts.iter().filter(|one| one.fired.is_some()).count();
+            let mut out = std::io::stdout().lock();
+            writeln!(
+                out,
+                "{}: {} series with {samples} samples; {} alerts were active, {fired} of them fired",
+                arguments.out.display(),
+                incident.series.len(),
+                incident.alerts.len()
+            )?;
+            for note in &incident.manifest.notes {
+                writeln!(out, "  ! {}", crate::report::on_one_line(note))?;
+            }
+            writeln!(out, "\nread {}/timeline.md; replay it: firedrill run {0}", arguments.out.display())?;
+            Ok(Exit::Pass)
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+async fn recorded(arguments: &Arguments) -> Result<Incident, Error> {
+    let client = client(&arguments.prometheus)?;
+    let alertmanager = arguments.alertmanager.as_deref().map(self::client).transpose()?;
+    let name = arguments.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let asked = Asked {
+        name,
+        from: arguments.from,
+        to: arguments.to,
+        service: arguments.service.clone(),
+        most_samples: arguments.most_samples,
+    };
+    let shown = std::io::stderr().is_terminal();
+    let mut tell = move |progress: Progress| {
+        if shown {
+            let Progress { done, of, samples } = progress;
+            // Progress is for who looks; where it cannot be shown, the work goes on.
+            let _ = write!(std::io::stderr(), "\r\x1b[Krecording {} of {of}, {samples} samples", done + 1);
+        }
+    };
+    let done = incident::record(&client, alertmanager.as_ref(), &asked, &arguments.out, &mut tell).await;
+    if shown {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+    done?;
+    Incident::read(&arguments.out)
+}
+
+fn client(address: &str) -> Result<Client, Error> {
+    let token = std::env::var("FIREDRILL_PROMETHEUS_TOKEN").ok().filter(|token| !token.is_empty());
+    let auth = token.map_or(Auth::None, |token| Auth::Bearer(Secret::new(token)));
+    Client::new(&Access { auth, ..Access::to(address) }).map_err(|error| Error::Nothing(error.to_string()))
+}

@@ -1,0 +1,211 @@
+//! What stands in an incident's folder: everything that is needed to look at it again, and nothing of elsewhere.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
+
+use super::episode::Episode;
+use super::page::pages;
+use super::{Error, timeline};
+use crate::audit::{self, Subject};
+use crate::dilation::Recorded;
+use crate::finding::Findings;
+use crate::source::Sources;
+
+/// The file by which a folder is known to be an incident's.
+pub const FILE: &str = "incident.json";
+
+const SERIES: &str = "series.jsonl.gz";
+const ALERTS: &str = "alerts.json";
+const RULES: &str = "rules";
+const ROUTING: &str = "alertmanager.yml";
+const TIMELINE: &str = "timeline.md";
+
+/// The version of what is written here.
+const VERSION: u32 = 1;
+
+/// Bytes of unpacked series that are read, and of one line.
+const MOST_SERIES: u64 = 4 << 30;
+const LONGEST_LINE: u64 = 256 << 20;
+
+/// What an incident is of. All moments are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Its name.
+    pub incident: String,
+    /// The version of its folder.
+    pub version: u32,
+    /// Which Prometheus saw it, without passwords.
+    pub prometheus: String,
+    /// It began.
+    pub from: i64,
+    /// It was over.
+    pub to: i64,
+    /// How long before its beginning series are recorded, for rules that look back.
+    pub back: i64,
+    /// How often targets were scraped, in milliseconds.
+    pub scraped_every: u64,
+    /// How often rules were evaluated whose group does not say, in milliseconds.
+    pub evaluated_every: u64,
+    /// What is to be known of it.
+    pub notes: Vec<String>,
+}
+
+/// An incident, whole.
+#[derive(Debug)]
+pub struct Incident {
+    /// What it is of.
+    pub manifest: Manifest,
+    /// What its rules looked at.
+    pub series: Vec<Recorded>,
+    /// Its alerts, as they went.
+    pub alerts: Vec<Episode>,
+    /// Its rules and its routing.
+    pub subject: Subject,
+    /// The texts of its files.
+    pub sources: Sources,
+}
+
+/// What is written of an incident beside its rules.
+pub(super) struct Written<'w> {
+    pub(super) manifest: &'w Manifest,
+    pub(super) series: &'w [Recorded],
+    pub(super) alerts: &'w [Episode],
+    pub(super) rules: &'w [(String, String)],
+    pub(super) routing: Option<&'w str>,
+}
+
+impl Written<'_> {
+    /// Writes the folder; one that is there already is not written over.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
+        if folder.join(FILE).exists() {
+            let why = "there is an incident already; name another folder".to_owned();
+            return Err(Error::Malformed { path: folder.to_owned(), why });
+        }
+        let rules = folder.join(RULES);
+        fs::create_dir_all(&rules).map_err(at(&rules))?;
+        for (name, text) in self.rules {
+            put(&rules.join(name), text)?;
+        }
+        if let Some(routing) = self.routing {
+            put(&folder.join(ROUTING), routing)?;
+        }
+        let path = folder.join(SERIES);
+        let file = BufWriter::new(File::create(&path).map_err(at(&path))?);
+        let mut out = GzEncoder::new(file, Compression::best());
+        for series in self.series {
+            let line = serde_json::to_string(series).unwrap_or_default() + "\n";
+            out.write_all(line.as_bytes()).map_err(at(&path))?;
+        }
+        out.finish().and_then(|mut file| file.flush()).map_err(at(&path))?;
+        put(&folder.join(ALERTS), &json(&self.alerts))?;
+        // The last one: a folder without it is none of an incident's.
+        put(&folder.join(FILE), &json(self.manifest))?;
+        let told = Incident::read(folder)?.timeline();
+        put(&folder.join(TIMELINE), &told)
+    }
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+fn put(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+    move |source| Error::File { path: path.to_owned(), source }
+}
+
+impl Incident {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    /// When a file of it is missing, or is not what it should be.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let manifest: Manifest = read_json(&folder.join(FILE))?;
+        if manifest.version != VERSION {
+            let why =
+                format!("it is of version {}, and this firedrill reads version {VERSION}", manifest.version);
+            return Err(Error::Malformed { path: folder.join(FILE), why });
+        }
+        let alerts = read_json(&folder.join(ALERTS))?;
+        let series = read_series(&folder.join(SERIES))?;
+        let rules = rule_files(&folder.join(RULES))?;
+        let routing = Some(folder.join(ROUTING)).filter(|path| path.exists());
+        let mut sources = Sources::default();
+        let subject = subject(rules, routing, &mut sources)?;
+        Ok(Self { manifest, series, alerts, subject, sources })
+    }
+
+    /// What happened when, in Markdown.
+    #[must_use]
+    pub fn timeline(&self) -> String {
+        let told =
+            self.subject.routing.as_ref().map(|routing| pages(&self.alerts, routing, self.manifest.to));
+        timeline::document(&self.manifest, &self.alerts, told.as_deref())
+    }
+}
+
+/// Rules and routing of these files.
+///
+/// # Errors
+/// What is wrong with them, drawn.
+pub fn subject(
+    rules: Vec<PathBuf>,
+    alertmanager: Option<PathBuf>,
+    sources: &mut Sources,
+) -> Result<Subject, Error> {
+    let first = rules.first().cloned().unwrap_or_default();
+    let mut findings = Findings::default();
+    let files = audit::Files { rules, alertmanager, ..audit::Files::default() };
+    let (subject, _) = audit::read(&files, sources, &mut findings);
+    if findings.any_error() {
+        let drawn = findings.in_reading_order().into_iter().map(|one| one.draw(sources).render(false));
+        let why = format!("\n{}", drawn.collect::<Vec<_>>().join("\n\n"));
+        return Err(Error::Malformed { path: first, why });
+    }
+    Ok(subject)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let text = fs::read_to_string(path).map_err(at(path))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Malformed { path: path.to_owned(), why: error.to_string() })
+}
+
+fn read_series(path: &Path) -> Result<Vec<Recorded>, Error> {
+    let file = File::open(path).map_err(at(path))?;
+    let mut lines = BufReader::new(GzDecoder::new(BufReader::new(file)).take(MOST_SERIES));
+    let mut all = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        let read = lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(at(path))?;
+        if read == 0 {
+            return Ok(all);
+        }
+        let series = serde_json::from_slice(&line);
+        all.push(series.map_err(|error| Error::Malformed {
+            path: path.to_owned(),
+            why: format!("series {}: {error}", all.len() + 1),
+        })?);
+    }
+}
+
+/// The rule files of a folder, in their order.
+fn rule_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(folder).map_err(at(folder))?;
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yml"))
+        .collect();
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,258 @@
+//! Records an incident from a Prometheus: the series that its rules look at, the rules, the routing, the alerts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::episode::episodes;
+use super::folder::{Manifest, Written};
+use super::{Error, rules};
+use crate::dilation::{self, Recorded, Rules};
+use crate::prometheus::answer::Data;
+use crate::prometheus::{Client, Group};
+use crate::rule;
+use crate::source::Sources;
+
+/// What Prometheus records of its alerts.
+const ALERTS: &str = "ALERTS";
+
+/// Where a query looks for the last sample, which comes before everything else that a rule looks back.
+const LOOKBACK: Duration = Duration::from_secs(300);
+
+/// Selectors that are named where there is too much.
+const MOST_NAMED: usize = 3;
+
+/// What is to be recorded.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What it is to be called.
+    pub name: String,
+    /// When it began.
+    pub from: Timestamp,
+    /// When it was over.
+    pub to: Timestamp,
+    /// Only alerts whose rules name this, in their expression or labels.
+    pub service: Option<String>,
+    /// Samples that are recorded at most.
+    pub most_samples: u64,
+}
+
+/// How far a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Selectors that were asked for.
+    pub done: usize,
+    /// Selectors in all.
+    pub of: usize,
+    /// Samples so far.
+    pub samples: usize,
+}
+
+/// Records an incident into a folder, and says how far it is meanwhile.
+///
+/// # Errors
+/// When Prometheus does not answer, when it would be more than is allowed, and when nothing is there to record.
+pub async fn record(
+    client: &Client,
+    alertmanager: Option<&Client>,
+    asked: &Asked,
+    folder: &Path,
+    tell: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Manifest, Error> {
+    if asked.from >= asked.to {
+        return Err(Error::Nothing(
+            "an incident ends after it has begun: `--from` lies before `--to`".to_owned(),
+        ));
+    }
+    let groups = client.rules().await?.data.groups;
+    let groups = about(groups, asked.service.as_deref());
+    let loaded = rules::files(&groups);
+    let routing = match alertmanager {
+        Some(client) => Some(configuration(client).await?),
+        None => None,
+    };
+    let evaluated_every = shortest(&groups);
+    let (selectors, back) = needed(&loaded, evaluated_every);
+    if selectors.is_empty() {
+        return Err(Error::Nothing(match &asked.service {
+            Some(service) => {
+                format!("no alert's rule names `{service}`: neither in its expression nor in a label")
+            }
+            None => "this Prometheus has no rules that alert".to_owned(),
+        }));
+    }
+    let mut notes = Vec::new();
+    let begin = asked.from - SignedDuration::try_from(back).unwrap_or_default();
+    let scraped_every = scraped_every(client, asked.to).await?;
+    bounded(client, asked, &selectors, begin, scraped_every).await?;
+    let series = fetched(client, &selectors, (begin, asked.to), tell, &mut notes).await?;
+    missing(&series, asked, scraped_every, &mut notes);
+    let (from, to) = (asked.from.as_millisecond(), asked.to.as_millisecond());
+    let every = i64::try_from(evaluated_every.as_millis()).unwrap_or(i64::MAX);
+    let mut alerts = episodes(&series, every, to);
+    alerts.retain(|episode| episode.ended.is_none_or(|ended| ended > from));
+    let kept: Vec<Recorded> = series.into_iter().filter(|one| name(one) != ALERTS).collect();
+    let manifest = Manifest {
+        incident: asked.name.clone(),
+        version: 1,
+        prometheus: client.address().to_owned(),
+        from,
+        to,
+        back: i64::try_from(back.as_millis()).unwrap_or(i64::MAX),
+        scraped_every: u64::try_from(scraped_every.as_millis()).unwrap_or(u64::MAX),
+        evaluated_every: every.unsigned_abs(),
+        notes,
+    };
+    let written = Written {
+        manifest: &manifest,
+        series: &kept,
+        alerts: &alerts,
+        rules: &loaded,
+        routing: routing.as_deref(),
+    };
+    written.write(folder)?;
+    Ok(manifest)
+}
+
+fn name(series: &Recorded) -> &str {
+    series.labels.get("__name__").map_or("", String::as_str)
+}
+
+/// The groups with only those alerts that name a service; rules that record are kept.
+fn about(groups: Vec<Group>, service: Option<&str>) -> Vec<Group> {
+    let Some(service) = service else { return groups };
+    let named = |rule: &crate::prometheus::Rule| {
+        rule.state.is_none()
+            || rule.query.contains(service)
+            || rule.labels.values().any(|value| value == service)
+    };
+    let alone = |mut group: Group| {
+        group.rules.retain(named);
+        (!group.rules.is_empty()).then_some(group)
+    };
+    groups.into_iter().filter_map(alone).collect()
+}
+
+/// How often the most frequent of these groups is evaluated.
+fn shortest(groups: &[Group]) -> Duration {
+    let intervals = groups.iter().filter_map(|group| Duration::try_from_secs_f64(group.interval).ok());
+    intervals.filter(|interval| !interval.is_zero()).min().unwrap_or(Duration::from_secs(60))
+}
+
+/// What the rules select of what is scraped, and how far back they look.
+fn needed(loaded: &[(String, String)], every: Duration) -> (BTreeSet<String>, Duration) {
+    let mut sources = Sources::default();
+    let mut findings = crate::finding::Findings::default();
+    let mut files = Vec::new();
+    for (name, text) in loaded {
+        let id = sources.add(name, text);
+        if let Some(documents) = findings.take_all(crate::yaml::parse(id, text)) {
+            files.push(rule::check(&documents, &sources, &mut findings));
+        }
+    }
+    let recorded = rule::Recorded::of(&files, every);
+    let (mut selectors, mut back) = (BTreeSet::new(), Duration::ZERO);
+    for (group, rule, alert) in files.iter().flat_map(rule::RuleFile::alerts) {
+        let holds = alert.holds.as_ref().map_or(Duration::ZERO, |at| at.value);
+        back = back.max(recorded.reach(rule).oldest + holds + group.query_offset);
+        selectors.extend(Rules::of(&files, (group, rule, alert), every).selectors());
+    }
+    (selectors, back + LOOKBACK + every)
+}
+
+/// Alertmanager's configuration as it has loaded it, its secrets masked by itself.
+async fn configuration(client: &Client) -> Result<String, Error> {
+    let page = client.page("api/v2/status").await?;
+    let status: serde_json::Value = serde_json::from_slice(&page).unwrap_or_default();
+    let text = status["config"]["original"].as_str();
+    text.map(str::to_owned).ok_or_else(|| {
+        Error::Nothing(format!(
+            "`{}` answers, and is no Alertmanager: its status has no configuration",
+            client.address()
+        ))
+    })
+}
+
+/// How often targets are scraped: the usual time between two samples of the same one.
+async fn scraped_every(client: &Client, at: Timestamp) -> Result<Duration, Error> {
+    let mut gaps: Vec<i64> = Vec::new();
+    if let Data::Matrix(matrix) = client.instant("up[10m]", Some(at)).await?.data {
+        for series in matrix {
+            let points = series.points.windows(2);
+            gaps.extend(points.map(|pair| pair[1].at.as_millisecond() - pair[0].at.as_millisecond()));
+        }
+    }
+    gaps.sort_unstable();
+    let usual = gaps.get(gaps.len() / 2).copied().filter(|gap| *gap > 0);
+    // To whole seconds, as configurations say it; a target that answers late is not scraped more rarely.
+    let seconds = usual.map(|gap| u64::try_from((gap + 500) / 1000).unwrap_or(1).max(1));
+    Ok(seconds.map_or(Duration::from_secs(60), Duration::from_secs))
+}
+
+/// Refuses what would be more than is allowed, before any of it is fetched.
+async fn bounded(
+    client: &Client,
+    asked: &Asked,
+    selectors: &BTreeSet<String>,
+    begin: Timestamp,
+    every: Duration,
+) -> Result<(), Error> {
+    let length = Duration::try_from(asked.to.duration_since(begin)).unwrap_or_default();
+    let each = u64::try_from(length.as_millis() / every.as_millis().max(1)).unwrap_or(u64::MAX);
+    let mut counts = Vec::new();
+    for selector in selectors {
+        let count = client.series(&[selector], begin, asked.to).await?.data.len();
+        counts.push((u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(each), selector));
+    }
+    let samples = counts.iter().fold(0, |sum: u64, (count, _)| sum.saturating_add(*count));
+    if samples <= asked.most_samples {
+        return Ok(());
+    }
+    counts.sort_by(|one, other| other.cmp(one));
+    let largest = counts.iter().take(MOST_NAMED).map(|(count, selector)| format!("{count} of `{selector}`"));
+    let largest = largest.collect::<Vec<_>>().join(", ");
+    Err(Error::TooMuch { samples, most: asked.most_samples, largest })
+}
+
+/// The series, selector by selector.
+async fn fetched(
+    client: &Client,
+    selectors: &BTreeSet<String>,
+    (begin, to): (Timestamp, Timestamp),
+    tell: &mut (dyn FnMut(Progress) + Send),
+    notes: &mut Vec<String>,
+) -> Result<Vec<Recorded>, Error> {
+    let mut all: Vec<Recorded> = Vec::new();
+    let mut known = BTreeSet::new();
+    let wanted: Vec<&str> = selectors.iter().map(String::as_str).chain([ALERTS]).collect();
+    for (done, selector) in wanted.iter().enumerate() {
+        tell(Progress { done, of: wanted.len(), samples: all.iter().map(|one| one.points.len()).sum() });
+        let found = dilation::record(client, &BTreeSet::from([(*selector).to_owned()]), begin, to).await?;
+        // `up` comes with each of them.
+        if *selector != ALERTS && !found.iter().any(|one| name(one) != "up" || selector.starts_with("up")) {
+            notes.push(format!("`{selector}` selected nothing in this time"));
+        }
+        all.extend(found.into_iter().filter(|one| known.insert(one.labels.clone())));
+    }
+    Ok(all)
+}
+
+/// What the Prometheus no longer had, or had not yet.
+fn missing(series: &[Recorded], asked: &Asked, every: Duration, notes: &mut Vec<String>) {
+    let ups = || series.iter().filter(|one| name(one) == "up").flat_map(|one| &one.points).map(|(at, _)| *at);
+    let tolerated = 3 * i64::try_from(every.as_millis()).unwrap_or(i64::MAX / 4);
+    let (from, to) = (asked.from.as_millisecond(), asked.to.as_millisecond());
+    match (ups().min(), ups().max()) {
+        (Some(first), Some(last)) => {
+            if first > from + tolerated {
+                notes.push(format!("nothing is known before {}", super::timeline::moment(first)));
+            }
+            if last < to - tolerated {
+                notes.push(format!("nothing is known after {}", super::timeline::moment(last)));
+            }
+        }
+        (_, _) => notes.push("no target was scraped in this time".to_owned()),
+    }
+}

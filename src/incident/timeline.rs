@@ -1,0 +1,108 @@
+//! What happened when, in Markdown, for people.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::episode::Episode;
+use super::folder::Manifest;
+use super::page::Page;
+use crate::report::on_one_line;
+
+/// The timeline of an incident.
+pub(super) fn document(manifest: &Manifest, episodes: &[Episode], pages: Option<&[Page]>) -> String {
+    let mut text = format!(
+        "# {}\n\nFrom {} to {}, as `{}` saw it.\n\n",
+        inert(&manifest.incident),
+        moment(manifest.from),
+        moment(manifest.to),
+        inert(&manifest.prometheus)
+    );
+    let mut happened: Vec<(i64, String)> = Vec::new();
+    for episode in episodes {
+        let said = inert(&episode.said());
+        happened.push((episode.pending, format!("{said} is pending")));
+        happened.extend(episode.fired.map(|at| (at, format!("**{said} fires**"))));
+        happened.extend(episode.ended.map(|at| (at, format!("{said} is over"))));
+    }
+    for page in pages.unwrap_or_default() {
+        happened.push((
+            page.at,
+            format!("{} is told, by the routing, of {}", inert(&page.receiver), page.alerts),
+        ));
+    }
+    happened.sort();
+    if happened.is_empty() {
+        text += "No alert was pending or firing.\n";
+    } else {
+        text += "| when (UTC) | what |\n|---|---|\n";
+        for (at, what) in happened {
+            let _ = writeln!(text, "| {} | {what} |", moment(at));
+        }
+    }
+    if !manifest.notes.is_empty() {
+        text += "\n## To be known\n\n";
+        for note in &manifest.notes {
+            let _ = writeln!(text, "- {}", inert(note));
+        }
+    }
+    text
+}
+
+/// A moment as people say it.
+pub(super) fn moment(millis: i64) -> String {
+    let at = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Text in which nothing has a meaning in Markdown.
+fn inert(text: &str) -> String {
+    let mut shown = String::new();
+    for sign in on_one_line(text).chars() {
+        match sign {
+            '<' | '>' | '&' | '|' | '`' => {
+                let _ = write!(shown, "&#{};", u32::from(sign));
+            }
+            '\\' | '*' | '_' | '[' | ']' | '#' | '!' | '~' => shown.extend(['\\', sign]),
+            _ => shown.push(sign),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_is_a_table_that_no_label_breaks() {
+        let manifest = Manifest {
+            incident: "brownout".to_owned(),
+            version: 1,
+            prometheus: "http://127.0.0.1:9090".to_owned(),
+            from: 0,
+            to: 3_600_000,
+            back: 0,
+            scraped_every: 15_000,
+            evaluated_every: 15_000,
+            notes: vec!["<b>".to_owned()],
+        };
+        let labels = [("alertname", "A|B"), ("x", "[l](http://e)")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let episode = Episode { labels, pending: 60_000, fired: Some(120_000), ended: None };
+        insta::assert_snapshot!(document(&manifest, &[episode], None), @r"
+        # brownout
+
+        From 1970-01-01 00:00:00 to 1970-01-01 01:00:00, as `http://127.0.0.1:9090` saw it.
+
+        | when (UTC) | what |
+        |---|---|
+        | 1970-01-01 00:01:00 | A&#124;B {x=\[l\](http://e)} is pending |
+        | 1970-01-01 00:02:00 | **A&#124;B {x=\[l\](http://e)} fires** |
+
+        ## To be known
+
+        - &#60;b&#62;
+        ");
+    }
+}
