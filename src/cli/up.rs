@@ -83,7 +83,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         drop(notices);
         let told = telling.await.map_err(std::io::Error::other)?;
         let exit = match (came, told) {
-            (Ok(running), Ok(())) => hold(planned, &options, running, &stop).await,
+            (Ok(running), Ok(())) => Box::pin(hold(planned, &options, running, &stop)).await,
             (Ok(running), Err(error)) => {
                 running.down().await;
                 Err(error)
@@ -148,7 +148,7 @@ async fn hold(
     let said = say(planned, options, &running);
     match (&said, &mut desk) {
         (Ok(()), Some(desk)) => {
-            let _ = stop.run_until_cancelled(desk.serve()).await;
+            let _ = stop.run_until_cancelled(Box::pin(desk.serve())).await;
         }
         (Ok(()), None) => stop.cancelled().await,
         (Err(_), _) => {}

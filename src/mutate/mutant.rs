@@ -125,7 +125,8 @@ fn thresholds(part: &Expr) -> Vec<(Kind, String, Expr)> {
         for value in if zero { vec![1.0] } else { vec![number.val * 10.0, number.val / 10.0] } {
             let mut other = binary.clone();
             let to = Expr::NumberLiteral(promql_parser::parser::NumberLiteral { val: value });
-            *(if right { &mut other.rhs } else { &mut other.lhs }) = Box::new(to);
+            let side = if right { &mut other.rhs } else { &mut other.lhs };
+            **side = to;
             let change = format!("{} to {value}", number.val);
             all.push((Kind::Threshold, change, Expr::Binary(other)));
         }

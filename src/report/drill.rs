@@ -99,6 +99,7 @@ pub(crate) fn proof(drilled: &Drilled) -> String {
 }
 
 /// Rule time as people say it: seconds where it is long, and finer where it is short.
+#[must_use]
 pub fn said(nanos: Nanos) -> String {
     let time = Duration::from(nanos);
     if time.is_zero() {

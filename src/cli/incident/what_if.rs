@@ -71,7 +71,7 @@ async fn asked(arguments: &Arguments) -> Result<(Incident, Account, Account), Er
 
 fn said(incident: &Incident, was: &Account, proposed: &Account, began: i64) -> std::io::Result<Exit> {
     let both = [was, proposed];
-    let mut rows: Vec<[String; 3]> = vec![["".to_owned(), "as it was".to_owned(), "as proposed".to_owned()]];
+    let mut rows: Vec<[String; 3]> = vec![[String::new(), "as it was".to_owned(), "as proposed".to_owned()]];
     let mut row = |what: &str, cells: [String; 2]| {
         let [first, second] = cells;
         rows.push([what.to_owned(), first, second]);

@@ -1,4 +1,4 @@
-//! `/probe?target=…&module=…`: one attempt for whoever asks, in the terms of blackbox_exporter.
+//! `/probe?target=…&module=…`: one attempt for whoever asks, in the terms of `blackbox_exporter`.
 //!
 //! Whoever asks names the target, and so may want to see through us what he could not see himself: private addresses
 //! are closed unless they are opened, on the resolved address of every redirect.
@@ -36,7 +36,7 @@ const LONGEST_TEXT: usize = 2048;
 /// The most that is read of a body.
 const BODY_LIMIT: Size = Size(16 << 20);
 
-/// Redirects that are followed, as by blackbox_exporter.
+/// Redirects that are followed, as by `blackbox_exporter`.
 const REDIRECTS: u8 = 10;
 
 /// What carries a scrape's timeout.
@@ -97,11 +97,10 @@ pub(super) async fn answer(query: &str, headers: &HeaderMap, house: &House) -> R
     }
     let said = seen.cause().map_or_else(
         || "it succeeded".to_owned(),
-        |cause| match cause.reason {
-            Reason::Policy => {
-                format!("{}: {}; `--probe-allow-net` opens addresses to /probe", cause.reason, cause.message)
-            }
-            reason => format!("{reason}: {}", cause.message),
+        |cause| {
+            let opens = "; `--probe-allow-net` opens addresses to /probe";
+            let help = if cause.reason == Reason::Policy { opens } else { "" };
+            format!("{}: {}{help}", cause.reason, cause.message)
         },
     );
     Ok(format!("Logs for the probe:\n{said}\n\n\n\nMetrics that would have been returned:\n{page}\n"))
@@ -170,7 +169,7 @@ async fn over_tcp(asked: &Asked, mut options: Options, deadline: &Deadline) -> S
     Seen::of_tcp(Some(exchange), result)
 }
 
-/// FNV-1a of an address, as blackbox_exporter has it: to see that it changes.
+/// FNV-1a of an address, as `blackbox_exporter` has it: to see that it changes.
 fn hash(ip: IpAddr) -> u32 {
     let add = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     match ip.to_canonical() {

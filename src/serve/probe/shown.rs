@@ -1,4 +1,4 @@
-//! What a probe saw, as the series of blackbox_exporter.
+//! What a probe saw, as the series of `blackbox_exporter`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,8 +44,8 @@ fn size(bytes: usize) -> f64 {
     bytes as f64
 }
 
-/// The five phases of blackbox_exporter, each over all redirects.
-fn phases<'p>(all: impl Iterator<Item = &'p Phases> + Clone) -> [(&'static str, Duration); 5] {
+/// The five phases of `blackbox_exporter`, each over all redirects.
+fn phases<'p>(all: &(impl Iterator<Item = &'p Phases> + Clone)) -> [(&'static str, Duration); 5] {
     let of = |wanted: &[Phase]| {
         let times = all.clone().flat_map(|phases| wanted.iter().filter_map(|phase| phases.get(*phase)));
         times.fold(Duration::ZERO, Duration::saturating_add)
@@ -62,14 +62,14 @@ fn phases<'p>(all: impl Iterator<Item = &'p Phases> + Clone) -> [(&'static str, 
 impl Seen {
     /// There was nothing to ask.
     pub(super) fn no_request(cause: Cause) -> Self {
-        let http = Http { phases: phases(std::iter::empty()), ..Http::default() };
+        let http = Http { phases: phases(&std::iter::empty()), ..Http::default() };
         Self { result: Err(cause), peer: None, lookup: Duration::ZERO, chain: Vec::new(), http: Some(http) }
     }
 
     pub(super) fn of_http(exchange: Exchange) -> Self {
         let Exchange { hops, result } = exchange;
         let mut http = Http {
-            phases: phases(hops.iter().map(|hop| &hop.phases)),
+            phases: phases(&hops.iter().map(|hop| &hop.phases)),
             redirects: size(hops.len().saturating_sub(1)),
             ..Http::default()
         };
