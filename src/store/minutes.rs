@@ -231,9 +231,10 @@ fn forget(connection: &Connection, end: i64) -> rusqlite::Result<()> {
 }
 
 /// As SQLite keeps numbers; one that is too large for it stays the largest there is.
-/// The end of the minute that a moment lies in, in seconds since 1970.
+/// The end of the minute that ends in or after a moment, in seconds since 1970.
 fn end(moment: Timestamp) -> i64 {
-    moment.as_second().div_euclid(MINUTE).saturating_add(1).saturating_mul(MINUTE)
+    let seconds = moment.as_second().saturating_add(i64::from(moment.subsec_nanosecond() > 0));
+    seconds.saturating_add(MINUTE - 1).div_euclid(MINUTE).saturating_mul(MINUTE)
 }
 
 fn signed(number: u64) -> i64 {

@@ -69,7 +69,10 @@ fn a_minute_adds_up() {
     wanted.merge(&samples(2, 0));
     wanted.merge(&samples(0, 1));
     assert_eq!(total(&store, "shop"), wanted);
-    assert_eq!(store.slices("shop", now, at("2026-05-01T10:01:30Z")).unwrap(), []);
+    // A minute that the beginning cuts is left out; the one at hand is not.
+    let cut = store.slices("shop", now, at("2026-05-01T10:01:30Z")).unwrap();
+    assert_eq!(cut, [slice("2026-05-01T10:01:00Z", 0, 1)]);
+    assert_eq!(store.slices("shop", now, at("2026-05-01T10:01:00Z")).unwrap(), []);
     assert_eq!(total(&store, "unheard of"), Folded::default());
 }
 
