@@ -6,6 +6,7 @@ mod gate;
 mod images;
 mod load;
 mod plan;
+mod report;
 mod rules;
 mod run;
 mod save;
@@ -62,6 +63,8 @@ enum Verb {
     Plan(plan::Arguments),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Arguments),
+    /// Say what saved runs say: add up the loads of several generators
+    Report(report::Arguments),
     /// Print SLOs as Prometheus rules: recording rules and burn-rate alerts
     Rules(rules::Arguments),
     /// Serve a stand-in from its profile until stopped
@@ -145,6 +148,7 @@ impl Cli {
             Verb::Gate(arguments) => gate::execute(&arguments, self.color),
             Verb::Check(arguments) => check::execute(&arguments, self.color),
             Verb::Plan(arguments) => plan::execute(&arguments, self.color),
+            Verb::Report(arguments) => report::execute(&arguments, self.color),
             Verb::Rules(arguments) => rules::execute(&arguments, self.color),
             Verb::Schema(arguments) => schema::execute(&arguments),
             Verb::Simulate(arguments) => simulate::execute(&arguments, self.color),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Report;
 use crate::event::{
-    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Hop, Line, Nanos, Outcome, Proof, Quantiles,
+    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Hop, Line, Nanos, Outcome, Part, Proof, Quantiles,
     RungSeen, Stamped, StepId, Tally,
 };
 use crate::finding::{Drawing, Severity, excerpts};
@@ -338,10 +338,20 @@ fn load(step: &StepId) -> Vec<(u64, Event)> {
         elapsed: micros(3_787_000),
         length: micros(6_000_000),
         tally: Tally { due: 757, ended: 750, good: 741, in_flight: 7, ..tally() },
+        interval: None,
     };
     vec![
         (4_000, loading),
-        (7_215, Event::Loaded { step: step.clone(), tally: tally(), failures: vec![failure] }),
+        (
+            7_215,
+            Event::Loaded {
+                step: step.clone(),
+                tally: tally(),
+                failures: vec![failure],
+                parts: Vec::new(),
+                shard: None,
+            },
+        ),
         (7_215, ended(step, Outcome::Failed, 1, 6_002_000)),
     ]
 }
@@ -432,6 +442,8 @@ pub(super) fn hostile_events() -> Vec<Stamped> {
             step: bad.clone(),
             tally: Tally { reasons: [(hostile(), 1)].into(), ..tally() },
             failures: vec![failure],
+            parts: vec![Part { name: hostile(), tally: tally() }],
+            shard: None,
         },
         ended(&bad, Outcome::Failed, 1, 1),
         attempted(&good, 1, 1, None, evidence),

@@ -38,6 +38,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use load::table as load_table;
 pub use style::Style;
 pub use text::{on_one_line, printable};
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Conclusion, Drilled, Event, Evidence, Failure, Nanos, Outcome, Stamped, StepId, Tally};
+use crate::event::{
+    Conclusion, Drilled, Event, Evidence, Failure, Nanos, Outcome, Part, Stamped, StepId, Tally,
+};
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};
 
@@ -76,6 +78,8 @@ pub(crate) struct Step {
     pub(crate) attempts: VecDeque<Attempt>,
     /// What load came to, or has come to so far.
     pub(crate) tally: Option<Tally>,
+    /// Each of the things that load asked, where there was more than one.
+    pub(crate) parts: Vec<Part>,
     /// What was wrong with load, a few of each reason.
     pub(crate) load_failures: Vec<Failure>,
     /// Alerts of a drill.
@@ -162,8 +166,9 @@ impl Run {
                 self.step(step, at).attempted(attempt);
             }
             Event::Loading { step, tally, .. } => self.step(step, at).tally = Some(tally.clone()),
-            Event::Loaded { step, tally, failures } => {
+            Event::Loaded { step, tally, failures, parts, shard: _ } => {
                 let step = self.step(step, at);
+                step.parts.clone_from(parts);
                 step.tally = Some(tally.clone());
                 step.load_failures.clone_from(failures);
             }
@@ -252,7 +257,7 @@ impl Scenario {
 impl Step {
     fn new(id: StepId, began: Duration) -> Self {
         let (attempts, load_failures, drilled) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { id, began, attempts, tally: None, load_failures, drilled, end: None }
+        Self { id, began, attempts, tally: None, parts: Vec::new(), load_failures, drilled, end: None }
     }
 
     fn attempted(&mut self, attempt: Attempt) {

@@ -1,5 +1,6 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+mod battery;
 mod drill;
 mod fault;
 mod fire;
@@ -7,6 +8,7 @@ mod hold;
 mod judge;
 mod slis;
 mod squeeze;
+mod threshold;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ use self::drill::Ground;
 use self::slis::{Clock, Slis};
 use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
+use crate::load::Shard;
 use crate::plan::{Plan, Planned};
 use crate::probe::attempt::Session;
 use crate::probe::logs::tail::Marks;
@@ -48,6 +51,8 @@ pub struct Options {
     pub runtime: Choice,
     /// What is used in place of images.
     pub images: ImageMap,
+    /// Which part of every load is made here.
+    pub shard: Shard,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
 }
@@ -215,6 +220,7 @@ impl Rehearsal<'_> {
             within: Vec::new(),
             measured: true,
             steady: true,
+            shard: self.options.shard,
         })
     }
 

@@ -149,6 +149,7 @@ impl Asked {
             policy: Arc::default(),
             runtime: Choice::default(),
             images: ImageMap::default(),
+            shard: firedrill::load::Shard::default(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_firedrill")),
         };
         let began = Instant::now();

@@ -59,6 +59,7 @@ impl Folder {
             policy: Arc::default(),
             runtime: firedrill::stack::Choice::Processes,
             images: firedrill::stack::containers::ImageMap::default(),
+            shard: firedrill::load::Shard::default(),
             program: env!("CARGO_BIN_EXE_firedrill").into(),
         };
         run(&plan, Arc::new(reading.sources), &options, &sender, &CancellationToken::new()).await;
