@@ -14,7 +14,7 @@ use crate::gate::{Decision, Judgement, Verdict};
 use crate::ladder::Rung;
 use crate::sample::{Phases, Reason};
 use crate::secret::Mask;
-use crate::sli::Folded;
+use crate::sli::{Counts, Folded};
 
 /// An event and when it happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,6 +117,9 @@ pub enum Event {
         /// Latency of the attempts that ended since the last of these events.
         #[serde(default)]
         recent: Quantiles,
+        /// What was measured since this was told last.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        interval: Option<Box<Interval>>,
     },
     /// Load, when it has ended.
     Loaded {
@@ -129,6 +132,11 @@ pub enum Event {
         /// The SLI that it fed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sli: Option<String>,
+        /// Each of the things that were asked, where there was more than one.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        parts: Vec<Part>,
+        /// Which part of the load this was, where it was not all of it.
+        shard: Option<Sharded>,
     },
     /// An alert that a drill expected, as far as it came up its ladder and down again.
     Drilled {
@@ -504,6 +512,43 @@ impl Tally {
     pub fn is_open(&self) -> bool {
         self.lateness.max.is_some()
     }
+}
+
+/// One of the things that a load asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Part {
+    /// What it is called.
+    pub name: String,
+    /// What came of it.
+    pub tally: Tally,
+}
+
+/// A part of a load that is made by several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Sharded {
+    /// Which part, from 1.
+    pub number: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+/// What a load measured between two moments, whole: intervals add up, also those of several who made one load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// Attempts that came due.
+    pub due: u64,
+    /// Attempts that were sent.
+    pub begun: u64,
+    /// Attempts that ended, well or badly.
+    pub counts: Counts,
+    /// Failed attempts by reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Latencies, in nanoseconds: an HDR histogram, V2 with DEFLATE, in base64.
+    pub latency: String,
+    /// Service times, likewise.
+    pub service: String,
+    /// How late attempts began, likewise.
+    pub lateness: String,
 }
 
 /// Some quantiles of measured times; absent without samples.

@@ -11,8 +11,10 @@ use crate::sample::Reason;
 use crate::units::Ratio;
 
 mod folded;
+mod packed;
 
 pub use self::folded::{Bucket, Folded, Within};
+pub use self::packed::{NotPacked, pack, unpack};
 
 /// How many events were good and how many were bad; both together are the valid ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -129,6 +131,12 @@ impl Sli {
             let mine = self.watched.entry(*limit).or_default();
             *mine = mine.plus(*counts);
         }
+    }
+
+    /// Its latencies as they are saved: an HDR histogram, V2 with DEFLATE, in base64.
+    #[must_use]
+    pub fn packed(&self) -> String {
+        self.latency.as_ref().map_or_else(|| pack(&empty_histogram()), pack)
     }
 
     /// Good and bad attempts.

@@ -12,6 +12,7 @@ use url::Url;
 use super::run::{new_id, open, perform, terminal};
 use super::{Colour, draw, environment, save};
 use crate::exit::Exit;
+use crate::load::Shard;
 use crate::plan::{self, Surroundings};
 use crate::probe::policy::Policy;
 use crate::report::Target;
@@ -51,6 +52,17 @@ pub(super) struct Arguments {
     /// Threads that make the load; as many as it takes unless said, and no more than there are cores
     #[arg(long, value_name = "NUMBER", help_heading = "Load")]
     threads: Option<u32>,
+
+    /// Make only this part of the load, as 2/4: the second of four that share a schedule. What each measured,
+    /// `firedrill report merge` adds up
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value = "1/1",
+        hide_default_value = true,
+        help_heading = "Load"
+    )]
+    shard: Shard,
 
     /// Load this host though it is not this machine: whoever runs it must have agreed. Repeatable
     #[arg(long, value_name = "HOST", help_heading = "Load")]
@@ -178,6 +190,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         policy: Arc::new(policy),
         runtime: Choice::Processes,
         images: ImageMap::default(),
+        shard: arguments.shard,
         program: std::env::current_exe()?,
         recordings: None,
     };

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Colour, Input, draw};
 use crate::exit::Exit;
 use crate::plan::{Planned, PlannedStack};
-use crate::scenario::load::{Load, Model};
+use crate::scenario::load::{Load, Model, Stage};
 use crate::scenario::stack::{ALERTMANAGER, PROMETHEUS, Runs};
 use crate::scenario::step::{Does, Patience, Step};
 use crate::units::Span;
@@ -108,7 +108,20 @@ fn describe_load(load: &Load) -> String {
         Model::Open(rate) => rate.to_string(),
         Model::Closed(users) => format!("{users} users"),
     };
-    let ramp =
-        if load.ramp.is_zero() { String::new() } else { format!(" after a ramp of {}", Span(load.ramp)) };
-    format!("load: {size} for {}{ramp}", Span(load.hold))
+    let about = match load.asks.len() {
+        1 => String::new(),
+        asks => format!(", a mix of {asks}"),
+    };
+    let full = load.model.full();
+    let is_full = |stage: &Stage| stage.from >= full && stage.to >= full;
+    match load.stages.as_slice() {
+        [hold] if is_full(hold) => format!("load: {size} for {}{about}", Span(hold.span)),
+        [ramp, hold] if ramp.from <= 0.0 && is_full(hold) => {
+            format!("load: {size} for {} after a ramp of {}{about}", Span(hold.span), Span(ramp.span))
+        }
+        stages => {
+            let length = Span(load.length());
+            format!("load: {size} in {} over {length}{about}", super::count(stages.len(), "stage"))
+        }
+    }
 }

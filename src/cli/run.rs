@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Colour, Input, Runtime, draw, runtime, save};
 use crate::event::Sender;
 use crate::exit::Exit;
+use crate::load::Shard;
 use crate::plan::Plan;
 use crate::probe::policy::{Net, Policy};
 use crate::report::live::Live;
@@ -50,6 +51,11 @@ pub(super) struct Arguments {
     /// Load this host too, though it is not this machine: whoever runs it must have agreed. Repeatable
     #[arg(long, value_name = "HOST", help_heading = "Run")]
     allow_target: Vec<String>,
+
+    /// Make only this part of every load, as 2/4: the second of four that share a schedule. What each measured,
+    /// `firedrill report merge` adds up
+    #[arg(long, value_name = "PART", default_value = "1/1", hide_default_value = true, help_heading = "Run")]
+    shard: Shard,
 
     /// Also write a report: json=FILE (events, a line each), junit=FILE, tap=FILE, github=FILE (annotations, and
     /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality),
@@ -107,6 +113,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         policy: Arc::new(policy.with_targets(arguments.allow_target.clone())),
         runtime: arguments.runtime.into(),
         images,
+        shard: arguments.shard,
         program: std::env::current_exe()?,
         recordings,
     };
@@ -208,6 +215,11 @@ pub(super) fn terminal_for(targets: &[Target], colour: Colour) -> Box<dyn Report
 
 /// How wide lines are where nobody's terminal says so.
 const PIPE_WIDTH: usize = 100;
+
+/// How to write on `stream`.
+pub(super) fn style_of(colour: Colour, stream: &impl std::io::IsTerminal) -> Style {
+    style(colour.wanted(stream), stream.is_terminal())
+}
 
 fn style(colour: bool, terminal: bool) -> Style {
     let known = terminal_size::terminal_size().filter(|_| terminal);

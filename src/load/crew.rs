@@ -20,7 +20,7 @@ pub struct Crew(NonZero<usize>);
 const EASY: f64 = 20_000.0;
 
 /// Users whom one thread plays with room to spare.
-const EASY_USERS: u64 = 32;
+const EASY_USERS: f64 = 32.0;
 
 /// The threads begin together, once all are there.
 const MUSTER: Duration = Duration::from_millis(10);
@@ -35,10 +35,8 @@ impl Crew {
     )]
     pub fn fit(schedule: &Schedule) -> Self {
         let wanted = match schedule {
-            Schedule::Open(pace) => (pace.rate.per_second() / EASY).ceil() as usize,
-            Schedule::Closed(crowd) => {
-                usize::try_from(u64::from(crowd.users).div_ceil(EASY_USERS)).unwrap_or(1)
-            }
+            Schedule::Open(pace) => (pace.peak() / EASY).ceil() as usize,
+            Schedule::Closed(crowd) => (crowd.peak() / EASY_USERS).ceil() as usize,
         };
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self(NonZero::new(wanted.clamp(1, cores)).unwrap_or(NonZero::<usize>::MIN))
@@ -84,7 +82,7 @@ pub async fn run<S: Shooter>(
         running.push(thread::Builder::new().name(format!("load-{number}")).spawn(work)?);
     }
     drop(tell);
-    let mut whole = Totals::watching(&options.watched);
+    let mut whole = Totals::new(&options.watched, options.parts);
     let mut round = Round::new(threads, options);
     while let Some((number, interval)) = told.recv().await {
         if let Some(interval) = &interval {
@@ -107,6 +105,7 @@ struct Round {
     so_far: Totals,
     threads: Vec<Told>,
     watched: Vec<Duration>,
+    parts: usize,
 }
 
 /// What was heard of a thread in this round.
@@ -119,8 +118,13 @@ enum Told {
 
 impl Round {
     fn new(threads: usize, options: &Options) -> Self {
-        let so_far = Totals::watching(&options.watched);
-        Self { so_far, threads: vec![Told::Nothing; threads], watched: options.watched.clone() }
+        let so_far = Totals::new(&options.watched, options.parts);
+        Self {
+            so_far,
+            threads: vec![Told::Nothing; threads],
+            watched: options.watched.clone(),
+            parts: options.parts,
+        }
     }
 
     /// Takes in what thread `number` told, its end as `None`; gives the interval once it is complete.
@@ -135,6 +139,6 @@ impl Round {
         for thread in self.threads.iter_mut().filter(|thread| **thread == Told::Interval) {
             *thread = Told::Nothing;
         }
-        Some(std::mem::replace(&mut self.so_far, Totals::watching(&self.watched)))
+        Some(std::mem::replace(&mut self.so_far, Totals::new(&self.watched, self.parts)))
     }
 }

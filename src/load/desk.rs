@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::load::drive::{Options, Shot};
-use crate::load::pace::{Schedule, Shard};
+use crate::load::pace::{Arrivals, Schedule, Shard};
 use crate::load::totals::{Hit, Totals};
 
 /// How long hits that still wait for a shooter are sent after the load's time is over.
@@ -14,9 +14,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// What is next by the schedule.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Next {
-    /// An attempt, which began by being asked for; in the open model with the hit it is.
-    Now(Option<Hit>),
-    /// A hit, or a user who joins, then.
+    /// An attempt, which began by being asked for.
+    Now(Turn),
+    /// A hit is due, or a user asks or joins, then.
     At(Instant),
     /// Every shooter is busy.
     Busy,
@@ -24,14 +24,26 @@ pub(super) enum Next {
     Over,
 }
 
+/// Whose attempt it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Turn {
+    /// The schedule's: the open model.
+    Hit(Hit),
+    /// That user's, by number: the closed model.
+    User(u64),
+}
+
 /// The books of one driver.
 #[derive(Debug)]
 pub(super) struct Desk {
     schedule: Schedule,
+    /// The hits of the open model.
+    arrivals: Option<Arrivals>,
     shard: Shard,
     start: Instant,
     connections: u64,
     watched: Vec<Duration>,
+    parts: usize,
     /// Hits taken so far; in the closed model, users who joined.
     taken: u64,
     /// Hits told to be due so far.
@@ -48,19 +60,25 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(schedule: Schedule, start: Instant, options: &Options) -> Self {
+        let arrivals = match &schedule {
+            Schedule::Open(pace) => Some(Arrivals::of(pace)),
+            Schedule::Closed(_) => None,
+        };
         Self {
             schedule,
+            arrivals,
             shard: options.shard,
             start,
             connections: options.connections.max(1) as u64,
             watched: options.watched.clone(),
+            parts: options.parts,
             taken: 0,
             told_due: 0,
             in_flight: 0,
             freed: start,
             served: None,
             closed: options.stop.is_cancelled(),
-            now: Totals::watching(&options.watched),
+            now: Totals::new(&options.watched, options.parts),
         }
     }
 
@@ -81,34 +99,55 @@ impl Desk {
             return Next::Over;
         }
         self.served = Some(elapsed);
+        let next = self.shard.nth(self.taken);
         match &self.schedule {
-            Schedule::Open(pace) => match pace.due(self.shard.nth(self.taken)) {
+            Schedule::Open(pace) => match self.arrivals.as_mut().and_then(|arrivals| arrivals.due(next)) {
                 None => Next::Over,
                 Some(_) if elapsed > pace.length().saturating_add(DRAIN) => Next::Over,
                 Some(due) if due > elapsed => Next::At(self.start + due),
                 Some(_) if self.in_flight >= self.connections => Next::Busy,
                 Some(due) => {
                     let due = self.start + due;
-                    self.begin(Some(Hit { due, ready: due.max(self.freed) }))
+                    self.begin(Turn::Hit(Hit { due, ready: due.max(self.freed) }))
                 }
             },
             Schedule::Closed(crowd) if elapsed >= crowd.length() => Next::Over,
-            Schedule::Closed(crowd) => match crowd.joins(self.shard.nth(self.taken)) {
+            Schedule::Closed(crowd) => match crowd.joins(next, Duration::ZERO) {
                 // Who has joined asks by itself until the end.
                 None => Next::At(self.start + crowd.length()),
                 Some(joins) if joins > elapsed => Next::At(self.start + joins),
-                Some(_) => self.begin(None),
+                Some(_) => self.begin(Turn::User(next)),
             },
         }
     }
 
-    fn begin(&mut self, hit: Option<Hit>) -> Next {
+    /// What is next for a user who has just been answered, or has waited since.
+    fn next_of_user(&mut self, user: u64, from: Duration, now: Duration) -> Next {
+        let Schedule::Closed(crowd) = &self.schedule else { return Next::Over };
+        match crowd.joins(user, from).filter(|at| *at < crowd.length() && !self.closed) {
+            None => Next::Over,
+            Some(at) if at > now => Next::At(self.start + at),
+            Some(_) => {
+                self.served = Some(now);
+                self.note_begun();
+                Next::Now(Turn::User(user))
+            }
+        }
+    }
+
+    /// What is next for a user who has waited.
+    pub(super) fn resume(&mut self, user: u64) -> Next {
+        let now = self.start.elapsed();
+        self.next_of_user(user, now, now)
+    }
+
+    fn begin(&mut self, turn: Turn) -> Next {
         self.taken += 1;
         self.note_begun();
-        if hit.is_some_and(|hit| hit.due < hit.ready) {
+        if matches!(turn, Turn::Hit(hit) if hit.due < hit.ready) {
             self.now.waited_for_a_connection += 1;
         }
-        Next::Now(hit)
+        Next::Now(turn)
     }
 
     fn note_begun(&mut self) {
@@ -118,31 +157,27 @@ impl Desk {
     }
 
     /// Takes in an attempt that has ended, and says what its shooter does next.
-    pub(super) fn land(&mut self, shot: &Shot, hit: Option<Hit>) -> Next {
+    pub(super) fn land(&mut self, shot: &Shot, turn: Turn) -> Next {
+        let hit = match turn {
+            Turn::Hit(hit) => Some(hit),
+            Turn::User(_) => None,
+        };
         self.now.record(shot, hit);
         self.now.sent_until = shot.sent.saturating_duration_since(self.start);
         self.free(shot.ended);
-        match &self.schedule {
-            Schedule::Open(_) => self.next(shot.ended),
-            Schedule::Closed(crowd) => {
-                let elapsed = shot.ended.saturating_duration_since(self.start);
-                self.served = Some(elapsed);
-                if self.closed || elapsed >= crowd.length() {
-                    return Next::Over;
-                }
-                self.note_begun();
-                Next::Now(None)
+        match (&self.schedule, turn) {
+            (Schedule::Closed(crowd), Turn::User(user)) => {
+                let now = shot.ended.saturating_duration_since(self.start);
+                let from = now.saturating_add(crowd.think());
+                self.next_of_user(user, from, now)
             }
+            (Schedule::Open(_) | Schedule::Closed(_), _) => self.next(shot.ended),
         }
     }
 
-    /// An attempt will never end: its shooter is gone.
+    /// An attempt will never end: its shooter is gone, and in the closed model a user with it.
     pub(super) fn lose(&mut self) {
         self.now.broken += 1;
-        // The user who is gone is replaced.
-        if matches!(self.schedule, Schedule::Closed(_)) {
-            self.taken = self.taken.saturating_sub(1);
-        }
         self.free(Instant::now());
     }
 
@@ -155,7 +190,7 @@ impl Desk {
 
     /// What was measured since this was asked last.
     pub(super) fn take_interval(&mut self) -> Totals {
-        let mut interval = std::mem::replace(&mut self.now, Totals::watching(&self.watched));
+        let mut interval = std::mem::replace(&mut self.now, Totals::new(&self.watched, self.parts));
         interval.due = match &self.schedule {
             Schedule::Closed(_) => interval.begun,
             Schedule::Open(pace) => {

@@ -13,10 +13,10 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::load::desk::{Desk, Next};
+use crate::load::desk::{Desk, Next, Turn};
 use crate::load::pace::{Schedule, Shard};
 use crate::load::timer::{Alarm, Timer};
-use crate::load::totals::{Hit, Totals};
+use crate::load::totals::Totals;
 use crate::sample::Reason;
 
 /// What one attempt gave.
@@ -24,6 +24,8 @@ use crate::sample::Reason;
 pub struct Shot {
     /// Good, or bad for a reason.
     pub outcome: Result<(), Reason>,
+    /// Which of the things that are asked it was.
+    pub part: usize,
     /// When it really began.
     pub sent: Instant,
     /// When the last byte was there, or it failed.
@@ -43,6 +45,8 @@ pub struct Options {
     pub connections: usize,
     /// Latencies that decide, to be counted exactly.
     pub watched: Vec<Duration>,
+    /// How many things are asked, of each of which the books are kept; none where there is but one.
+    pub parts: usize,
     /// Who wakes the driver when a hit is due.
     pub timer: Timer,
     /// Which of the schedule's hits, or of its users, are made here.
@@ -56,6 +60,7 @@ impl Default for Options {
         Self {
             connections: 1_000,
             watched: Vec::new(),
+            parts: 0,
             timer: Timer::default(),
             shard: Shard::default(),
             stop: CancellationToken::new(),
@@ -135,8 +140,8 @@ enum Wait {
 fn launch<S: Shooter>(line: &Rc<Line>, new: &mut impl FnMut() -> S) -> Wait {
     loop {
         let next = line.desk.borrow_mut().next(Instant::now());
-        let hit = match next {
-            Next::Now(hit) => hit,
+        let turn = match next {
+            Next::Now(turn) => turn,
             Next::At(due) => return line.wait(Wait::Until(due)),
             Next::Busy => return line.wait(Wait::Shooter),
             Next::Over => return line.wait(Wait::Last),
@@ -144,8 +149,8 @@ fn launch<S: Shooter>(line: &Rc<Line>, new: &mut impl FnMut() -> S) -> Wait {
         // Used last, sent first: a pool is no larger than it needs to be.
         let idle = line.idle.borrow_mut().pop();
         match idle {
-            Some(seat) => seat.assign(hit),
-            None => drop(tokio::task::spawn_local(serve(new(), Rc::clone(line), hit))),
+            Some(seat) => seat.assign(turn),
+            None => drop(tokio::task::spawn_local(serve(new(), Rc::clone(line), turn))),
         }
     }
 }
@@ -180,19 +185,24 @@ impl Line {
 }
 
 /// Makes attempts for as long as there are any: whoever has just made one takes the next that is due, and else
-/// waits to be given one.
-async fn serve<S: Shooter>(mut shooter: S, line: Rc<Line>, first: Option<Hit>) {
+/// waits to be given one. A user waits for nobody but himself.
+async fn serve<S: Shooter>(mut shooter: S, line: Rc<Line>, first: Turn) {
     let seat = Rc::new(Seat::default());
-    let mut hit = first;
+    let mut turn = first;
     loop {
         // A shooter that never waits must not keep the others from their turn.
         consume_budget().await;
         let mut flight = Flight { line: &line, landed: false };
         let shot = shooter.shoot().await;
         flight.landed = true;
-        let next = line.desk.borrow_mut().land(&shot, hit);
-        hit = match next {
-            Next::Now(hit) => hit,
+        let mut next = line.desk.borrow_mut().land(&shot, turn);
+        while let (Next::At(moment), Turn::User(user)) = (next, turn) {
+            line.tell();
+            sleep_until(moment).await;
+            next = line.desk.borrow_mut().resume(user);
+        }
+        turn = match next {
+            Next::Now(turn) => turn,
             Next::At(_) | Next::Busy => {
                 line.idle.borrow_mut().push(Rc::clone(&seat));
                 line.tell();
@@ -221,9 +231,6 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// An attempt to be made; in the open model with the hit it is.
-struct Turn(Option<Hit>);
-
 /// Where an idle shooter waits for its next turn.
 #[derive(Default)]
 struct Seat {
@@ -232,17 +239,17 @@ struct Seat {
 }
 
 impl Seat {
-    fn assign(&self, hit: Option<Hit>) {
-        self.turn.set(Some(Turn(hit)));
+    fn assign(&self, turn: Turn) {
+        self.turn.set(Some(turn));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
-    async fn assigned(&self) -> Option<Hit> {
+    async fn assigned(&self) -> Turn {
         poll_fn(|context| {
             if let Some(turn) = self.turn.take() {
-                return Poll::Ready(turn.0);
+                return Poll::Ready(turn);
             }
             self.waker.set(Some(context.waker().clone()));
             Poll::Pending

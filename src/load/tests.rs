@@ -30,7 +30,7 @@ const fn ms(ms: u64) -> Duration {
 }
 
 fn open(rate: &str, hold: Duration) -> Schedule {
-    Schedule::Open(Pace { rate: rate.parse().unwrap(), ramp: ms(0), hold })
+    Schedule::Open(Pace::rising(rate.parse().unwrap(), ms(0), hold))
 }
 
 fn options() -> Options {
@@ -38,13 +38,13 @@ fn options() -> Options {
 }
 
 async fn run<S: Shooter>(schedule: Schedule, options: &Options, new: impl FnMut() -> S) -> Totals {
-    let mut whole = Totals::watching(&options.watched);
+    let mut whole = Totals::new(&options.watched, 0);
     drive(schedule, Instant::now(), options, new, |interval| whole.merge(&interval)).await;
     whole
 }
 
 fn ended(outcome: Result<(), Reason>, sent: Instant) -> Shot {
-    Shot { outcome, sent, ended: Instant::now() }
+    Shot { outcome, part: 0, sent, ended: Instant::now() }
 }
 
 async fn after(delay: Duration) -> Shot {
@@ -140,7 +140,7 @@ async fn the_pool_is_no_larger_than_it_needs_to_be() {
 
 #[tokio::test(start_paused = true)]
 async fn no_time_and_no_users_are_no_load() {
-    for schedule in [open("10/s", ms(0)), Schedule::Closed(Crowd { users: 0, ramp: ms(0), hold: ms(1) })] {
+    for schedule in [open("10/s", ms(0)), Schedule::Closed(Crowd::rising(0, ms(0), ms(1)))] {
         let options = options();
         let load = run(schedule, &options, || Script(|| after(ms(1))));
         let totals = timeout(ms(10_000), load).await.unwrap();
@@ -294,7 +294,7 @@ async fn a_load_that_is_dropped_leaves_nothing_behind() {
 #[case::one_after_another(ms(1_000), (11..=20).sum())]
 #[tokio::test(start_paused = true)]
 async fn users_ask_again_when_they_are_answered(#[case] ramp: Duration, #[case] attempts: u64) {
-    let crowd = Crowd { users: 10, ramp, hold: ms(2_000).saturating_sub(ramp) };
+    let crowd = Crowd::rising(10, ramp, ms(2_000).saturating_sub(ramp));
     let totals = run(Schedule::Closed(crowd), &options(), || Script(|| after(ms(100)))).await;
     assert_eq!((totals.due, totals.ended(), totals.in_flight_peak), (attempts, attempts, 10));
     assert_eq!(totals.elapsed, ms(2_000));
@@ -322,7 +322,7 @@ async fn by_the_kernel_s_timer_every_hit_is_sent_and_none_early() {
 /// Real threads and a real clock: what is counted, not how long it took.
 #[rstest]
 #[case::open(open("2000/s", ms(300)), Some(600))]
-#[case::closed(Schedule::Closed(Crowd { users: 7, ramp: ms(0), hold: ms(100) }), None)]
+#[case::closed(Schedule::Closed(Crowd::rising(7, ms(0), ms(100))), None)]
 #[tokio::test]
 async fn threads_share_a_schedule_and_lose_nothing_of_it(
     #[case] schedule: Schedule,
@@ -348,4 +348,44 @@ async fn threads_share_a_schedule_and_lose_nothing_of_it(
         (sum.due, sum.begun, sum.ended(), sum.sli),
         (whole.due, whole.begun, whole.ended(), whole.sli)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_think_after_each_answer() {
+    let think = Think { least: ms(400), most: ms(400) };
+    let stages = [crate::scenario::load::Stage { from: 2.0, to: 2.0, span: ms(1_900) }];
+    let crowd = Crowd::new(Curve::new(&stages), think);
+    let totals = run(Schedule::Closed(crowd), &options(), || Script(|| after(ms(100)))).await;
+    // Each asks at 0, 500, 1000 and 1500 ms; by 2000 the load is over.
+    assert_eq!((totals.ended(), totals.in_flight_peak), (8, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_go_when_the_load_falls_and_nobody_is_cut_off() {
+    let stage = |from, to, span| crate::scenario::load::Stage { from, to, span: ms(span) };
+    let stages = [stage(10.0, 10.0, 1_050), stage(10.0, 0.0, 1_000)];
+    let crowd = Crowd::new(Curve::new(&stages), Think::default());
+    let totals = run(Schedule::Closed(crowd), &options(), || Script(|| after(ms(100)))).await;
+    // User 9 leaves at 1150 ms, user 8 at 1250, user 0 at 2050.
+    assert_eq!((totals.ended(), totals.cut), ((12..=21).sum(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_part_has_its_own_books() {
+    let count = Arc::new(AtomicU32::new(0));
+    let new = || {
+        let count = Arc::clone(&count);
+        Script(move || {
+            let part = usize::try_from(count.fetch_add(1, Ordering::Relaxed) % 4 / 3).unwrap();
+            async move {
+                let shot = after(ms(if part == 0 { 10 } else { 70 })).await;
+                Shot { part, ..shot }
+            }
+        })
+    };
+    let totals = run(open("100/s", ms(1_000)), &Options { parts: 2, ..options() }, new).await;
+    assert_eq!(totals.parts.iter().map(|part| part.counts().good).collect::<Vec<_>>(), [75, 25]);
+    assert_near(totals.parts[0].quantile(Ratio::ONE), ms(10));
+    assert_near(totals.parts[1].quantile(share(0.01)), ms(70));
+    assert_eq!(totals.part(1).ended, 25);
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
-use crate::event::{Nanos, Quantiles, Tally};
+use crate::event::{Interval, Nanos, Quantiles, Tally};
 use crate::load::drive::Shot;
 use crate::sample::Reason;
-use crate::sli::Sli;
+use crate::sli::{NotPacked, Sli, pack, unpack};
 use crate::units::{Ratio, Reading};
 
 /// What a load has measured; its size does not depend on how long it was or how fast.
@@ -19,6 +19,8 @@ use crate::units::{Ratio, Reading};
 pub struct Totals {
     /// Good and bad attempts, and their latency: from due to last byte.
     pub sli: Sli,
+    /// The same for each of the things that are asked, where there is more than one.
+    pub parts: Vec<Sli>,
     /// From send to last byte, for the attempts that count in the latency.
     pub service: Times,
     /// From due to send. Nothing is due by itself in the closed model, so nothing is late there.
@@ -59,15 +61,21 @@ const TOLERATED: Duration = Duration::from_millis(10);
 const ONE_MISSING_OF: u64 = 1_000;
 
 impl Totals {
-    pub(super) fn watching(limits: &[Duration]) -> Self {
-        Self { sli: Sli::watching(limits), ..Self::default() }
+    /// Empty books, which count latencies against `limits` exactly and are kept for so many `parts` apart, too.
+    #[must_use]
+    pub fn new(limits: &[Duration], parts: usize) -> Self {
+        Self { sli: Sli::watching(limits), parts: vec![Sli::default(); parts], ..Self::default() }
     }
 
     /// Folds in an attempt, with the hit it was if the schedule wanted it at a certain time.
     pub(super) fn record(&mut self, shot: &Shot, hit: Option<Hit>) {
         let since = |from: Instant| shot.ended.saturating_duration_since(from);
         let telling = shot.outcome.err().is_none_or(Reason::tells_latency);
-        self.sli.record(shot.outcome, telling.then(|| since(hit.map_or(shot.sent, |hit| hit.due))));
+        let latency = telling.then(|| since(hit.map_or(shot.sent, |hit| hit.due)));
+        self.sli.record(shot.outcome, latency);
+        if let Some(part) = self.parts.get_mut(shot.part) {
+            part.record(shot.outcome, latency);
+        }
         if telling {
             self.service.record(since(shot.sent));
         }
@@ -80,6 +88,8 @@ impl Totals {
     /// Adds what was measured elsewhere, or later; in which order does not matter.
     pub fn merge(&mut self, other: &Self) {
         self.sli.merge(&other.sli);
+        self.parts.resize(self.parts.len().max(other.parts.len()), Sli::default());
+        self.parts.iter_mut().zip(&other.parts).for_each(|(part, other)| part.merge(other));
         self.service.merge(&other.service);
         self.lateness.merge(&other.lateness);
         self.own_lateness.merge(&other.own_lateness);
@@ -139,6 +149,37 @@ impl Totals {
         })
     }
 
+    /// All of it, as it is saved.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        let reasons = self.sli.reasons().iter();
+        Interval {
+            due: self.due,
+            begun: self.begun,
+            counts: self.sli.counts(),
+            reasons: reasons.map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            latency: self.sli.packed(),
+            service: pack(&self.service.0),
+            lateness: pack(&self.lateness.0),
+        }
+    }
+
+    /// What is known of one of the things that are asked, as reports show it.
+    #[must_use]
+    pub fn part(&self, number: usize) -> Tally {
+        let Some(sli) = self.parts.get(number) else { return Tally::default() };
+        let (counts, reasons) = (sli.counts(), sli.reasons().iter());
+        Tally {
+            due: counts.valid(),
+            begun: counts.valid(),
+            ended: counts.valid(),
+            good: counts.good,
+            reasons: reasons.map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            latency: quantiles(sli),
+            ..Tally::default()
+        }
+    }
+
     /// The totals as reports show them, of a load of that length.
     #[must_use]
     pub fn tally(&self, length: Duration) -> Tally {
@@ -188,6 +229,14 @@ impl Times {
     pub fn quantile(&self, quantile: Ratio) -> Option<Duration> {
         let nanos = self.0.value_at_quantile(quantile.share()).min(self.0.max());
         (!self.0.is_empty()).then(|| Duration::from_nanos(nanos).min(LONGEST))
+    }
+
+    /// Adds times that were saved.
+    ///
+    /// # Errors
+    /// When they are no histogram of such times.
+    pub fn add(&mut self, packed: &str) -> Result<(), NotPacked> {
+        self.0.add(unpack(packed)?).map_err(|_| NotPacked)
     }
 
     /// The quantiles that reports show.

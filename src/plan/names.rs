@@ -205,7 +205,7 @@ pub(super) fn certificate_files(scenario: &Scenario) -> impl Iterator<Item = &At
 
 /// The files of private keys that steps name.
 pub(super) fn key_files(scenario: &Scenario) -> impl Iterator<Item = &At<Template>> {
-    all_that_connect(scenario).filter_map(|step| step.does.tls()?.key_file())
+    all_that_connect(scenario).flat_map(|step| step.does.tls()).filter_map(Tls::key_file)
 }
 
 /// Every step, and what faults do and undo.

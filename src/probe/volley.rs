@@ -15,7 +15,7 @@ use super::trace::Traceparent;
 use super::{answer, certificate};
 use crate::sample::{Cause, Phases};
 use crate::scenario::expect::Expect;
-use crate::scenario::load::Load;
+use crate::scenario::load::Ask;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::Place;
 
@@ -34,19 +34,19 @@ pub struct Volley {
 }
 
 impl Volley {
-    /// A volley of the load's request.
+    /// A volley of one of a load's requests.
     ///
     /// # Errors
     /// When a name that the request needs has no value.
-    pub fn new(load: &Load, scope: &Scope, session: &Session) -> Result<Self, Unset> {
+    pub fn new(ask: &Ask, timeout: Duration, scope: &Scope, session: &Session) -> Result<Self, Unset> {
         Ok(Self {
-            errand: Errand::fill(&load.request, scope, session)?,
-            place: load.request.url.place,
-            expect: Arc::new(load.expect.clone()),
+            errand: Errand::fill(&ask.request, scope, session)?,
+            place: ask.request.url.place,
+            expect: Arc::new(ask.expect.clone()),
             scope: Arc::new(scope.clone()),
-            timeout: load.timeout,
-            traced: load.request.trace,
-            judges_trace: load.judges_trace(),
+            timeout,
+            traced: ask.request.trace,
+            judges_trace: ask.judges_trace(),
             client: Client::keeping(),
         })
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::Report;
 use crate::event::{
-    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Hop, Line, Nanos, Outcome, Proof, Quantiles,
-    RungSeen, Stamped, StepId, Tally,
+    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Hop, Line, Nanos, Outcome, Part, Proof,
+    Quantiles, RungSeen, Stamped, StepId, Tally,
 };
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::gate::{Policy, judge};
@@ -339,6 +339,7 @@ fn load(step: &StepId) -> Vec<(u64, Event)> {
         length: micros(6_000_000),
         tally: Tally { due: 757, ended: 750, good: 741, in_flight: 7, ..tally() },
         recent: tally().latency,
+        interval: None,
     };
     vec![
         (4_000, loading),
@@ -349,6 +350,8 @@ fn load(step: &StepId) -> Vec<(u64, Event)> {
                 tally: tally(),
                 failures: vec![failure],
                 sli: Some("checkout".into()),
+                parts: Vec::new(),
+                shard: None,
             },
         ),
         (7_215, ended(step, Outcome::Failed, 1, 6_002_000)),
@@ -444,6 +447,8 @@ pub(super) fn hostile_events() -> Vec<Stamped> {
             tally: Tally { reasons: [(hostile(), 1)].into(), ..tally() },
             failures: vec![failure],
             sli: Some(hostile()),
+            parts: vec![Part { name: hostile(), tally: tally() }],
+            shard: None,
         },
         ended(&bad, Outcome::Failed, 1, 1),
         attempted(&good, 1, 1, None, evidence),

@@ -59,7 +59,7 @@ impl Live {
             Event::StepStarted { step, .. } => {
                 self.steps.insert(step.clone(), (at, None));
             }
-            Event::Loading { step, elapsed, length, tally, recent: _ } => {
+            Event::Loading { step, elapsed, length, tally, recent: _, interval: _ } => {
                 let load =
                     Load { elapsed: (*elapsed).into(), length: (*length).into(), tally: tally.clone() };
                 self.steps.entry(step.clone()).or_insert((at, None)).1 = Some(load);

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::event::{Quantiles, Tally};
+use crate::event::{Part, Quantiles, Tally};
 use crate::report::record::time;
 use crate::report::row::rate;
 use crate::report::style::{Ink, Style};
-use crate::report::text::thousands;
+use crate::report::text::{on_one_line, thousands, width};
 
 /// Where the table begins.
 const MARGIN: &str = "    ";
@@ -15,8 +15,11 @@ const MARGIN: &str = "    ";
 /// How wide a measured time is set.
 const TIME: usize = 8;
 
+/// How much of a name is shown.
+const MOST_NAME: usize = 40;
+
 /// Rates, and every measured time with what it runs from.
-pub(crate) fn table(tally: &Tally, style: Style) -> String {
+pub(crate) fn table(tally: &Tally, parts: &[Part], style: Style) -> String {
     let mut text = String::new();
     let mut row = |name: &str, what: &str| {
         let _ = writeln!(text, "{MARGIN}{} {what}", style.paint(Ink::Faint, &format!("{name:<9}")));
@@ -42,6 +45,21 @@ pub(crate) fn table(tally: &Tally, style: Style) -> String {
         some => format!("; {} waited for a connection", thousands(some)),
     };
     row("in flight", &format!("{} at most{queued}", thousands(tally.in_flight_peak)));
+    text + &of_parts(parts, style)
+}
+
+/// Each of the things that were asked on a line.
+fn of_parts(parts: &[Part], style: Style) -> String {
+    let longest = parts.iter().map(|part| width(&on_one_line(&part.name))).max().unwrap_or(0).min(MOST_NAME);
+    let mut text = String::new();
+    for Part { name, tally } in parts {
+        let name = style.cut(&on_one_line(name), longest).into_owned();
+        let space = " ".repeat(longest - width(&name));
+        let failed = tally.ended.saturating_sub(tally.good);
+        let times = line(&tally.latency, style).unwrap_or_default();
+        let ended = format!("{:>9} answered, {} failed", thousands(tally.ended), thousands(failed));
+        let _ = writeln!(text, "{MARGIN}{name}{space} {ended}  {}", times.trim_end());
+    }
     text
 }
 
@@ -84,7 +102,7 @@ mod tests {
             ..Tally::default()
         };
         let style = Style { colour: false, width: 100, unicode: true };
-        insta::assert_snapshot!(table(&tally, style), @r"
+        insta::assert_snapshot!(table(&tally, &[], style), @r"
         rate      5000/s of 5000/s wanted
         latency   p50 120 µs   p90 240 µs   p99 600 µs   p99.9 2.40 ms  max 36.0 ms   from due to last byte
         service   p50 110 µs   p90 220 µs   p99 550 µs   p99.9 2.20 ms  max 33.0 ms   from send to last byte

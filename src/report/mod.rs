@@ -45,6 +45,7 @@ mod fixture;
 mod tests;
 
 pub use drill::said as drilled_at;
+pub(crate) use load::table as load_table;
 pub use style::Style;
 pub use text::{on_one_line, printable};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::event::{
-    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Nanos, Outcome, Quantiles, Stamped, StepId,
-    Tally,
+    Conclusion, Drilled, Event, Evidence, Failure, FaultStage, Nanos, Outcome, Part, Quantiles, Stamped,
+    StepId, Tally,
 };
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};
@@ -85,6 +85,8 @@ pub(crate) struct Step {
     pub(crate) attempts: VecDeque<Attempt>,
     /// What load came to, or has come to so far.
     pub(crate) tally: Option<Tally>,
+    /// Each of the things that load asked, where there was more than one.
+    pub(crate) parts: Vec<Part>,
     /// What was wrong with load, a few of each reason.
     pub(crate) load_failures: Vec<Failure>,
     /// The SLI that load fed.
@@ -236,14 +238,15 @@ impl Run {
                 };
                 self.step(step, at).attempted(attempt);
             }
-            Event::Loading { step, elapsed, length: _, tally, recent } => {
+            Event::Loading { step, elapsed, length: _, tally, recent, interval: _ } => {
                 let (elapsed, recent) = ((*elapsed).into(), recent.clone());
                 let step = self.step(step, at);
                 step.passed(Moment { elapsed, ended: tally.ended, good: tally.good, recent });
                 step.tally = Some(tally.clone());
             }
-            Event::Loaded { step, tally, failures, sli } => {
+            Event::Loaded { step, tally, failures, sli, parts, shard: _ } => {
                 let step = self.step(step, at);
+                step.parts.clone_from(parts);
                 step.tally = Some(tally.clone());
                 step.sli.clone_from(sli);
                 step.load_failures.clone_from(failures);
@@ -330,6 +333,7 @@ impl Step {
             began,
             attempts: VecDeque::new(),
             tally: None,
+            parts: Vec::new(),
             load_failures: Vec::new(),
             sli: None,
             moments: Vec::new(),

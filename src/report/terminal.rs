@@ -151,7 +151,8 @@ impl Shown {
             for number in &scenario.ended_steps[self.steps..] {
                 let step = &scenario.steps[number];
                 text += &row::step(step, columns, style);
-                text.extend(step.tally.iter().filter(|_| tables).map(|tally| load::table(tally, style)));
+                let tally = step.tally.as_ref().filter(|_| tables);
+                text.extend(tally.map(|tally| load::table(tally, &step.parts, style)));
             }
             self.steps = scenario.ended_steps.len();
             if scenario.end.is_none() && !all {

@@ -1,5 +1,6 @@
 //! Walks a plan and owns the order of things: stack up, steps, objectives, stack down.
 
+mod battery;
 pub mod control;
 mod dilate;
 mod drill;
@@ -10,6 +11,7 @@ mod judge;
 mod monitoring;
 mod slis;
 mod squeeze;
+mod threshold;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use self::drill::Ground;
 use self::slis::{Clock, Slis};
 use self::walk::Walker;
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
+use crate::load::Shard;
 use crate::plan::{Plan, Planned};
 use crate::probe::attempt::Session;
 use crate::probe::logs::tail::Marks;
@@ -52,6 +55,8 @@ pub struct Options {
     pub runtime: Choice,
     /// What is used in place of images.
     pub images: ImageMap,
+    /// Which part of every load is made here.
+    pub shard: Shard,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
     /// The file in which what drills have seen is kept.
@@ -237,6 +242,7 @@ impl Rehearsal<'_> {
             within: Vec::new(),
             measured: true,
             steady: true,
+            shard: self.options.shard,
         })
     }
 

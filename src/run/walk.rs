@@ -10,6 +10,7 @@ use super::drill::Ground;
 use super::fire;
 use super::slis::Slis;
 use crate::event::{Event, Outcome, Sender, StepId};
+use crate::load::Shard;
 use crate::probe::attempt::{Attempt, Session, attempt};
 use crate::sample::Reason;
 use crate::scenario::predicate::Predicate;
@@ -43,6 +44,8 @@ pub(super) struct Walker {
     pub(super) measured: bool,
     /// Whether the system was found steady, as far as that was asked.
     pub(super) steady: bool,
+    /// Which part of every load is made here.
+    pub(super) shard: Shard,
 }
 
 impl Walker {
@@ -62,6 +65,7 @@ impl Walker {
             within: Vec::new(),
             measured: true,
             steady: true,
+            shard: self.shard,
         }
     }
 

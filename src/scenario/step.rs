@@ -313,7 +313,7 @@ impl Does {
     /// The files that are sent with its requests, to be read.
     fn attached(&mut self) -> Vec<&mut Attached> {
         match self {
-            Self::Load(load) => load.request.body.files(),
+            Self::Load(load) => load.asks.iter_mut().flat_map(|ask| ask.request.body.files()).collect(),
             Self::Probe(probe) => match &mut **probe {
                 Probe::Http(http) => http.body.files(),
                 Probe::Health(_)
@@ -342,7 +342,7 @@ impl Does {
     fn describe(&self) -> String {
         match self {
             Self::Probe(probe) => probe.told().subject(),
-            Self::Load(load) => format!("load {} {}", load.request.method, load.request.url),
+            Self::Load(load) => load.to_string(),
             Self::Quiet(quiet) => format!("quiet for {}", Span(quiet.lasts.value)),
             Self::Monitoring(asked) => asked.describe(),
             Self::Fault(fault) => fault.to_string(),
@@ -354,16 +354,16 @@ impl Does {
 
     /// How TLS is spoken, where something is connected to.
     #[must_use]
-    pub fn tls(&self) -> Option<&Tls> {
+    pub fn tls(&self) -> Vec<&Tls> {
         match self {
-            Self::Probe(probe) => probe.told().tls(),
-            Self::Load(load) => Some(&load.request.tls),
+            Self::Probe(probe) => probe.told().tls().into_iter().collect(),
+            Self::Load(load) => load.asks.iter().map(|ask| &ask.request.tls).collect(),
             Self::Fault(_)
             | Self::Quiet(_)
             | Self::Monitoring(_)
             | Self::Wait(_)
             | Self::Use(_)
-            | Self::Set(_) => None,
+            | Self::Set(_) => Vec::new(),
         }
     }
 
@@ -404,16 +404,16 @@ impl Does {
 
     /// The way to the target, where something is connected to.
     #[must_use]
-    pub fn network(&self) -> Option<&Network> {
+    pub fn network(&self) -> Vec<&Network> {
         match self {
-            Self::Probe(probe) => probe.told().target().map(|target| target.network),
-            Self::Load(load) => Some(&load.request.network),
+            Self::Probe(probe) => probe.told().target().map(|target| target.network).into_iter().collect(),
+            Self::Load(load) => load.asks.iter().map(|ask| &ask.request.network).collect(),
             Self::Fault(_)
             | Self::Quiet(_)
             | Self::Monitoring(_)
             | Self::Wait(_)
             | Self::Use(_)
-            | Self::Set(_) => None,
+            | Self::Set(_) => Vec::new(),
         }
     }
 
@@ -481,17 +481,17 @@ impl Step {
 
     /// The schemas that its answers match, to be read.
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
-        let of_load = match &mut self.does {
-            Does::Load(load) => load.expect.schema.as_mut(),
+        let asks = match &mut self.does {
+            Does::Load(load) => load.asks.as_mut_slice(),
             Does::Probe(_)
             | Does::Fault(_)
             | Does::Quiet(_)
             | Does::Monitoring(_)
             | Does::Wait(_)
             | Does::Use(_)
-            | Does::Set(_) => None,
+            | Does::Set(_) => &mut [],
         };
-        of_load.into_iter().chain(&mut self.expect.schema)
+        asks.iter_mut().filter_map(|ask| ask.expect.schema.as_mut()).chain(&mut self.expect.schema)
     }
 
     /// Every hole that is filled from outside of the step, with its place; not those of steps within it.

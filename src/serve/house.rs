@@ -109,6 +109,7 @@ impl House {
             images: ImageMap::default(),
             program: self.program.clone(),
             recordings: None,
+            shard: crate::load::Shard::default(),
         }
     }
 

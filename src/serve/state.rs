@@ -105,7 +105,7 @@ impl State {
             Event::Attempted { step, attempt, took, failures, evidence } => {
                 self.attempted(step, attempt, took.into(), failures, *evidence);
             }
-            Event::Loaded { step, tally, failures, sli: _ } => self.loaded(step, &tally, failures),
+            Event::Loaded { step, tally, failures, .. } => self.loaded(step, &tally, failures),
             Event::StepEnded { step, outcome, why, .. } => {
                 let unsound = outcome == Outcome::Unreliable;
                 self.why.extend(why.filter(|_| unsound).map(|why| format!("{}: {why}", step.name)));

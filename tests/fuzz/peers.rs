@@ -150,6 +150,7 @@ impl Asked {
             runtime: Choice::default(),
             images: ImageMap::default(),
             recordings: None,
+            shard: firedrill::load::Shard::default(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_firedrill")),
         };
         let began = Instant::now();

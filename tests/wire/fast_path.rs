@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::load::wire::Line;
-use firedrill::probe::http::{Client, Request, Version};
+use firedrill::probe::http::{Client, Request, Version, Written};
 use firedrill::sample::{Cause, Phase, Reason};
 use http::Method;
 use rstest::rstest;
@@ -27,16 +27,22 @@ async fn by_engine(client: &mut Client, request: &Request) -> Made {
     Ok((answer.status.as_u16(), answer.body.to_vec()))
 }
 
-fn line(request: &Request, timeout: Duration) -> Line {
-    Line::new(Arc::new(request.written().unwrap().unwrap()), timeout, true)
+/// A line, and what is sent over it.
+struct Sent {
+    line: Line,
+    written: Written,
 }
 
-fn patiently(request: &Request) -> Line {
+fn line(request: &Request, timeout: Duration) -> Sent {
+    Sent { line: Line::new(timeout), written: request.written().unwrap().unwrap() }
+}
+
+fn patiently(request: &Request) -> Sent {
     line(request, patient().left())
 }
 
-async fn by_line(line: &mut Line) -> Made {
-    let done = line.exchange().await;
+async fn by_line(sent: &mut Sent) -> Made {
+    let done = sent.line.exchange(&sent.written, true).await;
     let answer = done.result.map_err(|cause: Cause| cause.reason)?.response();
     Ok((answer.status.as_u16(), answer.body.to_vec()))
 }
@@ -190,8 +196,10 @@ async fn both_make_the_same_of_an_answer(#[case] answer: &str, #[case] made: Mad
     let request = request(answering(answer).await);
     assert_eq!(by_engine(&mut Client::keeping(), &request).await, made, "the engine");
     assert_eq!(by_line(&mut patiently(&request)).await, made, "the fast path");
-    let status_only = Line::new(Arc::new(request.written().unwrap().unwrap()), patient().left(), false)
-        .exchange()
+    let mut sent = patiently(&request);
+    let status_only = sent
+        .line
+        .exchange(&sent.written, false)
         .await
         .result
         .map(|answer| answer.status().as_u16())

@@ -60,6 +60,7 @@ impl Folder {
             runtime: firedrill::stack::Choice::Processes,
             images: firedrill::stack::containers::ImageMap::default(),
             recordings: None,
+            shard: firedrill::load::Shard::default(),
             program: env!("CARGO_BIN_EXE_firedrill").into(),
         };
         run(&plan, Arc::new(reading.sources), &options, &sender, &CancellationToken::new()).await;

@@ -1,10 +1,12 @@
 //! `firedrill report`: a saved run again, in any format; and held against another.
 
+mod merge;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::{Colour, run, save};
 use crate::event::Conclusion;
@@ -19,7 +21,11 @@ use crate::units::Ratio;
 #[command(after_help = "\
 A run that was cut off is shown as far as it goes, and ends with 4. With --against it ends with 1 where something
 is shown to be worse, with 3 where that cannot be said, else with 0.")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
     /// A saved run: a file of events, the id of a run in `.firedrill`, or `last`
     #[arg(value_name = "RUN", default_value = "last", help_heading = "Input")]
     run: String,
@@ -38,7 +44,16 @@ pub(super) struct Arguments {
     reports: Vec<Target>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Add up what several generators measured of one load, exactly
+    Merge(merge::Arguments),
+}
+
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
+    if let Some(Verb::Merge(arguments)) = &arguments.verb {
+        return merge::execute(arguments, colour);
+    }
     match written(arguments, colour) {
         Ok(exit) => Ok(exit),
         Err(Failure::Usage(why)) => {

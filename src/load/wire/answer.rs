@@ -74,9 +74,9 @@ struct Frame {
 }
 
 impl Answer {
-    pub(super) fn new(terms: Terms) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            terms,
+            terms: Terms { head_only: false, keep: false, limit: Size(0) },
             at: At::Nothing,
             held: Vec::new(),
             status: StatusCode::OK,
@@ -89,7 +89,8 @@ impl Answer {
     }
 
     /// Makes ready for the next answer, with the buffers of this one.
-    pub(super) fn clear(&mut self) {
+    pub(super) fn begin(&mut self, terms: Terms) {
+        self.terms = terms;
         self.at = At::Nothing;
         self.held.clear();
         self.reusable = false;

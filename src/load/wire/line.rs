@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,10 +22,9 @@ thread_local! {
     static PIECES: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
 }
 
-/// One connection, for one request.
+/// One connection to one server, for its requests.
 #[derive(Debug)]
 pub struct Line {
-    written: Arc<Written>,
     timeout: Duration,
     stream: Option<Stream>,
     answer: Answer,
@@ -54,19 +52,19 @@ struct Failed {
 }
 
 impl Line {
-    /// A connection for `written`, not opened yet. With `keep`, of each answer its headers and its body are kept.
+    /// A connection that is not opened yet.
     #[must_use]
-    pub fn new(written: Arc<Written>, timeout: Duration, keep: bool) -> Self {
-        let terms = Terms { head_only: written.head_only, keep, limit: written.limit };
-        let (answer, deadline) = (Answer::new(terms), Instant::now());
-        Self { written, timeout, stream: None, answer, deadline, alarm: None }
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout, stream: None, answer: Answer::new(), deadline: Instant::now(), alarm: None }
     }
 
-    /// Sends the request once more, and reads its answer.
-    pub async fn exchange(&mut self) -> Done<'_> {
+    /// Sends a request and reads its answer; with `keep`, also its headers and its body are kept. All requests on a
+    /// line go to the same server in the same way.
+    pub async fn exchange(&mut self, written: &Written, keep: bool) -> Done<'_> {
         let sent = Instant::now();
         self.deadline = sent + self.timeout;
-        let result = self.attempt().await;
+        let terms = Terms { head_only: written.head_only, keep, limit: written.limit };
+        let result = self.attempt(written, terms).await;
         let ended = Instant::now();
         if result.is_err() || !self.answer.is_reusable() {
             self.stream = None;
@@ -74,7 +72,7 @@ impl Line {
         Done { sent, ended, result: result.map(|()| &self.answer) }
     }
 
-    async fn attempt(&mut self) -> Result<(), Cause> {
+    async fn attempt(&mut self, written: &Written, terms: Terms) -> Result<(), Cause> {
         let mut kept = self.stream.take();
         if let Some(stream) = &mut kept
             && !is_quiet(stream).await
@@ -82,23 +80,23 @@ impl Line {
             kept = None;
         }
         if let Some(stream) = kept {
-            match self.talk(stream).await {
+            match self.talk(stream, written, terms).await {
                 Ok(stream) => {
                     self.stream = Some(stream);
                     return Ok(());
                 }
-                Err(Failed { stale: true, .. }) if self.written.idempotent => {}
+                Err(Failed { stale: true, .. }) if written.idempotent => {}
                 Err(Failed { cause, .. }) => return Err(cause),
             }
         }
-        let stream = self.open().await?;
-        let stream = self.talk(stream).await.map_err(|failed| failed.cause)?;
+        let stream = self.open(written).await?;
+        let stream = self.talk(stream, written, terms).await.map_err(|failed| failed.cause)?;
         self.stream = Some(stream);
         Ok(())
     }
 
-    async fn open(&self) -> Result<Stream, Cause> {
-        let Written { to, secure, options, .. } = &*self.written;
+    async fn open(&self, written: &Written) -> Result<Stream, Cause> {
+        let Written { to, secure, options, .. } = written;
         let deadline = Deadline::after(self.deadline.saturating_duration_since(Instant::now()));
         let connection = connect::open(to, *secure, options, &deadline).await.map_err(|failure| {
             // It was told what is left of the time, and would say that.
@@ -107,9 +105,9 @@ impl Line {
         Ok(connection.stream)
     }
 
-    async fn talk(&mut self, mut stream: Stream) -> Result<Stream, Failed> {
-        self.answer.clear();
-        self.send(&mut stream).await?;
+    async fn talk(&mut self, mut stream: Stream, written: &Written, terms: Terms) -> Result<Stream, Failed> {
+        self.answer.begin(terms);
+        self.send(&mut stream, &written.bytes).await?;
         let unread = self.receive(&mut stream).await?;
         if unread {
             // More than was asked for: what is behind it, nobody knows.
@@ -118,11 +116,11 @@ impl Line {
         Ok(stream)
     }
 
-    async fn send(&mut self, stream: &mut Stream) -> Result<(), Failed> {
+    async fn send(&mut self, stream: &mut Stream, bytes: &[u8]) -> Result<(), Failed> {
         let mut sent = 0;
         poll_fn(|context| {
-            while sent < self.written.bytes.len() {
-                match Pin::new(&mut *stream).poll_write(context, &self.written.bytes[sent..]) {
+            while sent < bytes.len() {
+                match Pin::new(&mut *stream).poll_write(context, &bytes[sent..]) {
                     Poll::Ready(Ok(0)) => {
                         return Poll::Ready(Err(self.broken(&io::ErrorKind::WriteZero.into())));
                     }

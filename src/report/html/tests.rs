@@ -52,7 +52,10 @@ fn long_events() -> Vec<Stamped> {
                 let elapsed = Nanos::from(Duration::from_secs(second));
                 let tally = Tally { ended: second * 50, good: second * 49, ..tally.clone() };
                 let (step, length, recent) = (step.clone(), *length, recent.clone());
-                Stamped { at: stamped.at, event: Event::Loading { step, elapsed, length, tally, recent } }
+                Stamped {
+                    at: stamped.at,
+                    event: Event::Loading { step, elapsed, length, tally, recent, interval: None },
+                }
             }));
         } else if let Event::Fault { step, fault, .. } = &stamped.event {
             let stages = [(0, FaultStage::Added), (6_000_000_000, FaultStage::Lifted)];
