@@ -382,7 +382,7 @@ fn strangers_get_to_no_private_address_also_by_a_redirect() {
     assert_eq!(ask(&format!("target={}", "a".repeat(3000))).0, 400);
 }
 
-/// ``blackbox_exporter``, killed with its guard.
+/// `blackbox_exporter`, killed with its guard.
 struct Blackbox(Child, SocketAddr);
 
 impl Blackbox {

@@ -517,29 +517,29 @@ impl Place {
         Served(child)
     }
 
-    /// What a Prometheus answers to a query, once `wanted` says that it is it.
-    fn wait_for(&self, prometheus: &str, query: &str, wanted: impl Fn(&str) -> bool) {
-        let begun = Instant::now();
-        loop {
-            let asked = Command::new("curl")
-                .args(["-sG", "--data-urlencode"])
-                .arg(format!("query={query}"))
-                .arg(format!("{prometheus}/api/v1/query"))
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&asked.stdout).into_owned();
-            if wanted(&said) {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "`{query}` is {said}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
     fn incident(&self, words: &[&str]) -> (Option<i32>, String) {
         let output = self.firedrill().args(words).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         (output.status.code(), said.into_owned())
+    }
+}
+
+/// What a Prometheus answers to a query, once `wanted` says that it is it.
+fn wait_for(prometheus: &str, query: &str, wanted: impl Fn(&str) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let asked = Command::new("curl")
+            .args(["-sG", "--data-urlencode"])
+            .arg(format!("query={query}"))
+            .arg(format!("{prometheus}/api/v1/query"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+        if wanted(&said) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "`{query}` is {said}");
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -562,12 +562,12 @@ fn an_outage_is_recorded_replayed_cold_and_asked_what_other_rules_had_said() {
     let address = format!("http://127.0.0.1:{port}");
     let one = |value: &'static str| move |said: &str| said.contains(&format!(",\"{value}\"]"));
     let now = jiff::Timestamp::now;
-    place.wait_for(&address, "up == 1", one("1"));
+    wait_for(&address, "up == 1", one("1"));
     let from = now() - jiff::SignedDuration::from_secs(3);
     drop(web);
-    place.wait_for(&address, "ALERTS{alertstate=\"firing\"}", one("1"));
+    wait_for(&address, "ALERTS{alertstate=\"firing\"}", one("1"));
     let web = place.serve_web(&target);
-    place.wait_for(&address, "count(ALERTS) or vector(0)", one("0"));
+    wait_for(&address, "count(ALERTS) or vector(0)", one("0"));
     std::thread::sleep(Duration::from_secs(4));
     let (from, to) = (from.to_string(), now().to_string());
     let record =

@@ -270,7 +270,7 @@ mod tests {
     fn merged(files: &[PathBuf]) -> Result<Merged, Error> {
         let mut merged = Merged::default();
         let read = files.iter().try_for_each(|file| merged.read(file));
-        for file in &files {
+        for file in files {
             std::fs::remove_file(file).ok();
         }
         read.map(|()| merged)
