@@ -136,6 +136,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         parts: Vec<Part>,
         /// Which part of the load this was, where it was not all of it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
         shard: Option<Sharded>,
     },
     /// An alert that a drill expected, as far as it came up its ladder and down again.
