@@ -45,7 +45,8 @@ impl Drop for Folder {
 #[case::exec("scenarios/probes/exec.yaml")]
 #[case::kubelet("scenarios/probes/kubelet.yaml")]
 #[case::logs("scenarios/probes/logs.yaml")]
-fn a_scenario_of_probes_passes(#[case] scenario: &str) {
+#[case::load("scenarios/load/browse.yaml")]
+fn a_shipped_scenario_passes(#[case] scenario: &str) {
     let run = firedrill(scenario);
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{out}\n{err}");
