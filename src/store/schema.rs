@@ -1,10 +1,11 @@
 //! The tables, and how an older layout becomes the present one.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::{Error, wrong};
+use super::{Error, PATIENCE, wrong};
 
 /// Marks the file as ours: "fire".
 const APPLICATION: u32 = 0x6669_7265;
@@ -21,9 +22,12 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Er
     let number = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0)).map_err(failed)
     };
-    // Before anything is written: another program's file stays as it is.
-    check(number(connection, "application_id")?, number(connection, "user_version")?, connection, path)?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    // Before anything is written: another program's file stays as it is. In one transaction, so that tables which
+    // another process makes meanwhile are seen with their mark or not at all.
+    let seen = connection.transaction().map_err(failed)?;
+    check(number(&seen, "application_id")?, number(&seen, "user_version")?, &seen, path)?;
+    seen.finish().map_err(failed)?;
+    log_ahead(connection).map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     if number(connection, "user_version")? == VERSION {
@@ -39,6 +43,23 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Er
     transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
     transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     transaction.commit().map_err(failed)
+}
+
+/// Has changes written to a log first, which lasts in the file. While another process does so to a new one, SQLite
+/// says at once that it is busy, whatever patience it was given; so the waiting is done here.
+fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
+    }
 }
 
 fn check(application: u32, version: u32, connection: &Connection, path: &Path) -> Result<(), Error> {
