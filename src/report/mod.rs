@@ -47,7 +47,7 @@ mod tests;
 pub use drill::said as drilled_at;
 pub(crate) use load::table as load_table;
 pub use style::Style;
-pub use text::{on_one_line, printable};
+pub use text::{in_html, on_one_line, printable};
 
 /// What is made of a run's events.
 pub trait Report: Send {

@@ -264,3 +264,12 @@ proptest! {
 fn a_ci_runner_obeys_nothing_a_target_says(#[case] text: &str, #[case] shown: &str) {
     assert_eq!(text::inert(text), shown);
 }
+
+#[rstest]
+#[case::a_script("<script>alert('x')</script>", "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;")]
+#[case::an_attribute("\" onload=\"x", "&quot; onload=&quot;x")]
+#[case::an_entity("&lt;", "&amp;lt;")]
+#[case::a_terminal("\u{1b}[31m", "␛[31m")]
+fn what_came_from_outside_is_text(#[case] text: &str, #[case] shown: &str) {
+    assert_eq!(text::in_html(text), shown);
+}

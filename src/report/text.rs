@@ -31,6 +31,24 @@ pub fn on_one_line(text: &str) -> String {
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// `text`, [`printable`] and without meaning in HTML, in an element or in a quoted attribute.
+#[must_use]
+pub fn in_html(text: &str) -> String {
+    let text = printable(text);
+    let mut shown = String::with_capacity(text.len());
+    for sign in text.chars() {
+        match sign {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '"' => shown.push_str("&quot;"),
+            '\'' => shown.push_str("&#39;"),
+            _ => shown.push(sign),
+        }
+    }
+    shown
+}
+
 /// Whether a character does anything but stand there: controls (C0, DEL, C1), marks and overrides of direction,
 /// line separators, invisible tags, and what XML does not allow.
 pub(crate) fn steers(sign: char) -> bool {

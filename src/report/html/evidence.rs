@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::markup::{Percent, block, line, outcome};
+use super::markup::{Percent, line, outcome};
 use crate::event::{Evidence, Hop};
 use crate::finding::Drawing;
 use crate::report::detail;
 use crate::report::record::{Slo, Step};
 use crate::report::style::Style;
+use crate::report::text::in_html;
 use crate::sample::Phase;
 
 /// Drawings shown of one step.
@@ -65,7 +66,7 @@ fn drawn(drawing: &Drawing) -> String {
     let (said, place) = drawn.split_once('\n').unwrap_or((&drawn, ""));
     let place = match place.trim_end() {
         "" => String::new(),
-        place => format!("<pre>{}</pre>", block(place)),
+        place => format!("<pre>{}</pre>", in_html(place)),
     };
     format!("<p>{}</p>{place}", line(said))
 }
@@ -151,6 +152,6 @@ fn body(evidence: &Evidence) -> String {
     let size = evidence.body_size.map(|size| format!(" of {size} bytes")).unwrap_or_default();
     format!(
         "<details open><summary>Body{size}</summary><pre>{}{more}</pre></details>",
-        block(body[..end].trim_end())
+        in_html(body[..end].trim_end())
     )
 }

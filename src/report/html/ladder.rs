@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::markup::{block, line};
+use super::markup::line;
 use crate::event::{Drilled, Proof, RungSeen, Told};
 use crate::ladder::Rung;
 use crate::report::drill::{allowed, proof, said};
+use crate::report::text::in_html;
 
 /// Messages of one alert that are shown.
 const MOST_MESSAGES: usize = 12;
@@ -145,7 +146,7 @@ fn message(told: &Told) -> String {
         line(&told.title)
     );
     if !told.text.trim().is_empty() {
-        let _ = write!(text, "<pre>{}</pre>", block(told.text.trim()));
+        let _ = write!(text, "<pre>{}</pre>", in_html(told.text.trim()));
     }
     for problem in &told.problems {
         let _ = write!(text, "<p class=\"bad small\">✗ {}</p>", line(problem));

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use self::markup::{Percent, anchor, badge, block, line, outcome};
+use self::markup::{Percent, anchor, badge, line, outcome};
 use crate::event::Outcome;
 use crate::report::compare::Comparison;
 use crate::report::record::{Run, Scenario, Step};
 use crate::report::style::Style;
-use crate::report::text::{counted, on_one_line};
+use crate::report::text::{counted, in_html, on_one_line};
 use crate::report::{row, verdict};
 
 mod budget;
@@ -295,7 +295,7 @@ fn stack(scenario: &Scenario) -> String {
         let took = Style::FILE.time(service.took);
         format!("<dt>{}</dt><dd>{}, ready after {took}</dd>", line(&service.name), line(&service.address))
     });
-    let notes = scenario.notes.iter().map(|note| format!("<p class=\"small\">{}</p>", block(note)));
+    let notes = scenario.notes.iter().map(|note| format!("<p class=\"small\">{}</p>", in_html(note)));
     format!(
         "<details><summary>Its stack: {}</summary><dl class=\"lines\">{}</dl>{}</details>\n",
         counted(scenario.services.len(), "service"),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::html::{ago, escape, sign, took};
+use super::html::{ago, sign, took};
 use crate::event::{Evidence, Hop, Line};
+use crate::report::in_html;
 use crate::serve::state::{Evident, Failed};
 
 /// What was wrong first, in a sentence.
@@ -23,21 +24,21 @@ pub(super) fn card(failed: &Failed, open: bool, now: Timestamp) -> String {
         "<article class=\"card\"><div class=\"head\"><h3><span class=\"mark {class}\" \
          aria-hidden=\"true\">{mark}</span> {}</h3><span class=\"soft\">{}</span></div>\
          <p class=\"soft\">The run of {:.0} {says} after {}.</p>",
-        escape(&first(failed)),
+        in_html(&first(failed)),
         ago(failed.ran.began, now),
         failed.ran.began,
         took(failed.ran.took)
     );
     for why in &failed.why {
-        let _ = write!(said, "<p>{}</p>", escape(why));
+        let _ = write!(said, "<p>{}</p>", in_html(why));
     }
     let open = if open { " open" } else { "" };
     for attempt in &failed.attempts {
         let _ = write!(
             said,
             "<details{open}><summary>{} ({}), attempt {}, {}</summary>",
-            escape(&attempt.step),
-            escape(&attempt.kind),
+            in_html(&attempt.step),
+            in_html(&attempt.kind),
             attempt.attempt,
             took(attempt.took)
         );
@@ -50,7 +51,7 @@ pub(super) fn card(failed: &Failed, open: bool, now: Timestamp) -> String {
 
 fn evident(said: &mut String, attempt: &Evident) {
     for failure in &attempt.failures {
-        let _ = write!(said, "<pre tabindex=\"0\">{}</pre>", escape(&failure.drawing.render(false)));
+        let _ = write!(said, "<pre tabindex=\"0\">{}</pre>", in_html(&failure.drawing.render(false)));
     }
     let Evidence { hops, headers, body, body_size, exchange, state, certificate_until, trace, addresses } =
         &attempt.evidence;
@@ -58,7 +59,7 @@ fn evident(said: &mut String, attempt: &Evident) {
         asked(said, hop);
     }
     if let Some(state) = state {
-        let _ = write!(said, "<p>It says of itself: {}</p>", escape(state));
+        let _ = write!(said, "<p>It says of itself: {}</p>", in_html(state));
     }
     if !headers.is_empty() {
         let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
@@ -77,13 +78,13 @@ fn evident(said: &mut String, attempt: &Evident) {
         let _ = write!(
             said,
             "<p>{} {} <span class=\"soft\">{time}</span></p>",
-            escape(&address.address),
-            escape(&how)
+            in_html(&address.address),
+            in_html(&how)
         );
     }
     for (what, value) in [("Certificate until", certificate_until), ("Trace", trace)] {
         if let Some(value) = value {
-            let _ = write!(said, "<p class=\"soft\">{what} {}</p>", escape(value));
+            let _ = write!(said, "<p class=\"soft\">{what} {}</p>", in_html(value));
         }
     }
 }
@@ -103,7 +104,7 @@ fn asked(said: &mut String, hop: &Hop) {
     let from = hop.peer.as_ref().map_or_else(String::new, |peer| format!(" from {peer}"));
     let version = hop.version.as_deref().unwrap_or_default();
     let line = format!("{} {} → {status}{from} {version}", hop.method, hop.url);
-    let _ = write!(said, "<p>{}</p>", escape(line.trim_end()));
+    let _ = write!(said, "<p>{}</p>", in_html(line.trim_end()));
     let total = hop.phases.total().max(Duration::from_nanos(1));
     let mut bar = String::new();
     let mut key = String::new();
@@ -121,5 +122,6 @@ fn asked(said: &mut String, hop: &Hop) {
 }
 
 fn pre(said: &mut String, title: &str, text: &str) {
-    let _ = write!(said, "<p class=\"soft\">{}</p><pre tabindex=\"0\">{}</pre>", escape(title), escape(text));
+    let _ =
+        write!(said, "<p class=\"soft\">{}</p><pre tabindex=\"0\">{}</pre>", in_html(title), in_html(text));
 }

@@ -1,33 +1,15 @@
-//! Pieces that pages are made of. Whatever came from outside is escaped here.
+//! Pieces that pages are made of. Whatever came from outside stands in them by [`in_html`].
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::event::Conclusion;
-use crate::report::printable;
+use crate::report::in_html;
 use crate::units::{Reading, Span};
 
 /// How the pages look.
 const STYLE: &str = include_str!("style.css");
-
-/// Text as it may stand anywhere in a page, also within quotes.
-pub(super) fn escape(text: &str) -> String {
-    let text: Cow<'_, str> = printable(text);
-    let mut escaped = String::with_capacity(text.len());
-    for sign in text.chars() {
-        match sign {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(sign),
-        }
-    }
-    escaped
-}
 
 /// A whole page; `refresh` has it asked for again after so many seconds.
 pub(super) fn page(title: &str, refresh: Option<u64>, content: &str) -> String {
@@ -38,7 +20,7 @@ pub(super) fn page(title: &str, refresh: Option<u64>, content: &str) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{again}\
          <link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          {content}</body>\n</html>\n",
-        escape(title)
+        in_html(title)
     )
 }
 
@@ -97,15 +79,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case::a_script("<script>alert('x')</script>", "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;")]
-    #[case::an_attribute("\" onload=\"x", "&quot; onload=&quot;x")]
-    #[case::an_entity("&lt;", "&amp;lt;")]
-    #[case::a_terminal("\u{1b}[31m", "␛[31m")]
-    fn what_came_from_outside_is_text(#[case] text: &str, #[case] shown: &str) {
-        assert_eq!(escape(text), shown);
-    }
 
     #[rstest]
     #[case::all(1.0, "100%")]

@@ -10,11 +10,12 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use self::html::{about, ago, escape, every, page, sign, took};
+use self::html::{about, ago, every, page, sign, took};
 use super::house::{Files, House};
 use super::state::State;
 use super::watch::Watch;
 use crate::event::Conclusion;
+use crate::report::in_html;
 use crate::units::Reading;
 
 /// The front page is asked for again after so many seconds.
@@ -58,7 +59,7 @@ pub(super) fn scenario(house: &House, encoded: &str) -> Option<String> {
     let (mark, class, says) = sign(state.last().map(|ran| ran.conclusion));
     let title = format!(
         "<span class=\"mark {class}\" aria-hidden=\"true\">{mark}</span> {} <span class=\"{class}\">{says}</span>",
-        escape(&name)
+        in_html(&name)
     );
     let planned = watch.scene.planned();
     let about = planned.and_then(|planned| planned.scenario.about.as_deref()).unwrap_or_default();
@@ -66,7 +67,7 @@ pub(super) fn scenario(house: &House, encoded: &str) -> Option<String> {
     content.push_str("<main>\n<p><a href=\"/\">← all scenarios</a></p>\n<div class=\"card\">");
     content.push_str(&chart::chart(state.runs.iter(), now));
     let file = planned.map(|planned| planned.file.display().to_string()).unwrap_or_default();
-    let _ = writeln!(content, "{}<p class=\"soft\">{}</p></div>", facts(&watch, &state, now), escape(&file));
+    let _ = writeln!(content, "{}<p class=\"soft\">{}</p></div>", facts(&watch, &state, now), in_html(&file));
     content.push_str(&steps(&state, now));
     content.push_str("<h2>Last failures</h2>\n");
     if state.failures.is_empty() {
@@ -96,7 +97,7 @@ pub(super) fn lost(path: &str) -> String {
 
 fn top(title: &str, below: &str, now: Timestamp) -> String {
     let below =
-        if below.is_empty() { String::new() } else { format!("<p class=\"soft\">{}</p>\n", escape(below)) };
+        if below.is_empty() { String::new() } else { format!("<p class=\"soft\">{}</p>\n", in_html(below)) };
     format!(
         "<header class=\"top\">\n<div class=\"brand\"><b>firedrill</b><time datetime=\"{now:.0}\">{} UTC</time></div>\n\
          <h1>{title}</h1>\n{below}</header>\n",
@@ -140,7 +141,7 @@ fn troubles(house: &House, files: &Files) -> String {
             said,
             "<div class=\"card bad-edge\"><h3>The store cannot be written</h3><p>{}</p>\
              <p class=\"soft\">{} minutes of SLIs wait for it; {} samples were given up.</p></div>",
-            escape(&trouble),
+            in_html(&trouble),
             health.waiting,
             health.lost
         );
@@ -149,8 +150,8 @@ fn troubles(house: &House, files: &Files) -> String {
         let _ = writeln!(
             said,
             "<div class=\"card warn-edge\"><h3>{} has errors and changes nothing</h3><pre tabindex=\"0\">{}</pre></div>",
-            escape(&broken.file.display().to_string()),
-            escape(&broken.drawn)
+            in_html(&broken.file.display().to_string()),
+            in_html(&broken.drawn)
         );
     }
     if said.is_empty() {
@@ -172,7 +173,7 @@ fn rank(state: &State) -> u8 {
 
 fn link(name: &str) -> String {
     let href = utf8_percent_encode(name, NON_ALPHANUMERIC);
-    format!("<a href=\"/scenario/{href}\">{}</a>", escape(name))
+    format!("<a href=\"/scenario/{href}\">{}</a>", in_html(name))
 }
 
 fn card(watch: &Watch, now: Timestamp) -> String {
@@ -185,7 +186,7 @@ fn card(watch: &Watch, now: Timestamp) -> String {
         Some(Conclusion::Pass) | None => "",
     };
     let about = watch.scene.planned().and_then(|planned| planned.scenario.about.as_deref());
-    let about = about.map_or_else(String::new, |about| format!("<p class=\"soft\">{}</p>", escape(about)));
+    let about = about.map_or_else(String::new, |about| format!("<p class=\"soft\">{}</p>", in_html(about)));
     format!(
         "<article class=\"card{edge}\"><div class=\"head\"><h3>{}</h3><span class=\"{class}\">\
          <span class=\"mark\" aria-hidden=\"true\">{mark}</span> {says}</span></div>{about}{}{}</article>\n",
@@ -231,7 +232,7 @@ fn failures(watches: &[Watch], now: Timestamp) -> String {
     }
     let mut said = "<h2>Last failures</h2>\n<div class=\"card\"><ol class=\"list\">\n".to_owned();
     for (name, what, began) in all.into_iter().take(MOST_FAILURES) {
-        let (name, what, began) = (link(&name), escape(&what), ago(began, now));
+        let (name, what, began) = (link(&name), in_html(&what), ago(began, now));
         let _ = writeln!(said, "<li><b>{name}</b> {what}<br><span class=\"soft\">{began}</span></li>");
     }
     said.push_str("</ol></div>\n");
@@ -244,7 +245,7 @@ fn passed_over(files: &Files) -> String {
     }
     let mut said = "<h2>Not served</h2>\n<div class=\"card\"><ol class=\"list\">\n".to_owned();
     for (name, why) in &files.passed_over {
-        let _ = writeln!(said, "<li>{} <span class=\"soft\">{}</span></li>", escape(name), escape(why));
+        let _ = writeln!(said, "<li>{} <span class=\"soft\">{}</span></li>", in_html(name), in_html(why));
     }
     said.push_str("</ol></div>\n");
     said
@@ -274,9 +275,9 @@ fn steps(state: &State, now: Timestamp) -> String {
             said,
             "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{bad}</td><td>{}</td>\
              <td class=\"number\">{mean}</td><td>{certificate}</td></tr>",
-            escape(name),
+            in_html(name),
             step.good,
-            escape(&reasons.join(", "))
+            in_html(&reasons.join(", "))
         );
     }
     said.push_str("</tbody></table></div>\n");

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::html::{about, ago, escape, every, percent};
+use super::html::{about, ago, every, percent};
 use crate::budget::Exhaustion;
 use crate::gate::{Burning, Known, Past};
+use crate::report::in_html;
 use crate::serve::keep::Standing;
 
 /// So little of a budget is low.
@@ -39,15 +40,15 @@ fn left(standing: &Standing) -> f64 {
 }
 
 fn card(standing: &Standing) -> String {
-    let title = format!("<h3>{}</h3>", escape(&standing.display));
-    let objective = escape(&standing.objective);
+    let title = format!("<h3>{}</h3>", in_html(&standing.display));
+    let objective = in_html(&standing.objective);
     let past = match &standing.known {
         Known::Past(past) => past,
         Known::Nothing(why) => {
             return format!(
                 "<article class=\"card\"><div class=\"head\">{title}<span class=\"soft\">no data</span></div>\
                  <p class=\"soft\">{objective}</p><div class=\"bar\"></div><p class=\"soft\">{}</p></article>\n",
-                escape(why)
+                in_html(why)
             );
         }
     };
@@ -63,7 +64,7 @@ fn card(standing: &Standing) -> String {
     format!(
         "<article class=\"card{edge}\"><div class=\"head\">{title}<span class=\"big\">{measured}</span></div>\
          <p class=\"soft\">{objective} over {}</p>{}<p>{}</p>{}{}</article>\n",
-        escape(&past.window),
+        in_html(&past.window),
         bar(left, class),
         sentence(past, left),
         pills(&past.tiers),
@@ -121,6 +122,6 @@ fn pills(tiers: &[Burning]) -> String {
 }
 
 fn notes(past: &Past) -> String {
-    let notes = past.notes.iter().map(|note| format!("<p class=\"soft\">{}</p>", escape(note)));
+    let notes = past.notes.iter().map(|note| format!("<p class=\"soft\">{}</p>", in_html(note)));
     notes.collect::<String>()
 }
