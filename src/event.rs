@@ -263,6 +263,20 @@ pub enum Outcome {
     Skipped,
 }
 
+impl Outcome {
+    /// The word for it, as files have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Flaky => "flaky",
+            Self::Failed => "failed",
+            Self::Unreliable => "unreliable",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 /// How a scenario or a run ended.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,

@@ -241,17 +241,7 @@ fn outcomes(now: &Step, before: &Step) -> Option<Line> {
         }
         (Outcome::Passed | Outcome::Flaky, Outcome::Passed | Outcome::Flaky) => Change::Same,
     };
-    Some(only(&now.id.name, word(earlier), word(later), change))
-}
-
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Flaky => "flaky",
-        Outcome::Failed => "failed",
-        Outcome::Unreliable => "unreliable",
-        Outcome::Skipped => "skipped",
-    }
+    Some(only(&now.id.name, earlier.word(), later.word(), change))
 }
 
 /// How far an alert came; of its times there is one each, which proves nothing.

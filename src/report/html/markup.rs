@@ -5,31 +5,14 @@ use std::fmt;
 use crate::event::{Conclusion, Outcome};
 use crate::gate::Verdict;
 use crate::report::style::Style;
-use crate::report::text::{cut, on_one_line, printable};
+use crate::report::text::{cut, in_html, on_one_line};
 
 /// Columns of what a target may say on one line of a page.
 const LONGEST: usize = 400;
 
-/// Text of several lines in which nothing has a meaning in HTML, in an element or in a quoted attribute.
-pub(super) fn block(text: &str) -> String {
-    let text = printable(text);
-    let mut shown = String::with_capacity(text.len());
-    for sign in text.chars() {
-        match sign {
-            '&' => shown.push_str("&amp;"),
-            '<' => shown.push_str("&lt;"),
-            '>' => shown.push_str("&gt;"),
-            '"' => shown.push_str("&quot;"),
-            '\'' => shown.push_str("&#39;"),
-            _ => shown.push(sign),
-        }
-    }
-    shown
-}
-
-/// The same on one line, of a length that suits it.
+/// Text on one line, of a length that suits it.
 pub(super) fn line(text: &str) -> String {
-    block(&cut(&on_one_line(text), LONGEST, "…"))
+    in_html(&cut(&on_one_line(text), LONGEST, "…"))
 }
 
 /// A share as CSS and SVG take it; what is no number is nothing.
@@ -99,14 +82,14 @@ pub(super) fn verdict(verdict: Verdict) -> String {
 
 /// How a step ended: its sign, the word for who cannot see it, and its colour.
 pub(super) fn outcome(outcome: Option<Outcome>) -> (&'static str, &'static str, Tone) {
-    match outcome {
-        Some(Outcome::Passed) => ("✓", "passed", Tone::Good),
-        Some(Outcome::Flaky) => ("~", "flaky", Tone::Doubt),
-        Some(Outcome::Failed) => ("✗", "failed", Tone::Bad),
-        Some(Outcome::Skipped) => ("-", "skipped", Tone::Faint),
-        Some(Outcome::Unreliable) => ("?", "unreliable", Tone::Doubt),
-        None => ("?", "stopped", Tone::Doubt),
-    }
+    let (sign, tone) = match outcome {
+        Some(Outcome::Passed) => ("✓", Tone::Good),
+        Some(Outcome::Flaky) => ("~", Tone::Doubt),
+        Some(Outcome::Failed) => ("✗", Tone::Bad),
+        Some(Outcome::Skipped) => ("-", Tone::Faint),
+        Some(Outcome::Unreliable) | None => ("?", Tone::Doubt),
+    };
+    (sign, outcome.map_or("stopped", Outcome::word), tone)
 }
 
 /// A name as the anchor of a place in the page: from its number, for names may be anything.

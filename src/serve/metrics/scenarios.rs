@@ -1,21 +1,11 @@
 //! The families of scenarios and their steps.
 
 use super::{labels, push, seconds, word};
-use crate::event::{Conclusion, Outcome};
+use crate::event::Conclusion;
 use crate::exposition::{Family, Kind, Labels};
 use crate::serve::histogram::{family, number};
 use crate::serve::state::State;
 use crate::serve::watch::Watch;
-
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Flaky => "flaky",
-        Outcome::Failed => "failed",
-        Outcome::Unreliable => "unreliable",
-        Outcome::Skipped => "skipped",
-    }
-}
 
 /// The families of scenarios and their steps, filled one scenario at a time.
 struct Scenarios {
@@ -137,7 +127,7 @@ impl Scenarios {
                 own
             };
             for (outcome, times) in &step.outcomes {
-                push(&mut self.outcomes, "_total", with("outcome", outcome_word(*outcome)), number(*times));
+                push(&mut self.outcomes, "_total", with("outcome", outcome.word()), number(*times));
             }
             let bad = step.bad.values().fold(0u64, |sum, times| sum.saturating_add(*times));
             push(&mut self.attempts, "_total", with("result", "good"), number(step.good));
