@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Colour, Input, Runtime, draw, runtime, save};
@@ -129,12 +130,7 @@ pub(super) fn perform(
 ) -> std::io::Result<Exit> {
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let (signalled, stopped) = (signalled(), stop.clone());
-        let signals = tokio::spawn(async move {
-            signalled.await;
-            stopped.cancel();
-        });
+        let (stop, signals) = stop_on_signal();
         let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
         let printing = tokio::spawn(report::fan_out(events, reports));
         let conclusion = run::run(plan, Arc::new(sources), options, &sender, &stop).await;
@@ -232,6 +228,17 @@ fn unicode() -> bool {
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     said.is_none_or(|locale| locale.to_uppercase().contains("UTF"))
+}
+
+/// What Ctrl-C and SIGTERM cancel from now on, until the task beside it is aborted.
+pub(super) fn stop_on_signal() -> (CancellationToken, JoinHandle<()>) {
+    let stop = CancellationToken::new();
+    let (signalled, stopped) = (signalled(), stop.clone());
+    let signals = tokio::spawn(async move {
+        signalled.await;
+        stopped.cancel();
+    });
+    (stop, signals)
 }
 
 /// Notices Ctrl-C and SIGTERM from the moment it is called, and waits for the first of them.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::{Colour, Input};
 use crate::exit::Exit;
@@ -69,12 +68,7 @@ pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let (signalled, stopped) = (super::run::signalled(), stop.clone());
-        let signals = tokio::spawn(async move {
-            signalled.await;
-            stopped.cancel();
-        });
+        let (stop, signals) = super::run::stop_on_signal();
         let (again, reload) = mpsc::channel(1);
         let hangups = tokio::spawn(pass_on_hangups(again));
         let (notices, lines) = mpsc::unbounded_channel();

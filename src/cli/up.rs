@@ -70,12 +70,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     };
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let (signalled, stopped) = (super::run::signalled(), stop.clone());
-        let signals = tokio::spawn(async move {
-            signalled.await;
-            stopped.cancel();
-        });
+        let (stop, signals) = super::run::stop_on_signal();
         let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
         let telling = tokio::spawn(tell(events));
         let notices = Notices { scenario: planned.stack.name.value.clone(), sender };

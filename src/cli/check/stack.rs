@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
 use super::Arguments;
 use crate::audit::{Live, wait_for_scrapes};
@@ -37,12 +36,7 @@ pub(super) async fn look(
         speed: Speed::new(SPEED).unwrap_or_default(),
         supervisor: std::env::current_exe().map_err(|error| error.to_string())?,
     };
-    let stop = CancellationToken::new();
-    let (signalled, stopped) = (super::super::run::signalled(), stop.clone());
-    let signals = tokio::spawn(async move {
-        signalled.await;
-        stopped.cancel();
-    });
+    let (stop, signals) = crate::cli::run::stop_on_signal();
     let (sender, mut events) = Sender::new(mask.clone(), Instant::now());
     let quiet = tokio::spawn(async move { while events.recv().await.is_some() {} });
     let notices = Notices { scenario: planned.stack.name.value.clone(), sender };
