@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -204,24 +204,20 @@ impl Client {
     /// # Errors
     /// When it is not taken.
     pub async fn submit(&self, path: &str, json: String) -> Result<(), Error> {
-        self.post_bytes(path, &[("Content-Type", "application/json")], json.into_bytes()).await
+        self.post_bytes(path, &[(CONTENT_TYPE, "application/json")], json.into_bytes()).await
     }
 
     /// Posts bytes as they are, once.
     pub(super) async fn post_bytes(
         &self,
         path: &str,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(HeaderName, &'static str)],
         bytes: Vec<u8>,
     ) -> Result<(), Error> {
         let ask = self.ask(Method::POST, path, &[], "");
-        let mut request = self.http.post(self.url(&ask)).body(bytes);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(auth) = &self.auth {
-            request = request.header(AUTHORIZATION, auth.clone());
-        }
+        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        // They replace those that a form has.
+        let request = self.request(&ask).headers(headers.collect()).body(bytes);
         let once = Tries(1);
         let response = request.send().await.map_err(|error| self.setback(&error, &ask, once).error)?;
         let status = response.status();
@@ -331,7 +327,7 @@ impl Client {
         };
         let mut request = if ask.method == Method::POST {
             let kind = "application/x-www-form-urlencoded";
-            self.http.post(url).header(reqwest::header::CONTENT_TYPE, kind).body(form())
+            self.http.post(url).header(CONTENT_TYPE, kind).body(form())
         } else {
             url.set_query((!ask.parameters.is_empty()).then(form).as_deref());
             self.http.get(url)

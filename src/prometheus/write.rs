@@ -1,5 +1,7 @@
 //! Series written to a Prometheus by its remote-write protocol: samples of any time, and markers where series end.
 
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+
 use super::{Client, Error};
 use crate::exposition::Labels;
 
@@ -10,10 +12,10 @@ pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 const AT_ONCE: usize = 20_000;
 
 /// How a request is encoded.
-const HEADERS: [(&str, &str); 3] = [
-    ("content-type", "application/x-protobuf"),
-    ("content-encoding", "snappy"),
-    ("x-prometheus-remote-write-version", "0.1.0"),
+const HEADERS: [(HeaderName, &str); 3] = [
+    (CONTENT_TYPE, "application/x-protobuf"),
+    (CONTENT_ENCODING, "snappy"),
+    (HeaderName::from_static("x-prometheus-remote-write-version"), "0.1.0"),
 ];
 
 /// A series to be written.
