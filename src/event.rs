@@ -1,6 +1,9 @@
 //! Everything that can happen in a run. Reports are made of these and of nothing else; a saved run is these,
 //! one JSON object a line.
 
+mod drill;
+mod load;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -9,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+pub use self::drill::{Drilled, Proof, RungSeen, Spent, Told};
+pub use self::load::{Interval, Part, Quantiles, Sharded, Tally};
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};
-use crate::ladder::Rung;
 use crate::sample::{Phases, Reason};
 use crate::secret::Mask;
-use crate::sli::{Counts, Folded};
+use crate::sli::Folded;
 
 /// An event and when it happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -393,192 +397,6 @@ pub struct Line {
     pub took: Nanos,
     /// The beginning of what was heard.
     pub heard: Vec<String>,
-}
-
-/// How far an alert came in a drill.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Drilled {
-    /// The alert's name.
-    pub alert: String,
-    /// The labels that were expected of it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub labels: BTreeMap<String, String>,
-    /// Seconds of rule time that passed in a second of wall time.
-    pub speed: f64,
-    /// What kind of proof it is.
-    pub proof: Proof,
-    /// Whether it fired and nobody expected it to.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-    pub stranger: bool,
-    /// What a total outage would have spent of each error budget before anyone was told.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub spent: Vec<Spent>,
-    /// The rungs, from the fault's effect on.
-    pub rungs: Vec<RungSeen>,
-    /// The first rung that was not reached and should have been.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub broken: Option<Rung>,
-    /// What the receivers were told, in order, in bounded number and size.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub told: Vec<Told>,
-    /// What is worth knowing and is no failure.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub notes: Vec<String>,
-}
-
-/// What was spent of an error budget.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Spent {
-    /// The SLO and its objective.
-    pub slo: String,
-    /// The share of the budget; above 1 where there is not as much.
-    pub share: f64,
-}
-
-/// How a rule was proven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Proof {
-    /// With all its durations divided by the clock's speed.
-    Scaled,
-    /// Unmodified, over what was scraped, in virtual time.
-    Dilated,
-    /// Both ways, and they agree.
-    Both,
-    /// By nothing: a note says why.
-    None,
-}
-
-/// When a rung was reached, and when the configuration allows it to be. All are rule time: up to delivery since
-/// the fault took effect, after that since it was lifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RungSeen {
-    /// The rung.
-    pub rung: Rung,
-    /// When it was reached, if it was.
-    pub at: Option<Nanos>,
-    /// Not before this.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub earliest: Option<Nanos>,
-    /// Not after this.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub latest: Option<Nanos>,
-}
-
-/// A message that a receiver was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Told {
-    /// The receiver.
-    pub receiver: String,
-    /// Whose protocol it speaks: `slack`, `email`.
-    pub kind: String,
-    /// When, in rule time since the fault took effect.
-    pub at: Nanos,
-    /// Whether it says that the alert is over.
-    pub resolved: bool,
-    /// Its heading.
-    pub title: String,
-    /// The beginning of its text.
-    pub text: String,
-    /// What is wrong with it: `<no value>`, a template's error.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub problems: Vec<String>,
-}
-
-/// What load has seen so far.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Tally {
-    /// Attempts wanted by now.
-    pub due: u64,
-    /// Attempts that have ended.
-    pub ended: u64,
-    /// Of those, how many were as expected.
-    pub good: u64,
-    /// Attempts under way.
-    pub in_flight: u64,
-    /// Failed attempts by reason.
-    pub reasons: BTreeMap<String, u64>,
-    /// Latency, from due to last byte.
-    pub latency: Quantiles,
-    /// Service time, from send to last byte.
-    pub service: Quantiles,
-    /// How late attempts began, against when they were due; absent in the closed model.
-    pub lateness: Quantiles,
-    /// Attempts that were sent.
-    #[serde(default)]
-    pub begun: u64,
-    /// Attempts that were late because they were due while every connection was busy and no more was allowed.
-    #[serde(default)]
-    pub waited: u64,
-    /// The most attempts that were in flight at once.
-    #[serde(default)]
-    pub in_flight_peak: u64,
-    /// How long the load was to be.
-    #[serde(default)]
-    pub length: Nanos,
-    /// From its start to its end, or to when the last attempt was sent where that was later.
-    #[serde(default)]
-    pub lasted: Nanos,
-}
-
-impl Tally {
-    /// Whether attempts were due by a schedule, whatever the answers did.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.lateness.max.is_some()
-    }
-}
-
-/// One of the things that a load asks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Part {
-    /// What it is called.
-    pub name: String,
-    /// What came of it.
-    pub tally: Tally,
-}
-
-/// A part of a load that is made by several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct Sharded {
-    /// Which part, from 1.
-    pub number: u64,
-    /// Of how many.
-    pub of: u64,
-}
-
-/// What a load measured between two moments, whole: intervals add up, also those of several who made one load.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Interval {
-    /// Attempts that came due.
-    pub due: u64,
-    /// Attempts that were sent.
-    pub begun: u64,
-    /// Attempts that ended, well or badly.
-    pub counts: Counts,
-    /// Failed attempts by reason.
-    pub reasons: BTreeMap<String, u64>,
-    /// Latencies, in nanoseconds: an HDR histogram, V2 with DEFLATE, in base64.
-    pub latency: String,
-    /// Service times, likewise.
-    pub service: String,
-    /// How late attempts began, likewise.
-    pub lateness: String,
-}
-
-/// Some quantiles of measured times; absent without samples.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Quantiles {
-    /// Half are faster.
-    pub p50: Option<Nanos>,
-    /// Nine in ten are faster.
-    pub p90: Option<Nanos>,
-    /// 99 in a hundred are faster.
-    pub p99: Option<Nanos>,
-    /// 999 in a thousand are faster.
-    pub p999: Option<Nanos>,
-    /// The slowest.
-    pub max: Option<Nanos>,
 }
 
 /// A duration as whole nanoseconds in JSON.

@@ -6,6 +6,7 @@ pub mod body;
 pub mod capture;
 pub mod certificate;
 pub mod dns;
+mod does;
 pub mod exchange;
 pub mod exec;
 pub mod expect;
