@@ -85,7 +85,7 @@ pub struct Told {
     pub receiver: String,
     /// Whose protocol it speaks: `slack`, `email`.
     pub kind: String,
-    /// When, in rule time since the fault took effect.
+    /// When, in rule time since the fault took effect, or since it was lifted where that was first.
     pub at: Nanos,
     /// Whether it says that the alert is over.
     pub resolved: bool,
