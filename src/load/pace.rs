@@ -37,7 +37,7 @@ pub enum Spacing {
     /// As evenly as the rate allows.
     #[default]
     Even,
-    /// As independent arrivals do, a Poisson process: of every [`BLOCK`] hits each lies anywhere among them. The
+    /// As independent arrivals do, a Poisson process: of every 256 hits each lies anywhere among them. The
     /// seed makes it repeatable, and the same for all who share a schedule.
     Poisson(u64),
 }
@@ -89,7 +89,7 @@ impl Pace {
         (self.curve.area() * (1.0 - HAIR)).ceil() as u64
     }
 
-    /// How many hits are due at or before `elapsed`: exactly those that [`Arrivals::due`] puts there.
+    /// How many hits are due at or before `elapsed`: exactly those that its own schedule puts there.
     #[must_use]
     pub fn wanted_by(&self, elapsed: Duration) -> u64 {
         let mut arrivals = Arrivals::of(self);
