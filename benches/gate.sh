@@ -84,7 +84,7 @@ least() {
 cargo build --release --locked --quiet
 series >"$folder/series.txt"
 objectives >"$folder/all.slo.yaml"
-promtool tsdb create-blocks-from openmetrics --max-block-duration=31d --quiet "$folder/series.txt" "$folder/data"
+promtool tsdb create-blocks-from openmetrics --max-block-duration=744h --quiet "$folder/series.txt" "$folder/data"
 rm "$folder/series.txt"
 printf 'global: {}\n' >"$folder/prometheus.yml"
 address="127.0.0.1:${PORT:-19191}"

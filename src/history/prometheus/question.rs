@@ -1,24 +1,17 @@
-//! The past as a Prometheus has it: one query for all windows of an objective, several objectives at a time.
-//!
-//! What is strange has a stated outcome (`docs/gate.md`): nothing here takes silence, or numbers that cannot be, for
-//! good news.
+//! What is asked about one part of an objective, and what the numbers come to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{Look, Read, Reading, Wanted, slice_of};
+use super::super::{Look, Reading, Wanted, slice_of};
+use super::{Numbers, Stop, ask, heed};
 use crate::budget::Events;
-use crate::gate::Verdict;
-use crate::prometheus::answer::{Answer, Data, Value};
-use crate::prometheus::{Client, Error};
+use crate::prometheus::Client;
+use crate::prometheus::answer::Data;
 use crate::slo::{Counting, Objective, Part};
 use crate::units::Ratio;
-
-/// Objectives that are asked about at once.
-const AT_ONCE: usize = 8;
 
 /// Points that one range query may give; a Prometheus refuses more than 11 000.
 const MOST_POINTS: usize = 10_000;
@@ -29,92 +22,41 @@ const MOST_SLICES: usize = 200_000;
 /// Moments at which is looked whether anything was measured.
 const LOOKS: u32 = 100;
 
-/// The label that says which window a number is of.
-const LABEL: &str = "firedrill";
-
 /// More good events than valid ones by this share come from counting at different moments, not from queries that
 /// count different things.
 const SLACK: f64 = 1e-3;
 
-/// The moment that the Prometheus takes for now: its clock counts, and not ours.
-///
-/// # Errors
-/// When there is no answer.
-pub async fn now(client: &Client) -> Result<Timestamp, Error> {
-    let answer = client.instant("time()", None).await?;
-    let Data::Scalar(point) = answer.data else {
-        let why = format!("`time()` is a {}", answer.data.name());
-        return Err(Error::Foreign { tried: client.address().to_owned(), why });
-    };
-    Ok(point.at)
-}
-
-/// What it has of every part of everything that is wanted.
-///
-/// # Errors
-/// When it cannot be asked at all; a question that it refuses is a part without a reading.
-pub async fn read(client: &Client, wanted: &[Wanted<'_>], look: &Look) -> Result<Vec<Vec<Read>>, Error> {
-    let parts = wanted.iter().enumerate().flat_map(|(number, wanted)| {
-        wanted.parts.iter().map(move |objective| (number, Question { client, wanted, objective, look }))
-    });
-    let asked = parts.map(|(number, question)| async move {
-        match question.answer().await {
-            Ok(read) => Ok((number, read)),
-            Err(Stop::Error(error)) => Err(error),
-            Err(Stop::Nothing(why)) => Ok((number, Err(why))),
-        }
-    });
-    let read: Vec<_> = futures_util::stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
-    let mut all: Vec<Vec<Read>> = wanted.iter().map(|_| Vec::new()).collect();
-    for (number, read) in read {
-        all[number].push(read);
-    }
-    Ok(all)
-}
-
-/// Why a question has no answer.
-enum Stop {
-    /// It cannot be asked at all.
-    Error(Error),
-    /// This one has none.
-    Nothing(String),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused { .. } | Error::TooLarge { .. } => Self::Nothing(error.to_string()),
-            Error::Unreachable { .. }
-            | Error::TimedOut { .. }
-            | Error::Unauthorised { .. }
-            | Error::Status { .. }
-            | Error::Moved { .. }
-            | Error::Foreign { .. }
-            | Error::Broken { .. } => Self::Error(error),
-        }
-    }
-}
-
 /// One part of what is wanted.
 #[derive(Clone, Copy)]
-struct Question<'a> {
-    client: &'a Client,
-    wanted: &'a Wanted<'a>,
-    objective: &'a Objective,
-    look: &'a Look,
+pub(super) struct Question<'a> {
+    pub(super) client: &'a Client,
+    pub(super) wanted: &'a Wanted<'a>,
+    pub(super) objective: &'a Objective,
+    pub(super) look: &'a Look,
 }
 
-/// Numbers by what they are of.
-type Numbers = BTreeMap<String, f64>;
+/// What is to be asked about one part.
+pub(super) struct Plan<'a> {
+    question: Question<'a>,
+    start: Timestamp,
+    elapsed: Duration,
+    counting: Counting,
+    lookbacks: Vec<Duration>,
+    /// Expressions, each with the name of its number.
+    pub(super) terms: Vec<(String, String)>,
+}
 
-impl Question<'_> {
-    async fn answer(self) -> Result<Read, Stop> {
+impl<'a> Question<'a> {
+    /// # Errors
+    /// When there is nothing to be asked yet, or it cannot be.
+    pub(super) fn plan(self) -> Result<Plan<'a>, Stop> {
         let Some((start, _)) = self.wanted.window(self.look) else {
-            return Ok(Err(format!("the window of {} has not begun", self.wanted.slo.window)));
+            let why = format!("the window of {} has not begun", self.wanted.slo.window);
+            return Err(Stop::Nothing(why));
         };
         let elapsed = whole_seconds(start, self.look.at);
         if elapsed.is_zero() {
-            return Ok(Err("the window has only just begun".to_owned()));
+            return Err(Stop::Nothing("the window has only just begun".to_owned()));
         }
         let counting = self.over(elapsed)?;
         let lookbacks: Vec<_> = self.wanted.lookbacks(self.look);
@@ -143,24 +85,7 @@ impl Question<'_> {
             terms.push(("counted since".to_owned(), counting.counted));
             terms.push(("total since".to_owned(), counting.total));
         }
-        let mut reading = Reading::default();
-        let numbers = self.ask(&terms, &mut reading).await?;
-        reading.whole = self.whole(&numbers, &counting, elapsed, &mut reading.notes).await?;
-        for lookback in lookbacks {
-            let key = lookback.as_secs().to_string();
-            if let Some(events) = events(&numbers, counting.part, &format!(" {key}")).ok().flatten() {
-                reading.lookbacks.insert(lookback, events);
-            }
-        }
-        reading.since = events(&numbers, counting.part, " since").ok().flatten().map(Events::bad);
-        reading.covered =
-            numbers.get("covered").and_then(|looks| Ratio::new((looks / f64::from(LOOKS)).min(1.0)));
-        let sliced = slice_of(self.objective);
-        let sliced = sliced.or_else(|| self.look.slices.then(|| part_of(elapsed)));
-        if let Some(slice) = sliced {
-            reading.slices = self.slices(start, slice, &mut reading).await?;
-        }
-        Ok(Ok(reading))
+        Ok(Plan { question: self, start, elapsed, counting, lookbacks, terms })
     }
 
     fn over(&self, window: Duration) -> Result<Counting, Stop> {
@@ -169,35 +94,7 @@ impl Question<'_> {
 
     /// The numbers of several expressions, by one query.
     async fn ask(&self, terms: &[(String, String)], reading: &mut Reading) -> Result<Numbers, Stop> {
-        let told = |(name, term): &(String, String)| {
-            format!("label_replace({term}, \"{LABEL}\", \"{name}\", \"\", \"\")")
-        };
-        let query = terms.iter().map(told).collect::<Vec<_>>().join(" or ");
-        let answer = self.client.instant(&query, Some(self.look.at)).await?;
-        heed(&answer, reading);
-        let Data::Vector(samples) = answer.data else {
-            return Err(Stop::Nothing(format!(
-                "a vector was asked for, and a {} was given",
-                answer.data.name()
-            )));
-        };
-        let mut numbers = Numbers::new();
-        for sample in samples {
-            let name = sample.labels.get(LABEL).filter(|name| terms.iter().any(|(known, _)| known == *name));
-            let (Some(name), Value::Number(point)) = (name, sample.value) else {
-                return Err(Stop::Nothing("the answer has series in it that were not asked for".to_owned()));
-            };
-            if point.at.duration_since(self.look.at).abs() > SignedDuration::from_secs(1) {
-                return Err(Stop::Nothing(format!(
-                    "the answer is of {}, and was asked for of {}",
-                    point.at, self.look.at
-                )));
-            }
-            if numbers.insert(name.clone(), point.value).is_some() {
-                return Err(Stop::Nothing(format!("the answer has several numbers for `{name}`")));
-            }
-        }
-        Ok(numbers)
+        Ok(ask(self.client, self.look, terms, None, reading).await?.remove("").unwrap_or_default())
     }
 
     /// The events of the whole window: here what is missing is told apart.
@@ -341,6 +238,34 @@ impl Question<'_> {
     }
 }
 
+impl Plan<'_> {
+    /// What there is, from numbers that are known or else asked for.
+    pub(super) async fn answer(self, known: Option<Numbers>) -> Result<Reading, Stop> {
+        let Self { question, start, elapsed, counting, lookbacks, terms } = self;
+        let mut reading = Reading::default();
+        let numbers = match known {
+            Some(numbers) => numbers,
+            None => question.ask(&terms, &mut reading).await?,
+        };
+        reading.whole = question.whole(&numbers, &counting, elapsed, &mut reading.notes).await?;
+        for lookback in lookbacks {
+            let key = lookback.as_secs().to_string();
+            if let Some(events) = events(&numbers, counting.part, &format!(" {key}")).ok().flatten() {
+                reading.lookbacks.insert(lookback, events);
+            }
+        }
+        reading.since = events(&numbers, counting.part, " since").ok().flatten().map(Events::bad);
+        reading.covered =
+            numbers.get("covered").and_then(|looks| Ratio::new((looks / f64::from(LOOKS)).min(1.0)));
+        let sliced = slice_of(question.objective);
+        let sliced = sliced.or_else(|| question.look.slices.then(|| part_of(elapsed)));
+        if let Some(slice) = sliced {
+            reading.slices = question.slices(start, slice, &mut reading).await?;
+        }
+        Ok(reading)
+    }
+}
+
 /// Good and bad from two numbers; nothing where none is there.
 fn events(numbers: &Numbers, part: Part, of: &str) -> Result<Option<Events>, String> {
     let Some(total) = numbers.get(&format!("total{of}")).copied() else { return Ok(None) };
@@ -369,25 +294,6 @@ fn events(numbers: &Numbers, part: Part, of: &str) -> Result<Option<Events>, Str
     // An increase is extrapolated: what is within a rounding error of nothing is nothing.
     let bad = if bad <= total * crate::budget::NOISE { 0.0 } else { bad };
     Ok(Events::new(bad, total))
-}
-
-/// What a Prometheus has to say beside its answer.
-fn heed<T>(answer: &Answer<T>, reading: &mut Reading) {
-    // Releases before 2.53 had both in one list.
-    let (infos, warnings): (Vec<_>, Vec<_>) =
-        answer.warnings.iter().partition(|warning| warning.starts_with("PromQL info"));
-    for info in infos.into_iter().chain(&answer.infos) {
-        let note = format!("the Prometheus notes: {info}");
-        if !reading.notes.contains(&note) && !info.contains("might not be a counter") {
-            reading.notes.push(note);
-        }
-    }
-    for warning in warnings {
-        let doubt = format!("the Prometheus warns that its answer may be incomplete: {warning}");
-        if !reading.doubts.iter().any(|(_, known)| *known == doubt) {
-            reading.doubts.push((Verdict::Inconclusive { needed: None }, doubt));
-        }
-    }
 }
 
 /// The length of the parts of a window in which clustered failures are looked for: about two hundred.
