@@ -1,5 +1,7 @@
 //! Services in containers, at a real engine, from the images that `ci/images.sh` builds.
 
+mod bad;
+mod registry;
 mod runs;
 
 use std::net::SocketAddr;
