@@ -93,18 +93,8 @@ impl Engine {
         let is_podman = said.components.iter().flatten().any(|component| component.name.contains("Podman"));
         let kind = if is_podman { "Podman" } else { "Docker" };
         let version = format!("{kind} {}", one_line(&said.version.unwrap_or_default()));
-        let bridges_come_later = is_podman && engine.shares_network().await?;
+        let bridges_come_later = is_podman && lays_networks_here(&engine.host).await;
         Ok(Self { version, bridges_come_later, ..engine })
-    }
-
-    /// Whether it lays networks where this process lives: among the same interfaces, and not in a namespace of its
-    /// user's.
-    async fn shares_network(&self) -> Result<bool, Error> {
-        if !is_beside(&self.host).await {
-            return Ok(false);
-        }
-        let said = self.ask_within(GREETING, "asking what it is", self.docker.info()).await?;
-        Ok(!said.security_options.iter().flatten().any(|option| option.contains("rootless")))
     }
 
     /// The address of its machine that it is to publish ports on: nobody else's business, where that is ours.
@@ -153,13 +143,15 @@ impl Engine {
     }
 }
 
-/// Whether who listens at a socket lives among the same network interfaces, as far as that can be seen.
-async fn is_beside(host: &str) -> bool {
+/// Whether who listens at a socket lays networks among the interfaces that this process has: root does, in the same
+/// namespace; other users have namespaces of their own for it.
+async fn lays_networks_here(host: &str) -> bool {
     let Some(path) = host.strip_prefix("unix://") else { return false };
     let Ok(Ok(stream)) = timeout(GREETING, UnixStream::connect(path)).await else { return false };
-    let Some(pid) = stream.peer_cred().ok().and_then(|peer| peer.pid()) else { return false };
+    let Ok(peer) = stream.peer_cred() else { return false };
     let space = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
-    space(&pid.to_string()).is_some_and(|theirs| Some(theirs) == space("self"))
+    let theirs = peer.pid().and_then(|pid| space(&pid.to_string()));
+    peer.uid() == 0 && theirs.is_some() && theirs == space("self")
 }
 
 /// Where the engine's machine is: this one, unless it listens elsewhere.
@@ -306,12 +298,12 @@ mod tests {
 
     #[tokio::test]
     #[cfg(target_os = "linux")]
-    async fn who_listens_at_a_socket_of_this_process_is_beside_it() {
+    async fn root_lays_networks_where_it_lives() {
         let socket = Socket::new("beside");
         let _listener = UnixListener::bind(&socket.0).unwrap();
-        assert!(is_beside(&socket.host()).await);
-        assert!(!is_beside("unix:///nowhere/docker.sock").await);
-        assert!(!is_beside("tcp://127.0.0.1:2375").await);
+        assert_eq!(lays_networks_here(&socket.host()).await, rustix::process::geteuid().is_root());
+        assert!(!lays_networks_here("unix:///nowhere/docker.sock").await);
+        assert!(!lays_networks_here("tcp://127.0.0.1:2375").await);
     }
 
     async fn serve_once(listener: &UnixListener, body: &str) {
