@@ -42,10 +42,15 @@ pub(super) struct Front {
 }
 
 impl Fronts {
-    /// Makes the networks, and finds a place for the relay of each port.
-    pub(super) async fn make(engine: &Engine, run: &str, services: &[Met]) -> Result<Self, Error> {
+    /// Makes the networks, and finds a place for the relay of each port; `contained` says whether any container comes.
+    pub(super) async fn make(
+        engine: &Engine,
+        run: &str,
+        services: &[Met],
+        contained: bool,
+    ) -> Result<Self, Error> {
         let mut fronts = Self { networks: Vec::new(), names: None, by_service: BTreeMap::new() };
-        match fronts.lay_out(engine, run, services).await {
+        match fronts.lay_out(engine, run, services, contained).await {
             Ok(()) => Ok(fronts),
             Err(error) => {
                 fronts.remove().await;
@@ -54,8 +59,16 @@ impl Fronts {
         }
     }
 
-    async fn lay_out(&mut self, engine: &Engine, run: &str, services: &[Met]) -> Result<(), Error> {
-        let first = engine.make_network(run, 0).await?;
+    async fn lay_out(
+        &mut self,
+        engine: &Engine,
+        run: &str,
+        services: &[Met],
+        contained: bool,
+    ) -> Result<(), Error> {
+        let mut first = engine.make_network(run, 0).await?;
+        // An address that comes with a container never comes without.
+        first.is_here &= contained || !first.is_ahead;
         let is_here = first.is_here;
         self.networks.push(first);
         let ports = |service: &Met| service.ports.iter().map(|(_, number)| *number).collect();

@@ -65,7 +65,8 @@ impl Containers {
         let folder = Folder::new(&options.id)?;
         // What cannot be removed disturbs nobody, and `clean` says what is the matter.
         let _ = sweep_the_dead(&engine).await;
-        let fronts = Fronts::make(&engine, &options.id, &met(planned)).await.map_err(lost)?;
+        let contained = !images(planned).is_empty();
+        let fronts = Fronts::make(&engine, &options.id, &met(planned), contained).await.map_err(lost)?;
         let relays = Self::relays(planned, &fronts, options.seed).await;
         let (relays, scrape_relays) = match relays {
             Ok(relays) => relays,
