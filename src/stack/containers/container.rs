@@ -340,7 +340,7 @@ impl Container {
                 }
             }
         };
-        self.engine.ask(&doing, look).await
+        self.engine.ask(&doing, Box::pin(look)).await
     }
 
     /// Where its ports are reached: at the container's own address where the network is of this machine, else

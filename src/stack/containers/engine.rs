@@ -94,7 +94,7 @@ impl Engine {
         let kind = if is_podman { "Podman" } else { "Docker" };
         let version = format!("{kind} {}", one_line(&said.version.unwrap_or_default()));
         let bridges_come_later = is_podman && lays_networks_here(&engine.host).await;
-        Ok(Self { version, bridges_come_later, ..engine })
+        Ok(Self { bridges_come_later, version, ..engine })
     }
 
     /// The address of its machine that it is to publish ports on: nobody else's business, where that is ours.

@@ -112,7 +112,7 @@ impl Container {
                 answer => answer.map(|()| true),
             }
         };
-        if self.engine.ask(&doing, known).await? {
+        if self.engine.ask(&doing, Box::pin(known)).await? {
             return Ok(());
         }
         // Either there is no such container, or no such call.
