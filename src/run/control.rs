@@ -205,7 +205,12 @@ impl<'a> Desk<'a> {
         }
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for held in lifted {
-            let told = held.told().await;
+            let told = match held.broken.breaks() {
+                Breaks::Traffic(_) => held.told().await,
+                Breaks::Process(_) | Breaks::Container(_) | Breaks::StandIn(_) | Breaks::Deed(_) => {
+                    format!("{}  {}", held.target.service, held.written)
+                }
+            };
             match held.broken.lift().await {
                 Ok(()) => done.push(format!("{told}: lifted")),
                 Err(why) => failed.push(format!("{told}: it is not mended: {why}")),

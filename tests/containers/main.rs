@@ -1,4 +1,5 @@
 //! Services in containers, at a real engine, from the images that `ci/images.sh` builds.
+#![cfg(test)]
 
 mod bad;
 mod registry;
