@@ -273,7 +273,7 @@ async fn progress_is_told_every_second() {
 #[tokio::test(start_paused = true)]
 async fn a_load_that_is_dropped_leaves_nothing_behind() {
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let new = move || {
+    let new = move |_: Ledger| {
         let alive = alive.clone();
         Script(move || {
             let alive = alive.clone();
