@@ -150,7 +150,10 @@ impl Totals {
         let own = self.sli.reasons().get(&Reason::Local).copied().unwrap_or_default();
         if own > self.due / ONE_MISSING_OF {
             let due = self.due;
-            return Some(format!("this machine had no port or file left for {own} of {due} attempts"));
+            return Some(format!(
+                "this machine had no port or file left for {own} of {due} attempts: raise the limit of open files \
+                 (`ulimit -n`), keep connections open, or load with less"
+            ));
         }
         let [median, p99] = [0.5, 0.99].map(Ratio::new);
         let late = p99.and_then(|p99| self.own_lateness.quantile(p99))?;

@@ -310,17 +310,15 @@ pub(super) async fn dial(
 
 /// The cause, where this machine had nothing left to connect with.
 fn own_want(source: &io::Error) -> Option<Cause> {
-    let message = match source.kind() {
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no free port left for connections to that address: each closed one is held for a \
-             minute; keep connections open, load with less, or widen net.ipv4.ip_local_port_range and set \
-             net.ipv4.tcp_tw_reuse=1"
-        }
-        _ if source.raw_os_error().is_some_and(|code| is_want_of_files(code)) => {
-            "this process has no free file left for a connection: raise the limit with `ulimit -n`, or load with \
-             fewer connections"
-        }
-        _ => return None,
+    let message = if source.kind() == io::ErrorKind::AddrNotAvailable {
+        "this machine has no free port left for connections to that address: each closed one is held for a \
+         minute; keep connections open, load with less, or widen net.ipv4.ip_local_port_range and set \
+         net.ipv4.tcp_tw_reuse=1"
+    } else if source.raw_os_error().is_some_and(is_want_of_files) {
+        "this process has no free file left for a connection: raise the limit with `ulimit -n`, or load with \
+         fewer connections"
+    } else {
+        return None;
     };
     Some(Cause::new(Reason::Local, message))
 }

@@ -60,7 +60,7 @@ enum Charge {
         /// As it is written.
         http: Box<Http>,
         /// The request as bytes, where the fast path can send it.
-        wired: Option<Wired>,
+        wired: Option<Box<Wired>>,
     },
     /// Steps of which each may depend on those before it.
     Flow(Box<Flow>),
@@ -222,7 +222,7 @@ fn charge(walker: &Walker, load: &Load, ask: &Ask, parts: usize, roads: &mut Roa
     // What cannot be written is not sent either, and the volley says why.
     let wired = volley.written().and_then(Result::ok).map(|written| {
         let road = roads.of(&written);
-        Wired { written, keep: !volley.asks_for_a_status_only(), road }
+        Box::new(Wired { written, keep: !volley.asks_for_a_status_only(), road })
     });
     Ok(Charge::Single { volley: Box::new(volley), http: Box::new(http.clone()), wired })
 }
@@ -250,9 +250,8 @@ impl Gun {
     /// Sends a request that is the same each time.
     async fn by_wire(&mut self, at: usize) -> Option<Shot> {
         let Barrel { charge, part, .. } = &self.battery.barrels[at];
-        let Charge::Single { volley, http, wired: Some(Wired { written, keep, road }) } = charge else {
-            return None;
-        };
+        let Charge::Single { volley, http, wired: Some(wired) } = charge else { return None };
+        let Wired { written, keep, road } = &**wired;
         let kept = &self.battery.kept;
         let (examine, wants_all) = (*keep && self.battery.examines(), kept.wants_all());
         let line = &mut self.lines[*road];

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use url::Host;
 
 use super::kept::{Kept, Seen};
-use crate::load::wire::Line;
+use crate::load::wire::{Answer, Line};
 use crate::load::{Ledger, Leg, Shot};
 use crate::probe::attempt::{Breach, Session, attempt};
 use crate::probe::cookies::Jar;
@@ -304,7 +304,7 @@ impl Asked {
     ) -> Taken {
         let done = line.exchange(&who.bytes, draft.written(), true, self.timeout).await;
         let (sent, ended) = (done.sent, done.ended);
-        let result: Result<Response, Cause> = done.result.map(|answer| answer.take_response());
+        let result: Result<Response, Cause> = done.result.map(Answer::take_response);
         let (breaches, captured) = match &result {
             Err(cause) => (vec![weigh::lost(http, cause.clone())], Vec::new()),
             Ok(response) => {

@@ -10,7 +10,7 @@ use url::Host;
 
 use super::kept::{Kept, Seen};
 use crate::event::Evidence;
-use crate::load::wire::{End, Line, Socket};
+use crate::load::wire::{Answer, End, Line, Socket};
 use crate::load::{Ledger, Leg, Shot};
 use crate::probe::attempt::Breach;
 use crate::probe::http::{Response, Written};
@@ -84,7 +84,7 @@ impl Sockets {
             kept.keep(vec![breach], part, Instant::now(), || Seen::All(Box::new(seen)));
             shot(Err(reason))
         };
-        let result: Result<Response, Cause> = done.result.map(|answer| answer.take_response());
+        let result: Result<Response, Cause> = done.result.map(Answer::take_response);
         let response = match result {
             Ok(response) => response,
             Err(cause) => return fail(weigh::lost(&self.http, cause), Evidence::default()),

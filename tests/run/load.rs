@@ -28,6 +28,14 @@ fn ok(body: &str) -> (u16, String, String) {
     (200, String::new(), body.to_owned())
 }
 
+/// That nothing was wrong but, at most, that this machine was too busy to make the load in time.
+#[track_caller]
+fn fine(ended: &Ended) -> &Ended {
+    let late = ended.exit() == 3 && ended.stdout().contains("late with");
+    assert!(late || ended.exit() == 0, "\n{}\n{}", ended.stdout(), ended.stderr());
+    ended
+}
+
 /// The books of the parts, and the failures that were kept whole.
 fn loaded<'e>(ended: &'e Ended, name: &str) -> (&'e [Part], &'e [Specimen]) {
     let loaded = ended.events.iter().find_map(|event| {
@@ -90,8 +98,7 @@ fn a_flow_has_the_cookies_captures_and_data_of_its_own_user(#[case] load: &str) 
     // A name with a space cannot be copied into an address, and is sent all the same.
     let users = "user\nada\nbob\ngrace-h\n";
     let ended = Drill::run(flow(shop(), load)).file("users.csv", users).start().end();
-    ended.exits(0);
-    let (tally, failures) = ended.load("shoppers");
+    let (tally, failures) = fine(&ended).load("shoppers");
     assert!(failures.is_empty(), "{failures:?}");
     assert!(tally.good >= 3 && tally.good == tally.ended, "{tally:?}");
     let (parts, samples) = loaded(&ended, "shoppers");
@@ -147,7 +154,7 @@ fn each_user_has_a_row_that_is_no_other_s() {
         )
     };
     let rows: String = (0..40).map(|id| format!("{{\"id\": {id}, \"name\": \"n {id}\"}}\n")).collect();
-    Drill::run(scenario("40/s")).file("rows.jsonl", &rows).start().end().exits(0);
+    fine(&Drill::run(scenario("40/s")).file("rows.jsonl", &rows).start().end());
     let wanted: BTreeMap<_, _> =
         (0..40).map(|id| (format!("{{\"id\":{id},\"note\":\"for n {id}\"}}"), 1)).collect();
     assert_eq!(*seen.lock().unwrap(), wanted);
@@ -174,7 +181,7 @@ fn each_user_has_a_row_that_is_no_other_s() {
     "a step of a flow is tried once"
 )]
 #[case::a_fault("flow: [{ fault: { kill: shop } }]", "a `fault` step cannot be part of a flow")]
-#[case::a_program("flow: [{ exec: { run: [ls] } }]", "a `exec` step is nothing that many users do at once")]
+#[case::a_program("flow: [{ exec: { command: ls } }]", "a `exec` step is nothing that many users do at once")]
 #[case::empty("flow: []", "the flow has no steps")]
 #[case::two(
     "http: { get: 'http://127.0.0.1:9/' }, flow: [{ http: { get: 'http://127.0.0.1:9/' } }]",
@@ -322,7 +329,7 @@ fn connections_that_are_closed_each_time_are_opened_each_time() {
         "scenario: closing\nsteps:\n  - name: closing\n    load: {{ rate: 100/s, for: 500ms, http: {{ get: 'http://{target}/' }} }}\n"
     ));
     let ended = ended.start().end();
-    let (tally, _) = ended.exits(0).load("closing");
+    let (tally, _) = fine(&ended).load("closing");
     assert_eq!((tally.ended, tally.good), (50, 50));
 }
 
@@ -386,7 +393,7 @@ mod limits {
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
         assert_eq!(said.status.code(), Some(3), "{text}");
         assert!(text.contains("measurement unreliable: this machine had no port or file left for"), "{text}");
-        assert!(text.contains("raise the limit with `ulimit -n`"), "{text}");
+        assert!(text.contains("(`ulimit -n`)"), "{text}");
     }
 }
 
@@ -421,8 +428,7 @@ fn sockets(target: SocketAddr, size: &str, rest: &str) -> Ended {
 #[test]
 fn connections_are_opened_held_and_spoken_on() {
     let ended = sockets(echo(1, usize::MAX), "rate: 20/s, for: 500ms", "hold: 1s, send: 10/s, message: tick");
-    ended.exits(0);
-    let (tally, _) = ended.load("prices");
+    let (tally, _) = fine(&ended).load("prices");
     assert_eq!((tally.due, tally.ended, tally.good, tally.in_flight_peak), (10, 10, 10, 10));
     let (parts, _) = loaded(&ended, "prices");
     // Ten on each, but for one where the first is not at once.
@@ -470,7 +476,7 @@ fn a_recorded_rate_is_played_again() {
     );
     let run = |rates: &str| Drill::run(&scenario).file("rates.csv", rates).start().end();
     let ended = run("time,rate\n100,0\n101,40\n101,100\n101.5,100\n");
-    let (tally, _) = ended.exits(0).load("again");
+    let (tally, _) = fine(&ended).load("again");
     assert_eq!((tally.due, tally.good), (20 + 50, 70));
     let refused = run("time,rate\n100,0\n99,40\n");
     refused.exits(2);

@@ -284,7 +284,10 @@ mod tests {
         for piece in bytes.chunks(len) {
             let heard = reader.take(piece, &mut out).map_err(|cause| cause.reason)?;
             all.messages += heard.messages;
-            all.end = all.end.or(heard.end);
+            all.end = heard.end;
+            if heard.end.is_some() {
+                break;
+            }
         }
         Ok((all, out))
     }

@@ -65,7 +65,7 @@ impl Data {
         let extension = Path::new(&self.file.value).extension().and_then(|extension| extension.to_str());
         let read = match extension {
             Some("jsonl" | "ndjson" | "json") => json_lines(text),
-            _ => csv(text),
+            Some(_) | None => csv(text),
         };
         let refuse = |why: String| Finding::new(Code::ScenarioLoad, self.file.place, why);
         let (names, rows) = read.map_err(|why| refuse(format!("`{}`: {why}", self.file)))?;

@@ -201,6 +201,7 @@ impl Load {
     }
 
     /// Checks what can be known only once fragments and data are read.
+    #[expect(clippy::cast_precision_loss, reason = "rows are few")]
     pub fn check_whole(&self, place: Place, findings: &mut Findings) {
         self.asks.iter().for_each(|ask| ask.check_flow(findings));
         let parts = self.parts();
