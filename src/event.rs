@@ -133,6 +133,9 @@ pub enum Event {
         tally: Tally,
         /// What was wrong, a few of each reason.
         failures: Vec<Failure>,
+        /// A few failures of each reason, with all that was seen of them.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        samples: Vec<Specimen>,
         /// The SLI that it fed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sli: Option<String>,
@@ -326,6 +329,22 @@ pub struct Failure {
     pub reason: Reason,
     /// What was wanted, where it was written, and what was received.
     pub drawing: Drawing,
+}
+
+/// One failure of a load, with all that was seen of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Specimen {
+    /// The one reason it is counted by.
+    pub reason: Reason,
+    /// When it ended, since the load was made ready.
+    pub at: Nanos,
+    /// Which of the things that were asked it was, where there was more than one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part: Option<String>,
+    /// What was wrong, in order.
+    pub wrong: Vec<String>,
+    /// What was seen.
+    pub evidence: Evidence,
 }
 
 /// What an attempt saw, in bounded size.

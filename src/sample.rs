@@ -85,6 +85,8 @@ pub enum Reason {
     Limit,
     /// The address is one that must not be probed.
     Policy,
+    /// This machine had no port or file left to connect with: nothing that the target did.
+    Local,
     /// An alert did not fire, reach, spare or clear as was expected of it.
     Alert,
 }
@@ -108,6 +110,7 @@ impl Reason {
             | Self::Closed
             | Self::Limit
             | Self::Policy
+            | Self::Local
             | Self::Alert => false,
         }
     }
@@ -130,6 +133,7 @@ impl fmt::Display for Reason {
             Self::Closed => "closed",
             Self::Limit => "limit",
             Self::Policy => "policy",
+            Self::Local => "local",
             Self::Alert => "alert",
         };
         f.write_str(name)

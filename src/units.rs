@@ -139,6 +139,9 @@ pub struct Rate(f64);
 const FASTEST: f64 = 10_000_000.0;
 
 impl Rate {
+    /// One a second.
+    pub const ONE: Self = Self(1.0);
+
     /// A rate of `per_second`, or `None` unless it is above zero and at most ten million.
     #[must_use]
     pub fn new(per_second: f64) -> Option<Self> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::load::drive::{Options, Shooter, drive};
+use crate::load::drive::{Ledger, Options, Shooter, drive};
 use crate::load::pace::Schedule;
 use crate::load::totals::Totals;
 
@@ -60,7 +60,7 @@ pub async fn run<S: Shooter>(
     schedule: &Schedule,
     crew: Crew,
     options: &Options,
-    new: impl Fn() -> S + Clone + Send + 'static,
+    new: impl Fn(Ledger) -> S + Clone + Send + 'static,
     mut progress: impl FnMut(&Totals, &Totals),
 ) -> io::Result<Totals> {
     let start = Instant::now() + MUSTER;

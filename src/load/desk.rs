@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::load::drive::{Options, Shot};
+use crate::load::drive::{Ledger, Options, Shot};
 use crate::load::pace::{Arrivals, Schedule, Shard};
 use crate::load::totals::{Hit, Totals};
 
@@ -27,10 +27,19 @@ pub(super) enum Next {
 /// Whose attempt it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Turn {
-    /// The schedule's: the open model.
-    Hit(Hit),
+    /// The schedule's, by number: the open model.
+    Hit(Hit, u64),
     /// That user's, by number: the closed model.
     User(u64),
+}
+
+impl Turn {
+    /// Which hit or user of the whole schedule it is.
+    pub(super) fn number(self) -> u64 {
+        match self {
+            Self::Hit(_, number) | Self::User(number) => number,
+        }
+    }
 }
 
 /// The books of one driver.
@@ -54,6 +63,8 @@ pub(super) struct Desk {
     /// Until when the schedule was followed: all that was due by then and had a shooter is sent.
     served: Option<Duration>,
     closed: bool,
+    /// The steps of attempts that take several.
+    ledger: Ledger,
     /// Since the last interval was told.
     now: Totals,
 }
@@ -78,8 +89,14 @@ impl Desk {
             freed: start,
             served: None,
             closed: options.stop.is_cancelled(),
+            ledger: Ledger::default(),
             now: Totals::new(&options.watched, options.parts),
         }
+    }
+
+    /// Where steps of attempts are noted.
+    pub(super) fn ledger(&self) -> Ledger {
+        self.ledger.clone()
     }
 
     /// Attempts under way.
@@ -108,7 +125,7 @@ impl Desk {
                 Some(_) if self.in_flight >= self.connections => Next::Busy,
                 Some(due) => {
                     let due = self.start + due;
-                    self.begin(Turn::Hit(Hit { due, ready: due.max(self.freed) }))
+                    self.begin(Turn::Hit(Hit { due, ready: due.max(self.freed) }, next))
                 }
             },
             Schedule::Closed(crowd) if elapsed >= crowd.length() => Next::Over,
@@ -144,7 +161,7 @@ impl Desk {
     fn begin(&mut self, turn: Turn) -> Next {
         self.taken += 1;
         self.note_begun();
-        if matches!(turn, Turn::Hit(hit) if hit.due < hit.ready) {
+        if matches!(turn, Turn::Hit(hit, _) if hit.due < hit.ready) {
             self.now.waited_for_a_connection += 1;
         }
         Next::Now(turn)
@@ -159,20 +176,28 @@ impl Desk {
     /// Takes in an attempt that has ended, and says what its shooter does next.
     pub(super) fn land(&mut self, shot: &Shot, turn: Turn) -> Next {
         let hit = match turn {
-            Turn::Hit(hit) => Some(hit),
+            Turn::Hit(hit, _) => Some(hit),
             Turn::User(_) => None,
         };
         self.now.record(shot, hit);
+        self.take_steps();
         self.now.sent_until = shot.sent.saturating_duration_since(self.start);
-        self.free(shot.ended);
+        // A way of several steps may have ended with a pause, and what was opened was held.
+        let free = if shot.lingered { Instant::now() } else { shot.ended };
+        self.free(free);
         match (&self.schedule, turn) {
             (Schedule::Closed(crowd), Turn::User(user)) => {
-                let now = shot.ended.saturating_duration_since(self.start);
+                let now = free.saturating_duration_since(self.start);
                 let from = now.saturating_add(crowd.think());
                 self.next_of_user(user, from, now)
             }
-            (Schedule::Open(_) | Schedule::Closed(_), _) => self.next(shot.ended),
+            (Schedule::Open(_) | Schedule::Closed(_), _) => self.next(free),
         }
+    }
+
+    fn take_steps(&mut self) {
+        let now = &mut self.now;
+        self.ledger.drain(|leg| now.record_leg(&leg));
     }
 
     /// An attempt will never end: its shooter is gone, and in the closed model a user with it.
@@ -190,6 +215,7 @@ impl Desk {
 
     /// What was measured since this was asked last.
     pub(super) fn take_interval(&mut self) -> Totals {
+        self.take_steps();
         let mut interval = std::mem::replace(&mut self.now, Totals::new(&self.watched, self.parts));
         interval.due = match &self.schedule {
             Schedule::Closed(_) => interval.begun,

@@ -24,18 +24,50 @@ use crate::sample::Reason;
 pub struct Shot {
     /// Good, or bad for a reason.
     pub outcome: Result<(), Reason>,
-    /// Which of the things that are asked it was.
-    pub part: usize,
+    /// Which of the things that are asked it was, where books are kept of more than one.
+    pub part: Option<usize>,
     /// When it really began.
     pub sent: Instant,
     /// When the last byte was there, or it failed.
     pub ended: Instant,
+    /// How long between the two it did nothing on purpose: in no latency.
+    pub paused: Duration,
+    /// Whether its shooter was busy for longer than that.
+    pub lingered: bool,
+}
+
+/// A step on the way of an attempt that takes several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leg {
+    /// Good, or bad for a reason.
+    pub outcome: Result<(), Reason>,
+    /// Which of the things that books are kept of it was.
+    pub part: usize,
+    /// From send to last byte.
+    pub took: Duration,
 }
 
 /// Makes one attempt after another on what it holds: a connection, a user's cookies.
 pub trait Shooter: 'static {
-    /// Makes an attempt, which ends by a deadline of its own.
-    fn shoot(&mut self) -> impl Future<Output = Shot>;
+    /// Makes an attempt, which ends by a deadline of its own, for a hit or a user of that number in the whole
+    /// schedule.
+    fn shoot(&mut self, number: u64) -> impl Future<Output = Shot>;
+}
+
+/// Where the shooters of one thread note the steps of attempts that take several, as soon as each has ended.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger(Rc<RefCell<Vec<Leg>>>);
+
+impl Ledger {
+    /// Notes a step.
+    pub fn note(&self, leg: Leg) {
+        self.0.borrow_mut().push(leg);
+    }
+
+    /// Gives each step that was noted since to `take`.
+    pub(super) fn drain(&self, take: impl FnMut(Leg)) {
+        self.0.borrow_mut().drain(..).for_each(take);
+    }
 }
 
 /// How a load is driven.
@@ -84,7 +116,7 @@ pub async fn drive<S: Shooter>(
     schedule: Schedule,
     start: Instant,
     options: &Options,
-    new: impl FnMut() -> S,
+    new: impl FnMut(Ledger) -> S,
     interval: impl FnMut(Totals),
 ) {
     let shooters = LocalSet::new();
@@ -95,7 +127,7 @@ async fn follow<S: Shooter>(
     schedule: Schedule,
     start: Instant,
     options: &Options,
-    mut new: impl FnMut() -> S,
+    mut new: impl FnMut(Ledger) -> S,
     mut interval: impl FnMut(Totals),
 ) {
     let line = Rc::new(Line::new(schedule, start, options));
@@ -137,7 +169,7 @@ enum Wait {
 }
 
 /// Sends all that is due and has a shooter.
-fn launch<S: Shooter>(line: &Rc<Line>, new: &mut impl FnMut() -> S) -> Wait {
+fn launch<S: Shooter>(line: &Rc<Line>, new: &mut impl FnMut(Ledger) -> S) -> Wait {
     loop {
         let next = line.desk.borrow_mut().next(Instant::now());
         let turn = match next {
@@ -150,7 +182,10 @@ fn launch<S: Shooter>(line: &Rc<Line>, new: &mut impl FnMut() -> S) -> Wait {
         let idle = line.idle.borrow_mut().pop();
         match idle {
             Some(seat) => seat.assign(turn),
-            None => drop(tokio::task::spawn_local(serve(new(), Rc::clone(line), turn))),
+            None => {
+                let ledger = line.desk.borrow().ledger();
+                drop(tokio::task::spawn_local(serve(new(ledger), Rc::clone(line), turn)));
+            }
         }
     }
 }
@@ -193,7 +228,7 @@ async fn serve<S: Shooter>(mut shooter: S, line: Rc<Line>, first: Turn) {
         // A shooter that never waits must not keep the others from their turn.
         consume_budget().await;
         let mut flight = Flight { line: &line, landed: false };
-        let shot = shooter.shoot().await;
+        let shot = shooter.shoot(turn.number()).await;
         flight.landed = true;
         let mut next = line.desk.borrow_mut().land(&shot, turn);
         while let (Next::At(moment), Turn::User(user)) = (next, turn) {

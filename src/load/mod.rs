@@ -4,6 +4,7 @@ mod crew;
 mod curve;
 mod desk;
 mod drive;
+pub mod files;
 mod pace;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ pub mod wire;
 
 pub use crew::{Crew, run};
 pub use curve::Curve;
-pub use drive::{Options, Shooter, Shot, drive};
+pub use drive::{Ledger, Leg, Options, Shooter, Shot, drive};
 pub use pace::{Crowd, Pace, Schedule, Shard, Spacing, Think};
 pub use timer::Timer;
 pub use totals::{Times, Totals, quantiles};

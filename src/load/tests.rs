@@ -20,7 +20,7 @@ where
     F: FnMut() -> A + 'static,
     A: Future<Output = Shot>,
 {
-    fn shoot(&mut self) -> impl Future<Output = Shot> {
+    fn shoot(&mut self, _: u64) -> impl Future<Output = Shot> {
         (self.0)()
     }
 }
@@ -37,14 +37,14 @@ fn options() -> Options {
     Options { timer: Timer::Wheel, ..Options::default() }
 }
 
-async fn run<S: Shooter>(schedule: Schedule, options: &Options, new: impl FnMut() -> S) -> Totals {
+async fn run<S: Shooter>(schedule: Schedule, options: &Options, new: impl FnMut(Ledger) -> S) -> Totals {
     let mut whole = Totals::new(&options.watched, 0);
     drive(schedule, Instant::now(), options, new, |interval| whole.merge(&interval)).await;
     whole
 }
 
 fn ended(outcome: Result<(), Reason>, sent: Instant) -> Shot {
-    Shot { outcome, part: 0, sent, ended: Instant::now() }
+    Shot { outcome, part: None, sent, ended: Instant::now(), paused: Duration::ZERO, lingered: false }
 }
 
 async fn after(delay: Duration) -> Shot {
@@ -83,7 +83,7 @@ fn share(share: f64) -> Ratio {
 async fn a_stall_is_seen_by_all_who_were_due_in_it(#[case] connections: usize) {
     let options = Options { connections, watched: vec![ms(250)], ..options() };
     let start = Instant::now();
-    let totals = run(open("1000/s", ms(30_000)), &options, || Script(move || with_stalls(start))).await;
+    let totals = run(open("1000/s", ms(30_000)), &options, |_| Script(move || with_stalls(start))).await;
     assert_eq!((totals.due, totals.ended(), totals.in_flight()), (30_000, 30_000, 0));
     assert_eq!(totals.sli.quantile(share(0.5)), Some(ms(0)));
     assert_near(totals.sli.quantile(share(0.95)), ms(250));
@@ -98,7 +98,7 @@ async fn a_stall_is_seen_by_all_who_were_due_in_it(#[case] connections: usize) {
 async fn hits_beyond_the_cap_are_late_and_not_skipped() {
     let options = Options { connections: 2, ..options() };
     // Two answers in 100 ms, where four are wanted.
-    let totals = run(open("40/s", ms(1_000)), &options, || Script(|| after(ms(100)))).await;
+    let totals = run(open("40/s", ms(1_000)), &options, |_| Script(|| after(ms(100)))).await;
     assert_eq!((totals.due, totals.ended()), (40, 40));
     assert_eq!(totals.in_flight_peak, 2);
     // The first two are sent when they are due; the last is due at 975 ms and sent at 1925.
@@ -119,7 +119,7 @@ async fn a_backlog_is_not_sent_for_ever() {
         sleep(ms(11_000)).await;
         ended(Err(Reason::Timeout(Phase::Wait)), sent)
     };
-    let totals = run(open("1/s", ms(10_000)), &options, || Script(hanging)).await;
+    let totals = run(open("1/s", ms(10_000)), &options, |_| Script(hanging)).await;
     // Sent at 0, 11, 22 and 33 s.
     assert_eq!((totals.due, totals.ended(), totals.unsent()), (10, 4, 6));
     assert_eq!(totals.elapsed, ms(44_000));
@@ -130,7 +130,7 @@ async fn a_backlog_is_not_sent_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn the_pool_is_no_larger_than_it_needs_to_be() {
     let mut made = 0;
-    let new = || {
+    let new = |_: Ledger| {
         made += 1;
         Script(|| after(ms(25)))
     };
@@ -142,7 +142,7 @@ async fn the_pool_is_no_larger_than_it_needs_to_be() {
 async fn no_time_and_no_users_are_no_load() {
     for schedule in [open("10/s", ms(0)), Schedule::Closed(Crowd::rising(0, ms(0), ms(1)))] {
         let options = options();
-        let load = run(schedule, &options, || Script(|| after(ms(1))));
+        let load = run(schedule, &options, |_| Script(|| after(ms(1))));
         let totals = timeout(ms(10_000), load).await.unwrap();
         assert_eq!((totals.due, totals.ended()), (0, 0));
     }
@@ -152,7 +152,7 @@ async fn no_time_and_no_users_are_no_load() {
 async fn a_stopped_load_returns_what_it_measured() {
     let options = options();
     let stop = options.stop.clone();
-    let load = run(open("100/s", ms(60_000)), &options, || Script(|| after(ms(300))));
+    let load = run(open("100/s", ms(60_000)), &options, |_| Script(|| after(ms(300))));
     let (totals, ()) = tokio::join!(load, async {
         sleep(ms(4_995)).await;
         stop.cancel();
@@ -166,7 +166,7 @@ async fn a_stopped_load_returns_what_it_measured() {
 async fn what_outlasts_a_stop_is_cut_off_and_counted() {
     let options = options();
     let stop = options.stop.clone();
-    let load = run(open("10/s", ms(60_000)), &options, || Script(|| after(ms(3_600_000))));
+    let load = run(open("10/s", ms(60_000)), &options, |_| Script(|| after(ms(3_600_000))));
     let (totals, ()) = tokio::join!(load, async {
         sleep(ms(1_950)).await;
         stop.cancel();
@@ -180,14 +180,14 @@ async fn what_outlasts_a_stop_is_cut_off_and_counted() {
 async fn stopped_before_it_starts_it_sends_nothing() {
     let options = options();
     options.stop.cancel();
-    let totals = run(open("10/s", ms(60_000)), &options, || Script(|| after(ms(1)))).await;
+    let totals = run(open("10/s", ms(60_000)), &options, |_| Script(|| after(ms(1)))).await;
     assert_eq!((totals.due, totals.begun), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_count_by_reason_and_do_not_flatter_the_latency() {
     let count = Arc::new(AtomicU32::new(0));
-    let new = || {
+    let new = |_: Ledger| {
         let count = Arc::clone(&count);
         Script(move || {
             let outcome = match count.fetch_add(1, Ordering::Relaxed) % 4 {
@@ -218,7 +218,7 @@ async fn failures_count_by_reason_and_do_not_flatter_the_latency() {
 #[tokio::test(start_paused = true)]
 async fn a_shooter_that_panics_breaks_its_own_attempt_only() {
     let count = Arc::new(AtomicU32::new(0));
-    let new = || {
+    let new = |_: Ledger| {
         let count = Arc::clone(&count);
         Script(move || {
             assert_ne!(count.fetch_add(1, Ordering::Relaxed) % 10, 3, "meant to panic");
@@ -250,7 +250,7 @@ async fn our_own_lateness_is_told_from_the_target_s(
         sleep(late).await;
         after(service).await
     };
-    let totals = run(open("100/s", ms(1_000)), &options(), || Script(shoot)).await;
+    let totals = run(open("100/s", ms(1_000)), &options(), |_| Script(shoot)).await;
     assert_eq!(totals.unreliable().as_deref(), why);
     assert_near(totals.own_lateness.quantile(Ratio::ONE), late);
     assert_eq!(totals.waited_for_a_connection, 0);
@@ -265,7 +265,7 @@ async fn progress_is_told_every_second() {
         told.push((whole.elapsed, interval.due, whole.in_flight()));
     };
     let schedule = open("100/s", ms(3_500));
-    drive(schedule, Instant::now(), &options(), || Script(|| after(ms(25))), interval).await;
+    drive(schedule, Instant::now(), &options(), |_| Script(|| after(ms(25))), interval).await;
     let end = (ms(3_490 + 25), 50, 0);
     assert_eq!(told, [(ms(1_000), 100, 2), (ms(2_000), 100, 2), (ms(3_000), 100, 2), end]);
 }
@@ -273,7 +273,7 @@ async fn progress_is_told_every_second() {
 #[tokio::test(start_paused = true)]
 async fn a_load_that_is_dropped_leaves_nothing_behind() {
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let new = move || {
+    let new = move |_: Ledger| {
         let alive = alive.clone();
         Script(move || {
             let alive = alive.clone();
@@ -295,7 +295,7 @@ async fn a_load_that_is_dropped_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn users_ask_again_when_they_are_answered(#[case] ramp: Duration, #[case] attempts: u64) {
     let crowd = Crowd::rising(10, ramp, ms(2_000).saturating_sub(ramp));
-    let totals = run(Schedule::Closed(crowd), &options(), || Script(|| after(ms(100)))).await;
+    let totals = run(Schedule::Closed(crowd), &options(), |_| Script(|| after(ms(100)))).await;
     assert_eq!((totals.due, totals.ended(), totals.in_flight_peak), (attempts, attempts, 10));
     assert_eq!(totals.elapsed, ms(2_000));
     assert_near(totals.sli.quantile(Ratio::ONE), ms(100));
@@ -306,7 +306,7 @@ async fn users_ask_again_when_they_are_answered(#[case] ramp: Duration, #[case] 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_the_kernel_s_timer_every_hit_is_sent_and_none_early() {
     let (start, count) = (Instant::now(), Arc::new(AtomicU32::new(0)));
-    let new = || {
+    let new = |_: Ledger| {
         let count = Arc::clone(&count);
         Script(move || {
             let due = start + ms(2) * count.fetch_add(1, Ordering::Relaxed);
@@ -335,7 +335,7 @@ async fn threads_share_a_schedule_and_lose_nothing_of_it(
         &schedule,
         crew,
         &options,
-        || Script(|| after(ms(2))),
+        |_| Script(|| after(ms(2))),
         |_, interval| {
             sum.merge(interval);
         },
@@ -355,7 +355,7 @@ async fn users_think_after_each_answer() {
     let think = Think { least: ms(400), most: ms(400) };
     let stages = [crate::scenario::load::Stage { from: 2.0, to: 2.0, span: ms(1_900) }];
     let crowd = Crowd::new(Curve::new(&stages), think);
-    let totals = run(Schedule::Closed(crowd), &options(), || Script(|| after(ms(100)))).await;
+    let totals = run(Schedule::Closed(crowd), &options(), |_| Script(|| after(ms(100)))).await;
     // Each asks at 0, 500, 1000 and 1500 ms; by 2000 the load is over.
     assert_eq!((totals.ended(), totals.in_flight_peak), (8, 2));
 }
@@ -365,7 +365,7 @@ async fn users_go_when_the_load_falls_and_nobody_is_cut_off() {
     let stage = |from, to, span| crate::scenario::load::Stage { from, to, span: ms(span) };
     let stages = [stage(10.0, 10.0, 1_050), stage(10.0, 0.0, 1_000)];
     let crowd = Crowd::new(Curve::new(&stages), Think::default());
-    let totals = run(Schedule::Closed(crowd), &options(), || Script(|| after(ms(100)))).await;
+    let totals = run(Schedule::Closed(crowd), &options(), |_| Script(|| after(ms(100)))).await;
     // User 9 leaves at 1150 ms, user 8 at 1250, user 0 at 2050.
     assert_eq!((totals.ended(), totals.cut), ((12..=21).sum(), 0));
 }
@@ -373,13 +373,13 @@ async fn users_go_when_the_load_falls_and_nobody_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn each_part_has_its_own_books() {
     let count = Arc::new(AtomicU32::new(0));
-    let new = || {
+    let new = |_: Ledger| {
         let count = Arc::clone(&count);
         Script(move || {
             let part = usize::try_from(count.fetch_add(1, Ordering::Relaxed) % 4 / 3).unwrap();
             async move {
                 let shot = after(ms(if part == 0 { 10 } else { 70 })).await;
-                Shot { part, ..shot }
+                Shot { part: Some(part), ..shot }
             }
         })
     };

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use crate::event::{Interval, Nanos, Quantiles, Tally};
-use crate::load::drive::Shot;
+use crate::load::drive::{Leg, Shot};
 use crate::sample::Reason;
 use crate::sli::{NotPacked, Sli, pack, unpack};
 use crate::units::{Ratio, Reading};
@@ -69,11 +69,11 @@ impl Totals {
 
     /// Folds in an attempt, with the hit it was if the schedule wanted it at a certain time.
     pub(super) fn record(&mut self, shot: &Shot, hit: Option<Hit>) {
-        let since = |from: Instant| shot.ended.saturating_duration_since(from);
+        let since = |from: Instant| shot.ended.saturating_duration_since(from).saturating_sub(shot.paused);
         let telling = shot.outcome.err().is_none_or(Reason::tells_latency);
         let latency = telling.then(|| since(hit.map_or(shot.sent, |hit| hit.due)));
         self.sli.record(shot.outcome, latency);
-        if let Some(part) = self.parts.get_mut(shot.part) {
+        if let Some(part) = shot.part.and_then(|part| self.parts.get_mut(part)) {
             part.record(shot.outcome, latency);
         }
         if telling {
@@ -82,6 +82,14 @@ impl Totals {
         if let Some(hit) = hit {
             self.lateness.record(shot.sent.saturating_duration_since(hit.due));
             self.own_lateness.record(shot.sent.saturating_duration_since(hit.ready));
+        }
+    }
+
+    /// Folds in a step of an attempt: it has a part's books, and none of the whole.
+    pub(super) fn record_leg(&mut self, leg: &Leg) {
+        let telling = leg.outcome.err().is_none_or(Reason::tells_latency);
+        if let Some(part) = self.parts.get_mut(leg.part) {
+            part.record(leg.outcome, telling.then_some(leg.took));
         }
     }
 
@@ -127,7 +135,7 @@ impl Totals {
     ///
     /// Either more than one in a thousand of the attempts due have no outcome, so that the slowest are not
     /// among those measured. Or one in a hundred began more than 10 ms, and more than half the median service
-    /// time, later than it could have. Waiting for a connection at the cap is not that: such attempts are
+    /// time, later than it could have. Or this machine had no port or file left to connect with. Waiting for a connection at the cap is not that: such attempts are
     /// measured from when they were due, and [counted](Totals::waited_for_a_connection).
     #[must_use]
     pub fn unreliable(&self) -> Option<String> {
@@ -137,6 +145,14 @@ impl Totals {
             return Some(format!(
                 "{missing} of {due} attempts have no outcome: \
                  {unsent} never sent, {cut} cut off, {broken} broken by a bug in firedrill"
+            ));
+        }
+        let own = self.sli.reasons().get(&Reason::Local).copied().unwrap_or_default();
+        if own > self.due / ONE_MISSING_OF {
+            let due = self.due;
+            return Some(format!(
+                "this machine had no port or file left for {own} of {due} attempts: raise the limit of open files \
+                 (`ulimit -n`), keep connections open, or load with less"
             ));
         }
         let [median, p99] = [0.5, 0.99].map(Ratio::new);

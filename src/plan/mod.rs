@@ -18,6 +18,7 @@ pub use self::files::{Kind, kind_of};
 pub use self::stack::{Configuration, PlannedStack};
 use crate::finding::{Code, Finding, Findings};
 use crate::scenario::gate::Gate;
+use crate::scenario::load::Load;
 use crate::scenario::network::Named;
 use crate::scenario::profile::Profile;
 use crate::scenario::step::{Does, Step};
@@ -265,6 +266,9 @@ impl Planner<'_> {
                 self.read_monitoring(path, &mut step.does);
                 self.read_attached(path, &mut step);
                 step.does.stand_in(path.parent().unwrap_or(Path::new("")));
+                if let Does::Load(load) = &mut step.does {
+                    self.complete_load(path, step.place, load, within);
+                }
                 if let Does::Fault(fault) = &mut step.does {
                     fault.meanwhile = self.inline(path, std::mem::take(&mut fault.meanwhile), within);
                     fault.after = self.inline(path, std::mem::take(&mut fault.after), within);
@@ -301,6 +305,23 @@ impl Planner<'_> {
             within.pop();
         }
         inlined
+    }
+
+    /// Reads what a load needs: fragments in its flows, what they send, data.
+    fn complete_load(&mut self, path: &Path, place: Place, load: &mut Load, within: &mut Vec<PathBuf>) {
+        for ask in &mut load.asks {
+            ask.steps = self.inline(path, std::mem::take(&mut ask.steps), within);
+        }
+        if let Some(data) = &mut load.data
+            && let Some(text) = self.library.bytes(path, &data.file, self.findings)
+        {
+            self.findings.take(data.adopt(&text));
+        }
+        let replay = load.replay.as_ref().and_then(|file| self.library.bytes(path, file, self.findings));
+        if let Some(text) = replay {
+            self.findings.take(load.adopt_replay(&text));
+        }
+        load.check_whole(place, self.findings);
     }
 
     /// Reads the probes of a pod from the manifest that a step names.

@@ -18,24 +18,35 @@ use crate::source::{At, Place};
 
 /// Everything that is not as expected, save how long it took. Where no status is expected, a success is.
 pub(super) fn breaches(expect: &Expect, response: &Response, request: Place, scope: &Scope) -> Vec<Breach> {
-    let mut breaches = Vec::new();
-    if expect.status.is_none() && !response.status.is_success() {
-        let title = format!("status is {}, not a success", response.status);
-        let breach =
-            Breach::new(Reason::Status, request, title, format!("answered {}", response.status.as_u16()));
-        breaches.push(if response.status.is_redirection() {
-            breach.help("add `redirects: 5` to the request to follow, or expect this status")
-        } else {
-            breach
-        });
-    }
-    breaches.extend(further_breaches(expect, response, scope));
+    let mut breaches: Vec<Breach> = status_breach(expect, response, request).into_iter().collect();
+    breaches.extend(beyond_status(expect, response, scope));
     breaches
+}
+
+/// A status that is not as expected; where none is expected, one that is no success.
+pub(super) fn status_breach(expect: &Expect, response: &Response, request: Place) -> Option<Breach> {
+    if expect.status.is_some() || response.status.is_success() {
+        return status(expect, response);
+    }
+    let title = format!("status is {}, not a success", response.status);
+    let breach =
+        Breach::new(Reason::Status, request, title, format!("answered {}", response.status.as_u16()));
+    Some(if response.status.is_redirection() {
+        breach.help("add `redirects: 5` to the request to follow, or expect this status")
+    } else {
+        breach
+    })
 }
 
 /// Everything that is not as expected, save how long it took and a status nobody asked about.
 pub(super) fn further_breaches(expect: &Expect, response: &Response, scope: &Scope) -> Vec<Breach> {
     let mut breaches: Vec<Breach> = status(expect, response).into_iter().collect();
+    breaches.extend(beyond_status(expect, response, scope));
+    breaches
+}
+
+fn beyond_status(expect: &Expect, response: &Response, scope: &Scope) -> Vec<Breach> {
+    let mut breaches = Vec::new();
     for (name, wanted) in &expect.headers {
         let values: Vec<_> = response
             .headers

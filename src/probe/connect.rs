@@ -165,10 +165,23 @@ pub async fn open(
     deadline: &Deadline,
 ) -> Result<Connection, Box<Failure>> {
     let mut trail = Trail::default();
-    match walk(to, secure, options, deadline, &mut trail).await {
+    match prepare_and_walk(to, secure, options, deadline, &mut trail).await {
         Ok(stream) => Ok(Connection { stream, trail }),
         Err(cause) => Err(Box::new(Failure { cause, trail })),
     }
+}
+
+/// Opens a connection to `to`, over TLS by `handshake` where there is one, which was made ready before.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_prepared(
+    to: &Authority,
+    handshake: Option<&Handshake>,
+    options: &Options,
+    deadline: &Deadline,
+) -> Result<Stream, Cause> {
+    walk(to, handshake, options, deadline, &mut Trail::default()).await
 }
 
 /// Opens a connection to the proxy that is to forward plain requests for `to`.
@@ -185,7 +198,7 @@ pub(super) async fn open_to_proxy(
     }
 }
 
-async fn walk(
+async fn prepare_and_walk(
     to: &Authority,
     secure: bool,
     options: &Options,
@@ -198,6 +211,16 @@ async fn walk(
     } else {
         None
     };
+    walk(to, handshake.as_ref(), options, deadline, trail).await
+}
+
+async fn walk(
+    to: &Authority,
+    handshake: Option<&Handshake>,
+    options: &Options,
+    deadline: &Deadline,
+    trail: &mut Trail,
+) -> Result<Stream, Cause> {
     let stream = if let Some(proxy) = &options.proxy {
         proxy::tunnel(proxy, to, options, deadline, trail).await?
     } else {
@@ -270,7 +293,12 @@ pub(super) async fn dial(
             Err(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
                 refused.push(address.to_string());
             }
-            Err(source) => failed = Some(format!("no connection to {to} at {address}: {source}")),
+            Err(source) => {
+                if let Some(cause) = own_want(&source) {
+                    return Err(cause);
+                }
+                failed = Some(format!("no connection to {to} at {address}: {source}"));
+            }
         }
     }
     Err(match (failed, closed) {
@@ -278,6 +306,32 @@ pub(super) async fn dial(
         (None, Some(cause)) if refused.is_empty() => to.blamed(cause),
         (None, _) => Cause::new(Reason::Refused, format!("connection refused by {}", refused.join(", "))),
     })
+}
+
+/// The cause, where this machine had nothing left to connect with.
+fn own_want(source: &io::Error) -> Option<Cause> {
+    let message = if source.kind() == io::ErrorKind::AddrNotAvailable {
+        "this machine has no free port left for connections to that address: each closed one is held for a \
+         minute; keep connections open, load with less, or widen net.ipv4.ip_local_port_range and set \
+         net.ipv4.tcp_tw_reuse=1"
+    } else if source.raw_os_error().is_some_and(is_want_of_files) {
+        "this process has no free file left for a connection: raise the limit with `ulimit -n`, or load with \
+         fewer connections"
+    } else {
+        return None;
+    };
+    Some(Cause::new(Reason::Local, message))
+}
+
+#[cfg(unix)]
+fn is_want_of_files(code: i32) -> bool {
+    let code = rustix::io::Errno::from_raw_os_error(code);
+    code == rustix::io::Errno::MFILE || code == rustix::io::Errno::NFILE
+}
+
+#[cfg(not(unix))]
+fn is_want_of_files(_: i32) -> bool {
+    false
 }
 
 async fn dial_one(address: SocketAddr) -> io::Result<TcpStream> {

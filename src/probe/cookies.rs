@@ -32,6 +32,12 @@ struct Cookie {
 }
 
 impl Jar {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
     /// The `Cookie` header for a request to `url`, if any cookie goes there.
     #[must_use]
     pub fn header_for(&self, url: &Url, now: Timestamp) -> Option<HeaderValue> {

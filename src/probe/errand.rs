@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use tokio::time::Instant;
-use url::Host;
+use url::{Host, Url};
 
 use super::attempt::Session;
 use super::connect::Deadline;
@@ -72,6 +72,14 @@ impl Errand {
     /// The request as bytes, where nothing has to be done before it is sent.
     pub(super) fn written(&self) -> Option<Result<Written, Cause>> {
         self.grant.is_none().then(|| self.request.written()).flatten()
+    }
+
+    /// The address that is asked, without user and password.
+    pub(super) fn url(&self) -> Url {
+        let mut url = self.request.url.clone();
+        // Only an address without a host refuses, and that has no user either.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        url
     }
 
     /// The host that is asked.

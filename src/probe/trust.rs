@@ -109,18 +109,31 @@ pub fn certificates(pem: &[u8]) -> Result<Arc<[CertificateDer<'static>]>, NoCert
 }
 
 /// Everything a handshake needs, made ready before anything is sent.
-pub(super) struct Handshake {
+#[derive(Clone)]
+pub struct Handshake {
     connector: TlsConnector,
     name: ServerName<'static>,
     seen: Seen,
 }
+
+impl std::fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handshake").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// How many peers one who connects again remembers.
+const SESSIONS: usize = 4;
 
 /// The chain the peer presented, leaf first; set once, whether it was accepted or not.
 type Seen = Arc<OnceLock<Vec<CertificateDer<'static>>>>;
 
 impl Handshake {
     /// Reads the roots and checks the name, for a connection to `host`.
-    pub(super) async fn prepare(options: &TlsOptions, host: &str) -> Result<Self, Cause> {
+    ///
+    /// # Errors
+    /// TLS: a name that no certificate carries, authorities or a certificate of our own that cannot be used.
+    pub async fn prepare(options: &TlsOptions, host: &str) -> Result<Self, Cause> {
         let name = options.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name.clone())
             .map_err(|_| tls(format!("`{name}` is not a name a certificate can carry")))?;
@@ -143,6 +156,15 @@ impl Handshake {
         // Every attempt is a whole handshake, or the certificate would go unseen.
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name, seen })
+    }
+
+    /// The same for somebody who connects again and again: the first handshake is a whole one, and those after it
+    /// resume it where the peer lets them, as a browser does. Whom it trusts is shared with all the others.
+    #[must_use]
+    pub fn resuming(&self) -> Self {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.resumption = rustls::client::Resumption::in_memory_sessions(SESSIONS);
+        Self { connector: TlsConnector::from(Arc::new(config)), ..self.clone() }
     }
 
     /// Shakes hands over `stream`.

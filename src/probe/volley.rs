@@ -7,15 +7,17 @@ use http::StatusCode;
 use tokio::time::Instant;
 use url::Host;
 
-use super::attempt::{Breach, Session};
+use super::attempt::{Breach, Seen, Session};
 use super::connect::Deadline;
 use super::errand::Errand;
 use super::http::{Client, Exchange, Response, Written};
 use super::trace::Traceparent;
 use super::{answer, certificate};
+use crate::event::Evidence;
 use crate::sample::{Cause, Phases};
+use crate::scenario::capture::Traced;
 use crate::scenario::expect::Expect;
-use crate::scenario::load::Ask;
+use crate::scenario::http::Http;
 use crate::scenario::template::{Scope, Unset};
 use crate::source::Place;
 
@@ -23,6 +25,7 @@ use crate::source::Place;
 #[derive(Debug)]
 pub struct Volley {
     errand: Result<Errand, Cause>,
+    http: Arc<Http>,
     place: Place,
     expect: Arc<Expect>,
     scope: Arc<Scope>,
@@ -38,15 +41,22 @@ impl Volley {
     ///
     /// # Errors
     /// When a name that the request needs has no value.
-    pub fn new(ask: &Ask, timeout: Duration, scope: &Scope, session: &Session) -> Result<Self, Unset> {
+    pub fn new(
+        request: &Http,
+        expect: &Expect,
+        timeout: Duration,
+        scope: &Scope,
+        session: &Session,
+    ) -> Result<Self, Unset> {
         Ok(Self {
-            errand: Errand::fill(&ask.request, scope, session)?,
-            place: ask.request.url.place,
-            expect: Arc::new(ask.expect.clone()),
+            errand: Errand::fill(request, scope, session)?,
+            http: Arc::new(request.clone()),
+            place: request.url.place,
+            expect: Arc::new(expect.clone()),
             scope: Arc::new(scope.clone()),
             timeout,
-            traced: ask.request.trace,
-            judges_trace: ask.judges_trace(),
+            traced: request.trace,
+            judges_trace: request.trace && expect.holes().any(|(hole, _)| Traced::is_named(&hole.name)),
             client: Client::keeping(),
         })
     }
@@ -56,6 +66,7 @@ impl Volley {
     pub fn another(&self) -> Self {
         Self {
             errand: self.errand.clone(),
+            http: Arc::clone(&self.http),
             place: self.place,
             expect: Arc::clone(&self.expect),
             scope: Arc::clone(&self.scope),
@@ -116,32 +127,43 @@ impl Volley {
         vec![Breach::lost(cause, self.place)]
     }
 
-    /// Sends the request once more, and says what was wrong with the answer.
-    pub async fn shoot(&mut self) -> Vec<Breach> {
+    /// The address that is asked, where there is one.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        self.errand.as_ref().ok().map(|errand| errand.url().to_string())
+    }
+
+    /// Sends the request once more, and says what was wrong with the answer, and what was seen of that.
+    pub async fn shoot(&mut self) -> (Vec<Breach>, Evidence) {
         let errand = match &self.errand {
             Ok(errand) => errand,
-            Err(cause) => return self.lost(cause.clone()),
+            Err(cause) => return (self.lost(cause.clone()), Evidence::default()),
         };
         let began = Instant::now();
         let trace = self.traced.then(Traceparent::begin);
         let done = errand.run(&mut self.client, trace, &Deadline::after(self.timeout)).await;
         let took = began.elapsed().saturating_sub(done.prepared);
         let scope = Traceparent::within(trace.filter(|_| self.judges_trace), &self.scope);
-        let mut breaches = self.breaches(done.exchange, took, &scope);
+        let mut breaches = self.breaches(&done.exchange, took, &scope);
+        if breaches.is_empty() {
+            return (breaches, Evidence::default());
+        }
+        let mut seen = Seen::of(&done.exchange, &self.http);
+        seen.traced(trace);
         if let Some(trace) = trace {
             for breach in &mut breaches {
                 breach.note(&format!("trace {}", trace.id()));
             }
         }
-        breaches
+        (breaches, seen.evidence)
     }
 
-    fn breaches(&self, exchange: Exchange, took: Duration, scope: &Scope) -> Vec<Breach> {
+    fn breaches(&self, exchange: &Exchange, took: Duration, scope: &Scope) -> Vec<Breach> {
         let phases = exchange.hops.last().map(|hop| hop.phases).unwrap_or_default();
-        match exchange.result {
-            Err(cause) => vec![Breach::lost(cause, self.place)],
+        match &exchange.result {
+            Err(cause) => vec![Breach::lost(cause.clone(), self.place)],
             Ok(response) => {
-                let mut breaches = answer::breaches(&self.expect, &response, self.place, scope);
+                let mut breaches = answer::breaches(&self.expect, response, self.place, scope);
                 breaches.extend(answer::late(&self.expect, took, &phases, scope));
                 if let (Some(wanted), Some(hop)) = (&self.expect.certificate, exchange.hops.last()) {
                     let now = jiff::Timestamp::now();

@@ -89,6 +89,8 @@ pub(crate) struct Step {
     pub(crate) parts: Vec<Part>,
     /// What was wrong with load, a few of each reason.
     pub(crate) load_failures: Vec<Failure>,
+    /// What was seen of one of them.
+    pub(crate) load_sample: Option<Evidence>,
     /// The SLI that load fed.
     pub(crate) sli: Option<String>,
     /// How load went, in order.
@@ -244,12 +246,13 @@ impl Run {
                 step.passed(Moment { elapsed, ended: tally.ended, good: tally.good, recent });
                 step.tally = Some(tally.clone());
             }
-            Event::Loaded { step, tally, failures, sli, parts, shard: _ } => {
+            Event::Loaded { step, tally, failures, samples, sli, parts, shard: _ } => {
                 let step = self.step(step, at);
                 step.parts.clone_from(parts);
                 step.tally = Some(tally.clone());
                 step.sli.clone_from(sli);
                 step.load_failures.clone_from(failures);
+                step.load_sample = samples.first().map(|sample| sample.evidence.clone());
             }
             Event::Drilled { step, alert } => self.step(step, at).drilled.push((**alert).clone()),
             Event::StepEnded { step, outcome, attempts, took, why } => {
@@ -335,6 +338,7 @@ impl Step {
             tally: None,
             parts: Vec::new(),
             load_failures: Vec::new(),
+            load_sample: None,
             sli: None,
             moments: Vec::new(),
             faults: Vec::new(),
@@ -382,7 +386,7 @@ impl Step {
 
     /// What was seen last.
     pub(crate) fn evidence(&self) -> Option<&Evidence> {
-        self.attempts.back().map(|last| &last.evidence)
+        self.attempts.back().map(|last| &last.evidence).or(self.load_sample.as_ref())
     }
 }
 

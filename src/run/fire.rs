@@ -4,10 +4,11 @@ use std::io;
 
 use url::Host;
 
-use super::battery::{Battery, names};
+use super::battery::Battery;
+use super::kept::Kept;
 use super::threshold::Watch;
 use super::walk::Walker;
-use crate::event::{Event, Failure, Nanos, Outcome, Part, StepId};
+use crate::event::{Event, Nanos, Outcome, Part, StepId};
 use crate::load::{self, Crew, Crowd, Curve, Options, Pace, Schedule, Spacing, Think, Totals, quantiles};
 use crate::scenario::load::{self as written, Load, Measure, Model};
 use crate::scenario::step::Step;
@@ -27,15 +28,23 @@ pub(super) async fn fire(
         Ok(battery) => battery,
         Err(unset) => return (Outcome::Skipped, Some(unset.to_string())),
     };
-    if let Some(why) = battery.hosts().find_map(|host| forbidden(walker, load, &host)) {
+    let barred = |host: Result<Host, String>| match host {
+        Ok(host) => forbidden(walker, load, &host),
+        Err(why) => Some(why),
+    };
+    if let Some(why) = battery.hosts().find_map(barred) {
         walker.sender.send(Event::NotMeasured { scenario: walker.scenario.clone(), why: why.clone() });
         return (Outcome::Skipped, Some(why));
     }
-    let failures = battery.failures();
-    let mut watch = Watch::new(&load.thresholds, &load.asks, &walker.scope);
+    if let Some(why) = too_few_files(load, &battery) {
+        walker.sender.send(Event::NotMeasured { scenario: walker.scenario.clone(), why: why.clone() });
+        return (Outcome::Skipped, Some(why));
+    }
+    let kept = battery.kept();
+    let mut watch = Watch::new(&load.thresholds, load.parts(), &walker.scope);
     let firing = Firing { walker, id, step, load };
     match firing.drive(battery, &mut watch).await {
-        Ok(driven) => firing.conclude(&driven, watch, failures.draw(&walker.sources)),
+        Ok(driven) => firing.conclude(&driven, watch, &kept),
         Err(source) => (Outcome::Unreliable, Some(format!("the load could not be driven: {source}"))),
     }
 }
@@ -47,6 +56,23 @@ fn forbidden(walker: &Walker, load: &Load, host: &Host) -> Option<String> {
     let is_host = |variable: &str| variable.rsplit('.').next() == Some("host");
     let ours = variables.into_iter().any(|(variable, value)| is_host(&variable) && value == name);
     walker.session.policy.forbids_load(host, &load.allow_targets).filter(|_| !ours)
+}
+
+/// Files that are open besides connections: timers, reports, the store.
+const OTHER_FILES: u64 = 64;
+
+/// Why so many users cannot each have a connection, if so. With a rate it is not known beforehand how many it takes.
+fn too_few_files(load: &Load, battery: &Battery) -> Option<String> {
+    let Model::Closed(users) = load.model else {
+        let _ = load::files::raise();
+        return None;
+    };
+    let needed = u64::from(users) * battery.roads() as u64 + OTHER_FILES;
+    let limit = load::files::raise().filter(|limit| *limit < needed)?;
+    Some(format!(
+        "{users} users take {needed} open files, and this process may have {limit}: raise the limit with \
+         `ulimit -n {needed}`, or load with fewer users"
+    ))
 }
 
 /// A load under way.
@@ -72,7 +98,7 @@ impl Firing<'_> {
         let options = Options {
             watched,
             connections: load.connections.unwrap_or(Options::default().connections),
-            parts: if load.asks.len() > 1 { load.asks.len() } else { 0 },
+            parts: load.parts().len(),
             shard: walker.shard,
             stop: walker.stop.child_token(),
             ..Options::default()
@@ -104,7 +130,8 @@ impl Firing<'_> {
         };
         let schedule = schedule(load, self.id);
         let crew = load.threads.map_or_else(|| Crew::fit(&schedule), Crew::of);
-        let totals = load::run(&schedule, crew, &options, move || battery.gun(), progress).await?;
+        let totals =
+            load::run(&schedule, crew, &options, move |ledger| battery.gun(ledger), progress).await?;
         if let Some(sli) = fed {
             walker.slis.fold(&sli.value, &unfed);
         }
@@ -112,27 +139,23 @@ impl Firing<'_> {
     }
 
     /// Says what the load came to, and how the step ended by that.
-    fn conclude(
-        &self,
-        driven: &Driven,
-        watch: Watch<'_>,
-        failures: Vec<Failure>,
-    ) -> (Outcome, Option<String>) {
+    fn conclude(&self, driven: &Driven, watch: Watch<'_>, seen: &Kept) -> (Outcome, Option<String>) {
         let (walker, load, totals) = (self.walker, self.load, &driven.totals);
         let tally = totals.tally(load.length());
         let failed = tally.ended - tally.good;
         let kept = watch.end(totals);
         let missed = !kept.breaches.is_empty();
         let mut all: Vec<_> = kept.breaches.iter().map(|breach| breach.draw(&walker.sources)).collect();
+        let names: Vec<_> = load.parts().into_iter().map(|part| part.name).collect();
+        let (failures, samples) = seen.draw(&walker.sources, &names);
         all.extend(failures);
-        let parts = names(&load.asks)
-            .enumerate()
-            .map(|(number, name)| Part { name: name.to_owned(), tally: totals.part(number) });
-        let parts = if load.asks.len() > 1 { parts.collect() } else { Vec::new() };
+        let parts = names.into_iter().enumerate();
+        let parts = parts.map(|(number, name)| Part { name, tally: totals.part(number) }).collect();
         walker.sender.send(Event::Loaded {
             step: self.id.clone(),
             tally,
             failures: all,
+            samples,
             sli: self.step.sli.as_ref().map(|sli| sli.value.clone()),
             parts,
             shard: walker.shard.said(),

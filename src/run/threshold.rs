@@ -1,12 +1,13 @@
 //! What a load as a whole must keep: watched while it goes on, judged at its end.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::load::Totals;
 use crate::probe::attempt::Breach;
 use crate::sample::Reason;
-use crate::scenario::load::{Ask, Measure, Threshold};
+use crate::scenario::load::{Measure, Part, Threshold};
 use crate::scenario::predicate::Unmet;
 use crate::scenario::subject::Subject;
 use crate::scenario::template::Scope;
@@ -16,7 +17,7 @@ use crate::units::{Ratio, Span};
 /// The thresholds of a load, and what it has come to so far.
 pub(super) struct Watch<'a> {
     thresholds: &'a [Threshold],
-    asks: &'a [Ask],
+    parts: Vec<Part<'a>>,
     scope: &'a Scope,
     /// The last intervals: when each ended, and what was measured in it.
     recent: VecDeque<(Duration, Totals)>,
@@ -33,8 +34,8 @@ pub(super) struct Kept {
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(thresholds: &'a [Threshold], asks: &'a [Ask], scope: &'a Scope) -> Self {
-        Self { thresholds, asks, scope, recent: VecDeque::new(), broken: BTreeMap::new() }
+    pub(super) fn new(thresholds: &'a [Threshold], parts: Vec<Part<'a>>, scope: &'a Scope) -> Self {
+        Self { thresholds, parts, scope, recent: VecDeque::new(), broken: BTreeMap::new() }
     }
 
     /// Takes in what was measured, so far and since the last time; whether the load is to end for it.
@@ -86,11 +87,11 @@ impl<'a> Watch<'a> {
                 let mut sli = Sli::default();
                 let within = |(ended, _): &&(Duration, Totals)| *ended + window > whole.elapsed;
                 let recent = self.recent.iter().filter(within);
-                recent.for_each(|(_, interval)| sli.merge(self.of(threshold, interval)));
+                recent.for_each(|(_, interval)| sli.merge(&self.of(threshold, interval)));
                 let until = Span(Duration::from_secs(whole.elapsed.as_secs()));
-                (sli, window, format!(" in the {} up to {until}", Span(window)))
+                (Cow::Owned(sli), window, format!(" in the {} up to {until}", Span(window)))
             }
-            Some(_) | None => (self.of(threshold, whole).clone(), whole.elapsed, String::new()),
+            Some(_) | None => (self.of(threshold, whole), whole.elapsed, String::new()),
         };
         let subject = measured(threshold.measure, &sli, span)?;
         let Unmet { wanted, got } = match threshold.wanted.test(subject, self.scope) {
@@ -107,10 +108,20 @@ impl<'a> Watch<'a> {
         )))
     }
 
-    /// What the threshold is about.
-    fn of<'t>(&self, threshold: &Threshold, totals: &'t Totals) -> &'t Sli {
-        let part = threshold.of.as_ref().and_then(|of| self.asks.iter().position(|ask| ask.name == of.value));
-        part.and_then(|part| totals.parts.get(part)).unwrap_or(&totals.sli)
+    /// What the threshold is about: all, or one part, or several that share a word.
+    fn of<'t>(&self, threshold: &Threshold, totals: &'t Totals) -> Cow<'t, Sli> {
+        let Some(of) = &threshold.of else { return Cow::Borrowed(&totals.sli) };
+        let called = self.parts.iter().zip(&totals.parts).filter(|(part, _)| part.is_called(&of.value));
+        let mut called = called.map(|(_, sli)| sli);
+        match (called.next(), called.next()) {
+            (None, _) => Cow::Owned(Sli::default()),
+            (Some(only), None) => Cow::Borrowed(only),
+            (Some(first), Some(second)) => {
+                let mut together = first.clone();
+                std::iter::once(second).chain(called).for_each(|sli| together.merge(sli));
+                Cow::Owned(together)
+            }
+        }
     }
 }
 

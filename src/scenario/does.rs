@@ -96,7 +96,6 @@ impl Does {
     /// The files that are sent with its requests, to be read.
     pub(super) fn attached(&mut self) -> Vec<&mut Attached> {
         match self {
-            Self::Load(load) => load.asks.iter_mut().flat_map(|ask| ask.request.body.files()).collect(),
             Self::Probe(probe) => match &mut **probe {
                 Probe::Http(http) => http.body.files(),
                 Probe::Health(_)
@@ -112,7 +111,9 @@ impl Does {
                 | Probe::Promql(_)
                 | Probe::Logs(_) => Vec::new(),
             },
-            Self::Fault(_)
+            // The plan reads what the steps of a load send as it reads that of any step.
+            Self::Load(_)
+            | Self::Fault(_)
             | Self::Quiet(_)
             | Self::Monitoring(_)
             | Self::Wait(_)
@@ -140,7 +141,7 @@ impl Does {
     pub fn tls(&self) -> Vec<&Tls> {
         match self {
             Self::Probe(probe) => probe.told().tls().into_iter().collect(),
-            Self::Load(load) => load.asks.iter().map(|ask| &ask.request.tls).collect(),
+            Self::Load(load) => load.steps().flat_map(|step| step.does.tls()).collect(),
             Self::Fault(_)
             | Self::Quiet(_)
             | Self::Monitoring(_)
@@ -190,7 +191,7 @@ impl Does {
     pub fn network(&self) -> Vec<&Network> {
         match self {
             Self::Probe(probe) => probe.told().target().map(|target| target.network).into_iter().collect(),
-            Self::Load(load) => load.asks.iter().map(|ask| &ask.request.network).collect(),
+            Self::Load(load) => load.steps().flat_map(|step| step.does.network()).collect(),
             Self::Fault(_)
             | Self::Quiet(_)
             | Self::Monitoring(_)

@@ -59,6 +59,13 @@ impl Scope {
         }
     }
 
+    /// Takes the value of `name` away.
+    pub fn unset(&mut self, name: &str) {
+        if let Some(before) = self.values.remove(name) {
+            self.held -= weight(&before);
+        }
+    }
+
     /// Gives `name` a value that must not be seen, nor any text within it.
     pub fn set_secret(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         let value = value.into();

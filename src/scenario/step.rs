@@ -16,7 +16,7 @@ use super::expect::{Answer, Expect, ExpectWritten, wanted};
 use super::fault::{Fault, FaultWritten};
 use super::grpc::GrpcWritten;
 use super::health::{HealthWritten, State};
-use super::http::HttpWritten;
+use super::http::{Http, HttpWritten};
 use super::icmp::IcmpWritten;
 use super::kubelet::KubeletWritten;
 use super::load::LoadWritten;
@@ -268,6 +268,14 @@ impl Step {
         }
     }
 
+    /// The request, where it makes one.
+    #[must_use]
+    pub fn http(&self) -> Option<&Http> {
+        let Does::Probe(probe) = &self.does else { return None };
+        let Probe::Http(http) = &**probe else { return None };
+        Some(http)
+    }
+
     /// The step and the steps within it, in the order they are told of.
     #[must_use]
     pub fn all(&self) -> Box<dyn Iterator<Item = &Step> + '_> {
@@ -282,17 +290,7 @@ impl Step {
 
     /// The schemas that its answers match, to be read.
     pub fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
-        let asks = match &mut self.does {
-            Does::Load(load) => load.asks.as_mut_slice(),
-            Does::Probe(_)
-            | Does::Fault(_)
-            | Does::Quiet(_)
-            | Does::Monitoring(_)
-            | Does::Wait(_)
-            | Does::Use(_)
-            | Does::Set(_) => &mut [],
-        };
-        asks.iter_mut().filter_map(|ask| ask.expect.schema.as_mut()).chain(&mut self.expect.schema)
+        self.expect.schema.iter_mut()
     }
 
     /// Every hole that is filled from outside of the step, with its place; not those of steps within it.

@@ -5,6 +5,7 @@ mod flow;
 mod hostile;
 mod http;
 mod input;
+mod load;
 mod mutated;
 mod peer;
 mod report;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use firedrill::load::wire::Line;
+use firedrill::load::wire::{Done, Line};
 use firedrill::probe::http::{Client, Request, Version, Written};
 use firedrill::sample::{Cause, Phase, Reason};
 use http::Method;
@@ -31,10 +31,18 @@ async fn by_engine(client: &mut Client, request: &Request) -> Made {
 struct Sent {
     line: Line,
     written: Written,
+    timeout: Duration,
+}
+
+impl Sent {
+    async fn exchange(&mut self, keep: bool) -> Done<'_> {
+        let Self { line, written, timeout } = self;
+        line.exchange(&written.bytes, written, keep, *timeout).await
+    }
 }
 
 fn line(request: &Request, timeout: Duration) -> Sent {
-    Sent { line: Line::new(timeout), written: request.written().unwrap().unwrap() }
+    Sent { line: Line::new(), written: request.written().unwrap().unwrap(), timeout }
 }
 
 fn patiently(request: &Request) -> Sent {
@@ -42,8 +50,8 @@ fn patiently(request: &Request) -> Sent {
 }
 
 async fn by_line(sent: &mut Sent) -> Made {
-    let done = sent.line.exchange(&sent.written, true).await;
-    let answer = done.result.map_err(|cause: Cause| cause.reason)?.response();
+    let done = sent.exchange(true).await;
+    let answer = done.result.map_err(|cause: Cause| cause.reason)?.take_response();
     Ok((answer.status.as_u16(), answer.body.to_vec()))
 }
 
@@ -198,8 +206,7 @@ async fn both_make_the_same_of_an_answer(#[case] answer: &str, #[case] made: Mad
     assert_eq!(by_line(&mut patiently(&request)).await, made, "the fast path");
     let mut sent = patiently(&request);
     let status_only = sent
-        .line
-        .exchange(&sent.written, false)
+        .exchange(false)
         .await
         .result
         .map(|answer| answer.status().as_u16())

@@ -255,6 +255,7 @@ mod tests {
             step,
             tally,
             failures: vec![],
+            samples: vec![],
             sli: None,
             parts: vec![],
             shard,

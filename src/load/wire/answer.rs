@@ -105,13 +105,12 @@ impl Answer {
         self.status
     }
 
-    /// The answer as probes have it, where headers and body are kept.
-    #[must_use]
-    pub fn response(&self) -> Response {
+    /// The answer as probes have it, where headers and body are kept; it is given away.
+    pub fn take_response(&mut self) -> Response {
         Response {
             status: self.status,
             version: self.version,
-            headers: self.headers.clone(),
+            headers: std::mem::take(&mut self.headers),
             body: Bytes::copy_from_slice(&self.body),
             trailers: HeaderMap::new(),
             wire_size: Size(self.size as u64),

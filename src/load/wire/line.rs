@@ -7,19 +7,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Taken, Terms};
+use super::socket::Socket;
 use crate::probe::connect::{self, Deadline, Stream};
 use crate::probe::http::Written;
+use crate::probe::trust::Handshake;
 use crate::sample::{Cause, Phase, Reason};
+use crate::units::Size;
 
 /// Bytes that are read at once. They are gone through where they lie, so all connections of a thread share them.
 const PIECE: usize = 64 << 10;
 
 thread_local! {
-    static PIECES: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
+    pub(super) static PIECES: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
 }
 
 /// One connection to one server, for its requests.
@@ -27,6 +31,11 @@ thread_local! {
 pub struct Line {
     timeout: Duration,
     stream: Option<Stream>,
+    /// What of its first TLS handshake later ones resume.
+    handshake: Option<Handshake>,
+    /// A connection that was upgraded, and what came behind that.
+    upgraded: Option<(Stream, Vec<u8>)>,
+    rest: Vec<u8>,
     answer: Answer,
     deadline: Instant,
     /// Rings at some deadline; set anew only when it has rung, for nearly all are met.
@@ -41,7 +50,7 @@ pub struct Done<'a> {
     /// When the last byte was there, or it failed.
     pub ended: Instant,
     /// The answer, or why there is none.
-    pub result: Result<&'a Answer, Cause>,
+    pub result: Result<&'a mut Answer, Cause>,
 }
 
 /// A request that brought no answer.
@@ -51,28 +60,62 @@ struct Failed {
     stale: bool,
 }
 
+impl Default for Line {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Line {
     /// A connection that is not opened yet.
     #[must_use]
-    pub fn new(timeout: Duration) -> Self {
-        Self { timeout, stream: None, answer: Answer::new(), deadline: Instant::now(), alarm: None }
+    pub fn new() -> Self {
+        Self {
+            timeout: Duration::ZERO,
+            stream: None,
+            handshake: None,
+            upgraded: None,
+            rest: Vec::new(),
+            answer: Answer::new(),
+            deadline: Instant::now(),
+            alarm: None,
+        }
     }
 
-    /// Sends a request and reads its answer; with `keep`, also its headers and its body are kept. All requests on a
-    /// line go to the same server in the same way.
-    pub async fn exchange(&mut self, written: &Written, keep: bool) -> Done<'_> {
+    /// Sends a request, as `bytes`, and reads its answer within `timeout`; with `keep`, also its headers and its body
+    /// are kept. All requests on a line go to the same server in the same way.
+    pub async fn exchange(
+        &mut self,
+        bytes: &[u8],
+        written: &Written,
+        keep: bool,
+        timeout: Duration,
+    ) -> Done<'_> {
         let sent = Instant::now();
-        self.deadline = sent + self.timeout;
+        self.timeout = timeout;
+        self.deadline = sent + timeout;
         let terms = Terms { head_only: written.head_only, keep, limit: written.limit };
-        let result = self.attempt(written, terms).await;
+        self.upgraded = None;
+        let result = self.attempt(bytes, written, terms).await;
         let ended = Instant::now();
+        if result.is_ok() && self.answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let rest = std::mem::take(&mut self.rest);
+            self.upgraded = self.stream.take().map(|stream| (stream, rest));
+        }
         if result.is_err() || !self.answer.is_reusable() {
             self.stream = None;
         }
-        Done { sent, ended, result: result.map(|()| &self.answer) }
+        Done { sent, ended, result: result.map(|()| &mut self.answer) }
     }
 
-    async fn attempt(&mut self, written: &Written, terms: Terms) -> Result<(), Cause> {
+    /// The connection, if the last request had it upgraded: messages up to `limit` are read from it.
+    pub fn take_socket(&mut self, limit: Size) -> Option<Socket> {
+        let (stream, rest) = self.upgraded.take()?;
+        self.answer = Answer::new();
+        Some(Socket::new(stream, rest, limit))
+    }
+
+    async fn attempt(&mut self, bytes: &[u8], written: &Written, terms: Terms) -> Result<(), Cause> {
         let mut kept = self.stream.take();
         if let Some(stream) = &mut kept
             && !is_quiet(stream).await
@@ -80,7 +123,7 @@ impl Line {
             kept = None;
         }
         if let Some(stream) = kept {
-            match self.talk(stream, written, terms).await {
+            match self.talk(stream, bytes, terms).await {
                 Ok(stream) => {
                     self.stream = Some(stream);
                     return Ok(());
@@ -90,24 +133,31 @@ impl Line {
             }
         }
         let stream = self.open(written).await?;
-        let stream = self.talk(stream, written, terms).await.map_err(|failed| failed.cause)?;
+        let stream = self.talk(stream, bytes, terms).await.map_err(|failed| failed.cause)?;
         self.stream = Some(stream);
         Ok(())
     }
 
-    async fn open(&self, written: &Written) -> Result<Stream, Cause> {
-        let Written { to, secure, options, .. } = written;
+    async fn open(&mut self, written: &Written) -> Result<Stream, Cause> {
+        let Written { to, options, .. } = written;
         let deadline = Deadline::after(self.deadline.saturating_duration_since(Instant::now()));
-        let connection = connect::open(to, *secure, options, &deadline).await.map_err(|failure| {
-            // It was told what is left of the time, and would say that.
-            if let Reason::Timeout(phase) = failure.cause.reason { self.missed(phase) } else { failure.cause }
-        })?;
-        Ok(connection.stream)
+        if self.handshake.is_none() {
+            let shared = deadline.run(Phase::Tls, written.handshake()).await;
+            self.handshake =
+                shared.and_then(|shared| shared).map_err(|cause| self.told(cause))?.map(Handshake::resuming);
+        }
+        let opened = connect::open_prepared(to, self.handshake.as_ref(), options, &deadline).await;
+        opened.map_err(|cause| self.told(cause))
     }
 
-    async fn talk(&mut self, mut stream: Stream, written: &Written, terms: Terms) -> Result<Stream, Failed> {
+    /// The cause as it is told: a deadline was given what is left of the time, and would say that.
+    fn told(&self, cause: Cause) -> Cause {
+        if let Reason::Timeout(phase) = cause.reason { self.missed(phase) } else { cause }
+    }
+
+    async fn talk(&mut self, mut stream: Stream, bytes: &[u8], terms: Terms) -> Result<Stream, Failed> {
         self.answer.begin(terms);
-        self.send(&mut stream, &written.bytes).await?;
+        self.send(&mut stream, bytes).await?;
         let unread = self.receive(&mut stream).await?;
         if unread {
             // More than was asked for: what is behind it, nobody knows.
@@ -158,7 +208,13 @@ impl Line {
                 }
                 Poll::Ready(Ok(())) => match self.answer.take(read.filled()) {
                     Ok(Taken::More) => {}
-                    Ok(Taken::Whole(used)) => return Poll::Ready(Ok(used < read.filled().len())),
+                    Ok(Taken::Whole(used)) => {
+                        let behind = &read.filled()[used..];
+                        if self.answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                            self.rest = behind.to_vec();
+                        }
+                        return Poll::Ready(Ok(!behind.is_empty()));
+                    }
                     Err(cause) => return Poll::Ready(Err(Failed { cause, stale: false })),
                 },
                 Poll::Ready(Err(source)) => return Poll::Ready(Err(self.broken(&source))),

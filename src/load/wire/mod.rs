@@ -6,6 +6,8 @@
 mod answer;
 mod chunks;
 mod line;
+mod socket;
 
 pub use self::answer::Answer;
 pub use self::line::{Done, Line};
+pub use self::socket::{End, Heard, Socket};

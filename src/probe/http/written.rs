@@ -1,14 +1,18 @@
 //! A request as the bytes that HTTP/1.1 sends, made once where it is sent many times.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Method;
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use super::body::Outgoing;
 use super::meter::Meter;
 use super::{Request, Version, head};
 use crate::probe::connect::{Authority, Options};
 use crate::probe::cookies::Jar;
+use crate::probe::trust::Handshake;
 use crate::sample::{Cause, Reason};
 use crate::units::Size;
 
@@ -29,6 +33,22 @@ pub struct Written {
     pub idempotent: bool,
     /// The most that is read of the answer's body.
     pub limit: Size,
+    /// How TLS is spoken, made ready by whoever connects first.
+    handshake: Arc<OnceCell<Handshake>>,
+}
+
+impl Written {
+    /// How TLS is spoken with whom it goes to, where it is: made ready once for all who send this.
+    ///
+    /// # Errors
+    /// As [`Handshake::prepare`].
+    pub async fn handshake(&self) -> Result<Option<&Handshake>, Cause> {
+        if !self.secure {
+            return Ok(None);
+        }
+        let host = self.to.bare_host();
+        self.handshake.get_or_try_init(|| Handshake::prepare(&self.options.tls, &host)).await.map(Some)
+    }
 }
 
 impl Request {
@@ -74,6 +94,7 @@ impl Request {
             head_only: request.method == Method::HEAD,
             idempotent: request.method.is_idempotent(),
             limit: request.limit,
+            handshake: Arc::default(),
         })
     }
 }
