@@ -94,17 +94,19 @@ impl Run {
 fn read(path: &Path) -> Result<Run, Error> {
     let mut run = Run::default();
     let whole = saved::read(path, |stamped| {
-        match &stamped.event {
-            Event::RunStarted { run: id, .. } => run.id.clone_from(id),
-            Event::Fault { step, fault, stage: FaultStage::Added, .. } => {
-                run.of(step).fault.clone_from(fault);
-            }
-            Event::Drilled { step, alert } => run.of(step).drilled.push((**alert).clone()),
-            Event::StepEnded { step, outcome, .. } if step.kind == "fault" => {
-                run.of(step).outcome = Some(*outcome);
-            }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "of what else happens nothing is a drill's")]
-            _ => {}
+        if let Event::RunStarted { run: id, .. } = &stamped.event {
+            run.id.clone_from(id);
+        }
+        if let Event::Fault { step, fault, stage: FaultStage::Added, .. } = &stamped.event {
+            run.of(step).fault.clone_from(fault);
+        }
+        if let Event::Drilled { step, alert } = &stamped.event {
+            run.of(step).drilled.push((**alert).clone());
+        }
+        if let Event::StepEnded { step, outcome, .. } = &stamped.event
+            && step.kind == "fault"
+        {
+            run.of(step).outcome = Some(*outcome);
         }
         Ok(())
     });
