@@ -192,7 +192,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         images: ImageMap::default(),
         shard: arguments.shard,
         program: std::env::current_exe()?,
-        recordings: None,
+        recordings: Vec::new(),
     };
     perform(&plan, reading.sources, &options, reports)
 }

@@ -100,10 +100,10 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     reports.push(terminal(&arguments.reports, arguments.quiet, colour, Terminal::new));
     let now = Timestamp::now();
     let id = new_id(now);
-    let mut recordings = None;
+    let mut recordings = beside(&arguments.reports)?;
     if !arguments.no_save {
         let saved = save::reports(&id, now)?;
-        recordings = (!saved.is_empty()).then(|| save::recordings(&id));
+        recordings.extend((!saved.is_empty()).then(|| save::recordings(&id)));
         reports.extend(saved);
     }
     let policy = Policy::new(arguments.allow_net.clone(), arguments.deny_net.clone());
@@ -149,6 +149,20 @@ pub(super) fn perform(
     // A name that is still being looked up must not hold the process.
     runtime.shutdown_background();
     exit
+}
+
+/// Where what drills see is kept: beside each file of events. What another run has left there is removed.
+fn beside(targets: &[Target]) -> std::io::Result<Vec<PathBuf>> {
+    let events = targets.iter().filter(|target| target.format == Format::Json && !target.is_stdout());
+    let beside = events.map(|target| target.path.with_extension(crate::dilation::ENDING));
+    let beside: Vec<_> = beside.filter(|path| targets.iter().all(|target| target.path != *path)).collect();
+    for path in &beside {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(beside)
 }
 
 /// Tells a run from others: when it began, and a number that another of the same second has not.

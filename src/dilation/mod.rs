@@ -15,5 +15,5 @@ pub use self::bench::Bench;
 pub use self::course::{Course, Error};
 pub use self::recording::{Recorded, Recording, record};
 pub use self::rules::Rules;
-pub use self::saved::{ENDING, Kept, keep, read};
+pub use self::saved::{ENDING, House, Kept, keep, read, read_one};
 pub use self::stamp::{Manner, Reading, Stamped, stamp};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::recording::Recording;
+use super::recording::{Recorded, Recording};
 
 /// What follows a run's name in that of the file.
 pub const ENDING: &str = "recordings";
@@ -24,12 +24,34 @@ const LONGEST: u64 = 64 << 20;
 /// A recording, and whose it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
+    /// The scenario's part of its run: the run's id, and a number behind it.
+    #[serde(default)]
+    pub run: String,
     /// The scenario.
     pub scenario: String,
     /// The step that broke something.
     pub step: String,
     /// What was scraped.
     pub recording: Recording,
+    /// The series `ALERTS` of the stack's Prometheus, at the drill's pace.
+    #[serde(default)]
+    pub alerts: Vec<Recorded>,
+    /// The rules and the routing that the drill was of.
+    #[serde(default)]
+    pub house: Option<House>,
+}
+
+/// Rules and routing as they are in production.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct House {
+    /// Rule files by name, in the order in which they are loaded.
+    pub rules: Vec<(String, String)>,
+    /// Alertmanager's configuration, without secrets and with receivers that lead nowhere.
+    pub routing: Option<String>,
+    /// How often rules are evaluated whose group does not say, in milliseconds of rule time.
+    pub evaluated_every: u64,
+    /// How often targets are scraped, in milliseconds of rule time.
+    pub scraped_every: u64,
 }
 
 /// Adds a recording to a run's file. One that is too large is left out, which is said by `false`.
@@ -58,17 +80,26 @@ pub fn read(folder: &Path) -> io::Result<BTreeMap<(String, String), Recording>> 
     files.sort();
     let mut found = BTreeMap::new();
     for path in files.iter().skip(files.len().saturating_sub(MOST_RUNS)) {
-        let mut file = BufReader::new(File::open(path)?);
-        loop {
-            let mut line = Vec::new();
-            if file.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
-                break;
-            }
-            // A line that was cut off, or is of another version, says nothing.
-            if let Ok(Kept { scenario, step, recording }) = serde_json::from_slice(&line) {
-                found.insert((scenario, step), recording);
-            }
+        for Kept { scenario, step, recording, .. } in read_one(path)? {
+            found.insert((scenario, step), recording);
         }
     }
     Ok(found)
+}
+
+/// Every recording of one file, in the order in which they were kept.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_one(path: &Path) -> io::Result<Vec<Kept>> {
+    let mut file = BufReader::new(File::open(path)?);
+    let mut all = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if file.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+            return Ok(all);
+        }
+        // A line that was cut off, or is of another version, says nothing.
+        all.extend(serde_json::from_slice::<Kept>(&line).ok());
+    }
 }

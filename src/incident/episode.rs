@@ -19,6 +19,9 @@ pub struct Episode {
     pub fired: Option<i64>,
     /// When it was over; `None` where it was not.
     pub ended: Option<i64>,
+    /// Whether these are only some of its labels: those that a drill expected.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub partly: bool,
 }
 
 impl Episode {
@@ -26,6 +29,14 @@ impl Episode {
     #[must_use]
     pub fn name(&self) -> &str {
         self.labels.get("alertname").map_or("", String::as_str)
+    }
+
+    /// Whether another can be the same alert, by its labels.
+    fn is(&self, other: &Self) -> bool {
+        if !self.partly {
+            return self.labels == other.labels;
+        }
+        self.labels.iter().all(|(name, value)| other.labels.get(name) == Some(value))
     }
 
     /// Its name and what else tells it from others.
@@ -69,7 +80,8 @@ pub(super) fn episodes(series: &[Recorded], every: i64, to: i64) -> Vec<Episode>
             if again && let Some((episode, last)) = open.take() {
                 all.push(Episode { ended: Some(last + every), ..episode });
             }
-            let new = || Episode { labels: labels.clone(), pending: at, fired: None, ended: None };
+            let new =
+                || Episode { labels: labels.clone(), pending: at, fired: None, ended: None, partly: false };
             let (episode, last) = open.get_or_insert_with(|| (new(), at));
             *last = at;
             if firing {
@@ -113,7 +125,7 @@ pub fn agreement(then: &[Episode], now: &[Episode], tolerance: i64) -> Agreement
     let mut left = fired(now);
     let mut found = Agreement::default();
     for was in fired(then) {
-        match left.iter().position(|is| is.labels == was.labels) {
+        match left.iter().position(|is| was.is(is)) {
             Some(at) => found.same.push((was, left.remove(at))),
             None => found.missing.push(was),
         }
@@ -160,7 +172,7 @@ mod tests {
     }
 
     fn episode(name: &str, pending: i64, fired: Option<i64>, ended: Option<i64>) -> Episode {
-        Episode { labels: labels(&[("alertname", name)]), pending, fired, ended }
+        Episode { labels: labels(&[("alertname", name)]), pending, fired, ended, partly: false }
     }
 
     #[test]

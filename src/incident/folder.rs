@@ -9,6 +9,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
+use super::drill::Drill;
 use super::episode::Episode;
 use super::page::pages;
 use super::{Error, timeline};
@@ -26,15 +27,15 @@ const RULES: &str = "rules";
 const ROUTING: &str = "alertmanager.yml";
 const TIMELINE: &str = "timeline.md";
 
-/// The version of what is written here.
-const VERSION: u32 = 1;
+/// The latest version of what is written here; from the second on an incident may have been a drill.
+const VERSION: u32 = 2;
 
 /// Bytes of unpacked series that are read, and of one line.
 const MOST_SERIES: u64 = 4 << 30;
 const LONGEST_LINE: u64 = 256 << 20;
 
 /// What an incident is of. All moments are milliseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Its name.
@@ -55,6 +56,46 @@ pub struct Manifest {
     pub evaluated_every: u64,
     /// What is to be known of it.
     pub notes: Vec<String>,
+    /// The drill that it was, where it was one; its series are at the drill's pace.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drill: Option<Drill>,
+}
+
+impl Manifest {
+    /// By how much moments may differ and still be the same, in milliseconds: an evaluation may have been anywhere in
+    /// its interval, and so may a scrape, and a drill's were late by as much as was seen.
+    #[must_use]
+    pub fn tolerance(&self) -> i64 {
+        let usual = i64::try_from(2 * self.evaluated_every + self.scraped_every).unwrap_or(i64::MAX / 4);
+        usual + self.drill.as_ref().map_or(0, |drill| drill.span(drill.late))
+    }
+
+    /// Whether its times can be; somebody may have written them by hand.
+    fn sound(&self) -> Result<(), &'static str> {
+        const LONGEST: u64 = 400 * 86_400_000;
+        let apart = |from: i64, to: i64| to.checked_sub(from).and_then(|apart| u64::try_from(apart).ok());
+        if !apart(self.from, self.to).is_some_and(|lasted| 0 < lasted && lasted <= LONGEST) {
+            return Err("`to` must be after `from`, by 400 days at most");
+        }
+        if !(1..=LONGEST).contains(&self.evaluated_every) || !(1..=LONGEST).contains(&self.scraped_every) {
+            return Err("`evaluated_every` and `scraped_every` must be milliseconds, above 0");
+        }
+        let Some(drill) = &self.drill else { return Ok(()) };
+        if !(drill.speed >= 1.0 && drill.speed <= 1e6) || drill.scraped_every == 0 || drill.late < 0 {
+            return Err("the drill's `speed` must be between 1 and 1000000, its `scraped_every` above 0");
+        }
+        let order = [drill.calm, drill.broken, drill.effect, drill.lifted, drill.ended];
+        if !order.is_sorted() {
+            return Err("the drill's moments must be in order: calm, broken, effect, lifted, ended");
+        }
+        Ok(())
+    }
+}
+
+/// What is read of any version.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// An incident, whole.
@@ -130,12 +171,15 @@ impl Incident {
     /// # Errors
     /// When a file of it is missing, or is not what it should be.
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let manifest: Manifest = read_json(&folder.join(FILE))?;
-        if manifest.version != VERSION {
-            let why =
-                format!("it is of version {}, and this firedrill reads version {VERSION}", manifest.version);
-            return Err(Error::Malformed { path: folder.join(FILE), why });
+        let path = folder.join(FILE);
+        // Its version first: another one may have other keys.
+        let Version { version } = read_json(&path)?;
+        if !(1..=VERSION).contains(&version) {
+            let why = format!("it is of version {version}, and this firedrill reads versions 1 to {VERSION}");
+            return Err(Error::Malformed { path, why });
         }
+        let manifest: Manifest = read_json(&path)?;
+        manifest.sound().map_err(|why| Error::Malformed { path, why: why.to_owned() })?;
         let alerts = read_json(&folder.join(ALERTS))?;
         let series = read_series(&folder.join(SERIES))?;
         let rules = rule_files(&folder.join(RULES))?;

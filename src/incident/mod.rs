@@ -1,16 +1,20 @@
 //! Incidents: what a Prometheus saw of an outage, kept in a folder of its own, evaluated again by a real Prometheus,
 //! and asked what other rules would have said.
 
+mod drill;
 mod episode;
 mod folder;
+mod from_run;
 mod page;
 mod record;
 mod replay;
 mod rules;
 mod timeline;
 
+pub use self::drill::{Drill, Expected};
 pub use self::episode::{Agreement, Episode, agreement};
 pub use self::folder::{FILE, Incident, Manifest, subject};
+pub use self::from_run::{Wanted, from_run};
 pub use self::page::{Page, pages};
 pub use self::record::{Asked, Progress, record};
 pub use self::replay::{Replayed, replay};

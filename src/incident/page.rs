@@ -116,7 +116,13 @@ receivers: [{ name: team }, { name: pager }]
     fn alert(name: &str, instance: &str, severity: &str, fired: i64, ended: Option<i64>) -> Episode {
         let pairs = [("alertname", name), ("instance", instance), ("severity", severity)];
         let labels = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Episode { labels, pending: fired, fired: Some(fired * 1000), ended: ended.map(|at| at * 1000) }
+        Episode {
+            labels,
+            pending: fired,
+            fired: Some(fired * 1000),
+            ended: ended.map(|at| at * 1000),
+            partly: false,
+        }
     }
 
     /// When, in seconds, to whom, and of how many.

@@ -104,6 +104,7 @@ pub async fn record(
         scraped_every: u64::try_from(scraped_every.as_millis()).unwrap_or(u64::MAX),
         evaluated_every: every.unsigned_abs(),
         notes,
+        drill: None,
     };
     let written = Written {
         manifest: &manifest,

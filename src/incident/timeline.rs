@@ -31,6 +31,11 @@ pub(super) fn document(manifest: &Manifest, episodes: &[Episode], pages: Option<
             format!("{} is told, by the routing, of {}", inert(&page.receiver), page.alerts),
         ));
     }
+    if let Some(drill) = &manifest.drill {
+        let fault = if drill.fault.is_empty() { "the fault".to_owned() } else { inert(&drill.fault) };
+        happened.push((drill.effect, format!("*{fault}* takes effect")));
+        happened.push((drill.at(drill.lifted), format!("*{fault}* is lifted")));
+    }
     happened.sort();
     if happened.is_empty() {
         text += "No alert was pending or firing.\n";
@@ -39,6 +44,13 @@ pub(super) fn document(manifest: &Manifest, episodes: &[Episode], pages: Option<
         for (at, what) in happened {
             let _ = writeln!(text, "| {} | {what} |", moment(at));
         }
+    }
+    if let Some(drill) = &manifest.drill {
+        let _ = writeln!(
+            text,
+            "\nA drill at {} times the speed; times are those it would have taken in production.",
+            drill.speed
+        );
     }
     if !manifest.notes.is_empty() {
         text += "\n## To be known\n\n";
@@ -86,10 +98,11 @@ mod tests {
             scraped_every: 15_000,
             evaluated_every: 15_000,
             notes: vec!["<b>".to_owned()],
+            drill: None,
         };
         let labels = [("alertname", "A|B"), ("x", "[l](http://e)")];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let episode = Episode { labels, pending: 60_000, fired: Some(120_000), ended: None };
+        let episode = Episode { labels, pending: 60_000, fired: Some(120_000), ended: None, partly: false };
         insta::assert_snapshot!(document(&manifest, &[episode], None), @r"
         # brownout
 

@@ -50,7 +50,7 @@ pub(super) struct Ground {
     pub(super) run: String,
     pub(super) supervisor: PathBuf,
     /// Where what drills see is kept.
-    pub(super) recordings: Option<PathBuf>,
+    pub(super) recordings: Vec<PathBuf>,
     budgets: Vec<(String, Allowance)>,
     /// When everything was ready.
     began: (Timestamp, Instant),
@@ -68,7 +68,7 @@ pub(super) struct Surroundings {
     /// The time at which its stack was ready.
     pub(super) now: Timestamp,
     /// Where what drills see is kept.
-    pub(super) recordings: Option<PathBuf>,
+    pub(super) recordings: Vec<PathBuf>,
     /// The error budgets that an outage spends.
     pub(super) budgets: Vec<(String, Allowance)>,
 }

@@ -62,8 +62,8 @@ pub struct Options {
     pub shard: Shard,
     /// The firedrill program itself, which stands over the processes of a stack.
     pub program: PathBuf,
-    /// The file in which what drills have seen is kept.
-    pub recordings: Option<PathBuf>,
+    /// The files in each of which what drills have seen is kept.
+    pub recordings: Vec<PathBuf>,
 }
 
 /// Runs every scenario of a plan, one after another, and says how the worst of them ended.

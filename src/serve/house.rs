@@ -108,7 +108,7 @@ impl House {
             runtime: Choice::Auto,
             images: ImageMap::default(),
             program: self.program.clone(),
-            recordings: None,
+            recordings: Vec::new(),
             shard: crate::load::Shard::default(),
         }
     }

@@ -149,7 +149,7 @@ impl Asked {
             policy: Arc::default(),
             runtime: Choice::default(),
             images: ImageMap::default(),
-            recordings: None,
+            recordings: Vec::new(),
             shard: firedrill::load::Shard::default(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_firedrill")),
         };

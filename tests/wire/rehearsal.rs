@@ -59,7 +59,7 @@ impl Folder {
             policy: Arc::default(),
             runtime: firedrill::stack::Choice::Processes,
             images: firedrill::stack::containers::ImageMap::default(),
-            recordings: None,
+            recordings: Vec::new(),
             shard: firedrill::load::Shard::default(),
             program: env!("CARGO_BIN_EXE_firedrill").into(),
         };

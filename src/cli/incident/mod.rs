@@ -1,6 +1,7 @@
 //! `firedrill incident`: an outage that really was, kept in a folder, evaluated again, and asked what other rules
 //! would have said.
 
+mod from_run;
 mod record;
 mod replay;
 mod what_if;
@@ -28,6 +29,8 @@ pub(super) struct Arguments {
 enum Verb {
     /// Keep what a Prometheus saw of an outage in a folder
     Record(record::Arguments),
+    /// Make the same of a drill of a saved run, to be replayed by who was not there
+    FromRun(from_run::Arguments),
     /// Evaluate its rules again over what was recorded, and compare the alerts; `firedrill run FOLDER` does the same
     Replay(replay::Arguments),
     /// Say what other rules would have made of it
@@ -37,6 +40,7 @@ enum Verb {
 pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {
     match &arguments.verb {
         Verb::Record(arguments) => record::execute(arguments),
+        Verb::FromRun(arguments) => from_run::execute(arguments),
         Verb::Replay(arguments) => replay::execute(&arguments.folder),
         Verb::WhatIf(arguments) => what_if::execute(arguments),
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{bench, refused, since};
 use crate::cli::{count, runtime};
 use crate::exit::Exit;
-use crate::incident::{self, Agreement, Error, Incident, Replayed, agreement};
+use crate::incident::{self, Agreement, Episode, Error, Expected, Incident, Replayed, agreement};
 use crate::report::on_one_line;
 
 /// Arguments of `incident replay`.
@@ -36,9 +36,9 @@ pub(in crate::cli) fn execute(folder: &Path) -> std::io::Result<Exit> {
 
 fn said(incident: &Incident, replayed: &Replayed) -> std::io::Result<Exit> {
     let manifest = &incident.manifest;
-    // An evaluation may have been anywhere in its interval, and so may a scrape.
-    let tolerance = i64::try_from(2 * manifest.evaluated_every + manifest.scraped_every).unwrap_or(i64::MAX);
-    let found = agreement(&incident.alerts, &replayed.alerts, tolerance);
+    let tolerance = manifest.tolerance();
+    let known = incident.alerts.iter().filter(|one| !replayed.unknown.contains(one.name()));
+    let found = agreement(&known.cloned().collect::<Vec<_>>(), &replayed.alerts, tolerance);
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -68,13 +68,40 @@ fn said(incident: &Incident, replayed: &Replayed) -> std::io::Result<Exit> {
     for note in replayed.notes.iter().chain(&manifest.notes) {
         writeln!(out, "  ! {}", on_one_line(note))?;
     }
-    let (exit, verdict) = verdict(&found, tolerance);
+    let silent = silent(incident, replayed);
+    for one in &silent {
+        writeln!(
+            out,
+            "  ✓ {}: the drill expected it; it did not fire, and does not fire",
+            on_one_line(&one.alert)
+        )?;
+    }
+    let (exit, verdict) = verdict(&found, silent.len(), tolerance);
     writeln!(out, "\n{verdict}")?;
     Ok(exit)
 }
 
-fn verdict(found: &Agreement, tolerance: i64) -> (Exit, String) {
+/// Alerts that a drill expected, and that fired neither then nor now.
+fn silent<'i>(incident: &'i Incident, replayed: &Replayed) -> Vec<&'i Expected> {
+    let expected = incident.manifest.drill.iter().flat_map(|drill| &drill.expected);
+    let fires = |all: &[Episode], name: &str| all.iter().any(|one| one.fired.is_some() && one.name() == name);
+    let has_rule = |name: &str| {
+        let mut alerts = incident.subject.rules.iter().flat_map(crate::rule::RuleFile::alerts);
+        alerts.any(|(_, rule, _)| rule.name.value == name)
+    };
+    let evaluated = |name: &str| has_rule(name) && !replayed.unknown.contains(name);
+    let silent = expected.filter(|one| {
+        !fires(&incident.alerts, &one.alert) && !fires(&replayed.alerts, &one.alert) && evaluated(&one.alert)
+    });
+    silent.collect()
+}
+
+fn verdict(found: &Agreement, silent: usize, tolerance: i64) -> (Exit, String) {
     let tolerated = since(0, tolerance);
+    if found.same.is_empty() && found.holds() && silent > 0 {
+        let said = format!("PASS as then, no alert fires, and {silent} of them were expected to");
+        return (Exit::Pass, said);
+    }
     if found.same.is_empty() && found.holds() {
         return (
             Exit::NotMeasured,
