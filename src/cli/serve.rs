@@ -43,6 +43,18 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "CIDR", help_heading = "Serve")]
     probe_allow_net: Vec<Net>,
 
+    /// Read the modules of `/probe` from this configuration of `blackbox_exporter`
+    #[arg(long, value_name = "FILE", help_heading = "Serve")]
+    blackbox_config: Option<PathBuf>,
+
+    /// Tell this Alertmanager which scenarios fail and which error budgets burn, and when that is over. Repeatable
+    #[arg(long, value_name = "URL", help_heading = "Serve")]
+    alertmanager: Vec<String>,
+
+    /// Where this is: a scenario that names `locations` is served only if this is among them
+    #[arg(long, value_name = "NAME", help_heading = "Serve")]
+    location: Option<String>,
+
     /// How to log on standard error
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     log_format: Format,
@@ -57,13 +69,17 @@ enum Format {
 }
 
 pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {
-    let Arguments { input, store, listen, allow_net, deny_net, probe_allow_net, log_format } = arguments;
+    let Arguments { input, store, listen, allow_net, deny_net, probe_allow_net, .. } = arguments;
+    let Arguments { blackbox_config, alertmanager, location, log_format, .. } = arguments;
     let options = Options {
         read: Arc::new(move || input.read_apart()),
         store,
         listen,
         policy: Arc::new(Policy::new(allow_net, deny_net)),
         for_strangers: Arc::new(Policy::for_strangers(probe_allow_net)),
+        blackbox: blackbox_config,
+        alertmanagers: alertmanager,
+        location,
         program: std::env::current_exe()?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -151,6 +167,10 @@ fn say(notice: &Notice) -> String {
             format!("scenario `{scenario}` {how}{why}")
         }
         Notice::Store(error) => format!("what is measured waits, as the store cannot be written: {error}"),
+        Notice::Alertmanager { address, error } => {
+            format!("Alertmanager at {address} cannot be told: {error}")
+        }
+        Notice::AlertmanagerMended { address } => format!("Alertmanager at {address} can be told again"),
         Notice::StoreMended => "the store is written again".to_owned(),
         Notice::Stopping => "stopping: runs under way end, and what was measured is written".to_owned(),
     }

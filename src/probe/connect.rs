@@ -17,7 +17,7 @@ use crate::probe::policy::Policy;
 use crate::probe::resolve::Resolver;
 pub use crate::probe::stream::Stream;
 use crate::probe::trust::Handshake;
-pub use crate::probe::trust::{TlsOptions, certificates};
+pub use crate::probe::trust::{Agreed, TlsOptions, certificates};
 use crate::probe::{proxy, resolve};
 use crate::sample::{Cause, Phase, Phases, Reason};
 use crate::scenario::network::{Family, Proxy};
@@ -133,6 +133,8 @@ pub struct Trail {
     pub alpn: Option<Vec<u8>>,
     /// The certificates the peer presented, leaf first, also when they were not accepted.
     pub chain: Vec<CertificateDer<'static>>,
+    /// What TLS agreed on.
+    pub agreed: Option<Agreed>,
 }
 
 /// An open connection.
@@ -234,6 +236,7 @@ async fn walk(
     trail.chain = handshake.chain();
     let stream = shaken?;
     trail.alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+    trail.agreed = Agreed::of(stream.get_ref().1);
     Ok(Stream::Tls(Box::new(stream)))
 }
 

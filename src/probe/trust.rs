@@ -9,7 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -108,6 +108,29 @@ pub fn certificates(pem: &[u8]) -> Result<Arc<[CertificateDer<'static>]>, NoCert
     if all.is_empty() { Err(NoCertificates::Empty) } else { Ok(all.into()) }
 }
 
+/// What a handshake agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreed {
+    /// `TLS 1.2`, `TLS 1.3`.
+    pub version: &'static str,
+    /// The cipher suite, by the name that IANA has for it.
+    pub suite: String,
+}
+
+impl Agreed {
+    /// What this session speaks, once the handshake is over.
+    pub(crate) fn of(session: &rustls::ClientConnection) -> Option<Self> {
+        let version = match session.protocol_version()? {
+            rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
+            rustls::ProtocolVersion::TLSv1_3 => "TLS 1.3",
+            _ => "unknown",
+        };
+        let suite = session.negotiated_cipher_suite()?.suite();
+        let suite = suite.as_str().unwrap_or("unknown").replace("TLS13_", "TLS_");
+        Some(Self { version, suite })
+    }
+}
+
 /// Everything a handshake needs, made ready before anything is sent.
 #[derive(Clone)]
 pub struct Handshake {
@@ -168,12 +191,15 @@ impl Handshake {
     }
 
     /// Shakes hands over `stream`.
-    pub(super) async fn shake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Cause> {
+    pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> Result<TlsStream<S>, Cause> {
         self.connector.connect(self.name.clone(), stream).await.map_err(|source| tls(source.to_string()))
     }
 
     /// The chain the peer presented so far, leaf first.
-    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         self.seen.get().cloned().unwrap_or_default()
     }
 }
@@ -215,14 +241,22 @@ async fn judge(
 async fn machine_roots() -> Result<Arc<RootCertStore>, Cause> {
     static ROOTS: OnceCell<Arc<RootCertStore>> = OnceCell::const_new();
     let read = || async {
-        tokio::task::spawn_blocking(|| {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(roots)
-        })
-        .await
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(machine_certificates().await?.iter().cloned());
+        Ok(Arc::new(roots))
     };
-    ROOTS.get_or_try_init(read).await.cloned().map_err(|source| tls(format!("the machine's roots: {source}")))
+    ROOTS.get_or_try_init(read).await.cloned()
+}
+
+/// The certificates of the machine's own authorities, read from disk once for the whole process.
+///
+/// # Errors
+/// Nobody could be asked to read them.
+pub(crate) async fn machine_certificates() -> Result<Arc<[CertificateDer<'static>]>, Cause> {
+    static CERTIFICATES: OnceCell<Arc<[CertificateDer<'static>]>> = OnceCell::const_new();
+    let read = || tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs.into());
+    let read = CERTIFICATES.get_or_try_init(read).await;
+    read.cloned().map_err(|source| tls(format!("the machine's roots: {source}")))
 }
 
 /// Keeps the chain that is presented, then leaves the verdict to `judge`; without one, accepts it.

@@ -19,6 +19,7 @@ pub mod icmp;
 pub mod kubelet;
 pub mod load;
 pub mod logs;
+pub mod maintenance;
 mod manifest;
 pub mod metrics;
 pub mod monitoring;
@@ -41,6 +42,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::alert::{Clock, ClockWritten};
+use self::maintenance::{Maintenance, MaintenanceWritten};
 use self::step::{Step, StepWritten, check_vars};
 use self::template::Shape;
 use crate::finding::{Code, Finding, Findings};
@@ -71,6 +73,17 @@ pub struct ScenarioWritten {
     clock: Option<At<ClockWritten>>,
     /// How often `serve` runs it; 60s unless said.
     every: Option<At<Span>>,
+    /// How often `serve` runs it while its last run has not passed, where that is more often.
+    interval_on_failure: Option<At<Span>>,
+    /// Scenarios that have to pass for `serve` to run this one: where a database is down, its users need not say so.
+    #[serde(default)]
+    depends_on: Vec<At<String>>,
+    /// Where `serve` runs it, by the names that `--location` gives; everywhere unless said.
+    #[serde(default)]
+    locations: Vec<String>,
+    /// Times in which `serve` does not run it.
+    #[serde(default)]
+    maintenance: Vec<At<MaintenanceWritten>>,
     /// What must hold before the first fault and after the last one: where it does not hold before, nothing is
     /// measured.
     #[serde(default)]
@@ -117,6 +130,14 @@ pub struct Scenario {
     pub clock_given: bool,
     /// How often `serve` runs it.
     pub every: Option<Span>,
+    /// How often it is run while its last run has not passed.
+    pub interval_on_failure: Option<Span>,
+    /// Scenarios that have to pass for this one to be run.
+    pub depends_on: Vec<At<String>>,
+    /// Where it is run; everywhere if none is named.
+    pub locations: Vec<String>,
+    /// Times in which it is not run.
+    pub maintenance: Vec<Maintenance>,
     /// What must hold before the first fault and after the last; the plan puts it among the steps.
     pub steady: Vec<Step>,
     /// What runs behind the steps.
@@ -151,6 +172,10 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
         let finding = Finding::new(Code::ScenarioStep, written.scenario.place, "the scenario does nothing");
         findings.add(finding.help("add `steps`"));
     }
+    let (depends_on, maintenance) = (written.depends_on, written.maintenance);
+    for at in depends_on.iter().filter(|at| at.value == written.scenario.value) {
+        findings.add(Finding::new(Code::FileValue, at.place, "a scenario does not depend on itself"));
+    }
     let scenario = Scenario {
         name: written.scenario,
         about: written.about,
@@ -161,6 +186,10 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Scenario> {
         clock_given: written.clock.is_some(),
         clock: written.clock.map(|at| at.value.check(findings)).unwrap_or_default(),
         every: written.every.map(|at| at.value),
+        interval_on_failure: written.interval_on_failure.map(|at| at.value),
+        depends_on,
+        locations: written.locations,
+        maintenance: maintenance.into_iter().filter_map(|at| at.value.check(findings)).collect(),
         steady: check_steps(written.steady, findings),
         background: check_steps(written.background, findings),
         steps: check_steps(written.steps, findings),

@@ -68,7 +68,7 @@ impl Scene {
 
 impl Catalogue {
     /// Sorts what was read from each file.
-    pub(super) fn of(all: Vec<Apart>) -> Self {
+    pub(super) fn of(all: Vec<Apart>, location: Option<&str>) -> Self {
         let mut catalogue = Self::default();
         for (file, reading) in all {
             for (_, source) in reading.sources.iter() {
@@ -87,19 +87,28 @@ impl Catalogue {
             if reading.counts.contains_key(&Kind::Slo) {
                 catalogue.watch(&file, std::mem::take(&mut plan.slos));
             }
-            catalogue.add(&file, plan, reading.sources);
+            catalogue.add(&file, plan, reading.sources, location);
         }
         catalogue.files.sort();
         catalogue.files.dedup();
         catalogue.tell_limits();
+        catalogue.leave_out_dependants();
         catalogue
     }
 
-    fn add(&mut self, file: &Path, plan: Plan, sources: Sources) {
+    fn add(&mut self, file: &Path, plan: Plan, sources: Sources, location: Option<&str>) {
         let Some(planned) = plan.scenarios.first() else { return };
         let name = planned.scenario.name.value.clone();
         if let Some(why) = unfit(planned) {
             self.passed_over.push((name, why.to_owned()));
+            return;
+        }
+        let locations = &planned.scenario.locations;
+        if let Some(here) = location
+            && !locations.is_empty()
+            && !locations.iter().any(|one| one == here)
+        {
+            self.passed_over.push((name, format!("it is for {}, and this is {here}", locations.join(", "))));
             return;
         }
         if let Some(first) = self.scenes.get(&name).and_then(|scene| scene.planned()) {
@@ -140,6 +149,57 @@ impl Catalogue {
             planned.slos.extend(more.cloned());
         }
     }
+}
+
+/// The way from a scenario to itself by what it depends on, or to one that is not there.
+enum Astray {
+    Unknown(String),
+    Circle(Vec<String>),
+}
+
+impl Catalogue {
+    /// Scenarios whose dependencies lead nowhere are shown, and not served.
+    fn leave_out_dependants(&mut self) {
+        let needs: BTreeMap<String, Vec<String>> = self
+            .scenes
+            .iter()
+            .filter_map(|(name, scene)| {
+                let needs = scene.planned()?.scenario.depends_on.iter().map(|at| at.value.clone());
+                Some((name.clone(), needs.collect()))
+            })
+            .collect();
+        for name in needs.keys() {
+            let Some(astray) = astray(name, &needs) else { continue };
+            let why = match astray {
+                Astray::Unknown(other) => format!("`{other}`, which is not served"),
+                Astray::Circle(way) => format!("itself, by way of {}", way.join(", ")),
+            };
+            let file =
+                self.scenes.get(name).and_then(|scene| scene.planned().map(|planned| planned.file.clone()));
+            self.scenes.remove(name);
+            let drawn = format!("error: scenario `{name}` depends on {why}");
+            self.broken.extend(file.map(|file| Broken { file, drawn }));
+        }
+    }
+}
+
+fn astray(name: &str, needs: &BTreeMap<String, Vec<String>>) -> Option<Astray> {
+    let own = needs.get(name)?;
+    if let Some(unknown) = own.iter().find(|other| !needs.contains_key(*other)) {
+        return Some(Astray::Unknown(unknown.clone()));
+    }
+    let mut seen: Vec<&String> = Vec::new();
+    let mut open: Vec<&String> = own.iter().collect();
+    while let Some(next) = open.pop() {
+        if next == name {
+            return Some(Astray::Circle(seen.into_iter().cloned().collect()));
+        }
+        if !seen.contains(&next) {
+            seen.push(next);
+            open.extend(needs.get(next).into_iter().flatten());
+        }
+    }
+    None
 }
 
 /// Why a scenario is not for serving: what breaks things or starts them is not for every minute.

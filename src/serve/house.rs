@@ -10,12 +10,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::alerts::Bell;
+use super::blackbox::Modules;
 use super::catalogue::{Broken, Catalogue, Kept, Scene, stamp};
 use super::histogram::Histogram;
 use super::keep::{Order, Standings};
 use super::ledger::Ledger;
 use super::watch::Watch;
 use super::{Notice, Notices, Options, Reader};
+use crate::event::Conclusion;
 use crate::probe::policy::Policy;
 use crate::run;
 use crate::stack::Choice;
@@ -26,6 +29,13 @@ pub(super) struct House {
     read: Reader,
     policy: Arc<Policy>,
     for_strangers: Arc<Policy>,
+    /// Where the modules of `/probe` are written, if they are.
+    blackbox: Option<PathBuf>,
+    modules: Mutex<Arc<Modules>>,
+    /// Where this is.
+    pub(super) location: Option<String>,
+    /// What Alertmanagers are told.
+    pub(super) bell: Bell,
     /// Places for those who ask at `/probe`.
     pub(super) places: Semaphore,
     program: PathBuf,
@@ -83,6 +93,14 @@ impl House {
             read: Arc::clone(&options.read),
             policy: Arc::clone(&options.policy),
             for_strangers: Arc::clone(&options.for_strangers),
+            location: options.location.clone(),
+            bell: Bell::default(),
+            blackbox: options.blackbox.clone(),
+            modules: Mutex::new(Arc::new(if options.blackbox.is_some() {
+                Modules::default()
+            } else {
+                Modules::usual()
+            })),
             places: Semaphore::new(super::probe::MOST),
             program: options.program.clone(),
             notices,
@@ -118,9 +136,26 @@ impl House {
         Arc::clone(&self.for_strangers)
     }
 
+    /// The modules of `/probe`.
+    pub(super) fn modules(&self) -> Arc<Modules> {
+        Arc::clone(&locked(&self.modules))
+    }
+
     /// Every watch, in the order of names.
     pub(super) fn watches(&self) -> Vec<Watch> {
         locked(&self.watches).values().map(|watched| watched.watch.clone()).collect()
+    }
+
+    /// The first of these scenarios that did not pass when it was last run.
+    pub(super) fn down<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+        let watches = locked(&self.watches);
+        let failed = |name: &&str| {
+            let watch = watches.get(*name).map(|watched| &watched.watch);
+            let last = watch.and_then(|watch| watch.state().last().map(|ran| ran.conclusion));
+            matches!(last, Some(Conclusion::Fail | Conclusion::NotMeasured))
+        };
+        let mut names = names;
+        names.find(failed)
     }
 
     pub(super) fn files(&self) -> Files {
@@ -157,13 +192,23 @@ impl House {
     pub(super) async fn reload(self: &Arc<Self>) {
         let _alone = self.reloading.lock().await;
         let read = Arc::clone(&self.read);
+        let (blackbox, location) = (self.blackbox.clone(), self.location.clone());
         let catalogue = tokio::task::spawn_blocking(move || {
-            let catalogue = Catalogue::of(read());
+            let mut catalogue = Catalogue::of(read(), location.as_deref());
+            let modules = blackbox.map(|path| {
+                catalogue.files.push(path.clone());
+                (Modules::read(&path), path)
+            });
             let stamp = stamp(&catalogue.files);
-            (catalogue, stamp)
+            (catalogue, stamp, modules)
         });
         // A panic while reading was printed, and changes nothing either.
-        let Ok((catalogue, stamp)) = catalogue.await else { return };
+        let Ok((mut catalogue, stamp, modules)) = catalogue.await else { return };
+        match modules {
+            Some((Ok(modules), _)) => *locked(&self.modules) = Arc::new(modules),
+            Some((Err(drawn), file)) => catalogue.broken.push(Broken { file, drawn }),
+            None => {}
+        }
         let first = locked(&self.files).read.is_none();
         let Catalogue { scenes, mut slos, broken, passed_over, files } = catalogue;
         let changes = self.swap(scenes, &broken, &files);

@@ -1,5 +1,7 @@
 //! Scenarios on their schedules for months: what they measure goes to the store, how they do to whoever asks.
 
+mod alerts;
+mod blackbox;
 mod catalogue;
 mod histogram;
 mod house;
@@ -51,6 +53,12 @@ pub struct Options {
     pub policy: Arc<Policy>,
     /// Which addresses may be probed for whoever asks at `/probe`.
     pub for_strangers: Arc<Policy>,
+    /// The modules of `/probe`, in the configuration of `blackbox_exporter`; without one, its usual three.
+    pub blackbox: Option<PathBuf>,
+    /// Alertmanagers that are told what fails and what burns.
+    pub alertmanagers: Vec<String>,
+    /// Where this is, as scenarios name it under `locations`.
+    pub location: Option<String>,
     /// The firedrill program itself.
     pub program: PathBuf,
 }
@@ -69,6 +77,9 @@ pub enum Error {
     /// There is nowhere to keep what is measured.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// An Alertmanager has no address.
+    #[error(transparent)]
+    Alertmanager(#[from] crate::prometheus::Setup),
     /// No thread could be started for the store.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -123,6 +134,18 @@ pub enum Notice {
     },
     /// The store cannot be written; what is measured waits.
     Store(#[serde(rename = "error")] String),
+    /// An Alertmanager cannot be told of alerts.
+    Alertmanager {
+        /// Where it is.
+        address: String,
+        /// What happened.
+        error: String,
+    },
+    /// An Alertmanager can be told again.
+    AlertmanagerMended {
+        /// Where it is.
+        address: String,
+    },
     /// The store can be written again.
     StoreMended,
     /// It ends.
@@ -150,6 +173,8 @@ pub async fn serve(
     mut reload: tokio::sync::mpsc::Receiver<()>,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    let listeners = options.alertmanagers.iter().map(|address| alerts::Listener::new(address));
+    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let failed = |source| Error::Listen { address: options.listen, source };
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -164,6 +189,7 @@ pub async fn serve(
     house.reload().await;
     let (scenarios, slos) = house.sizes();
     notices.send(Notice::Listening { address, scenarios, slos });
+    let ringing = tokio::spawn(alerts::ring(listeners, Arc::clone(&house), stop.clone()));
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -175,6 +201,7 @@ pub async fn serve(
     house.close(GRACE).await;
     // Whoever asks until now is answered; it ends by itself.
     let _ = port.await;
+    let _ = ringing.await;
     let _ = orders.send(Order::End);
     // It writes what is left; a panic in it was printed, and leaves nothing to wait for.
     let _ = tokio::task::spawn_blocking(move || keeping.join()).await;

@@ -27,6 +27,10 @@ pub(super) struct State {
     pub(super) missed: u64,
     /// When the run began that goes on.
     pub(super) running: Option<Timestamp>,
+    /// Why it was not run when it was last due.
+    pub(super) rests: Option<Rest>,
+    /// Times it was due and not run as something was being worked on, and as what it depends on is down.
+    pub(super) suppressed: (u64, u64),
     /// When it is due next.
     pub(super) next: Option<Timestamp>,
     /// The latest runs, the oldest first.
@@ -43,6 +47,20 @@ pub(super) struct State {
     why: Vec<String>,
     /// How often it ended badly since it last ended well.
     pub(super) failed_in_a_row: u64,
+}
+
+/// Why a scenario is not run when it is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Something is being worked on.
+    Maintenance {
+        /// When that ends.
+        until: Timestamp,
+        /// What it is.
+        about: Option<String>,
+    },
+    /// What it depends on is down.
+    Dependency(String),
 }
 
 /// What is known of a step.
@@ -94,6 +112,7 @@ pub(super) struct Evident {
 impl State {
     /// A run begins.
     pub(super) fn begin(&mut self, now: Timestamp) {
+        self.rests = None;
         self.running = Some(now);
         self.evidence.clear();
         self.why.clear();
@@ -142,6 +161,17 @@ impl State {
             count(&mut self.failed_in_a_row, 1);
             keep(&mut self.failures, Failed { ran, attempts, why }, MOST_FAILURES);
         }
+    }
+
+    /// It is due and not run.
+    pub(super) fn rest(&mut self, why: Rest) {
+        let (maintenance, dependency) = &mut self.suppressed;
+        let counter = match why {
+            Rest::Maintenance { .. } => maintenance,
+            Rest::Dependency(_) => dependency,
+        };
+        count(counter, 1);
+        self.rests = Some(why);
     }
 
     /// The run was broken off by us, and says nothing.

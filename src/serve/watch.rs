@@ -11,7 +11,7 @@ use super::Notice;
 use super::catalogue::Scene;
 use super::house::House;
 use super::schedule::Schedule;
-use super::state::{State, count};
+use super::state::{Rest, State, count};
 use crate::event::{Conclusion, Event, Sender};
 use crate::run;
 use crate::scenario::step::Does;
@@ -66,11 +66,46 @@ impl Watch {
                 return;
             }
             house.delayed(intended.elapsed());
-            self.run(&house).await;
+            match self.rest_of(&house, Timestamp::now()) {
+                Some(why) => self.state().rest(why),
+                None => self.run(&house).await,
+            }
+            if let Some(again) = self.again_soon(due, start.elapsed()).filter(|again| *again < upcoming) {
+                due = again;
+                continue;
+            }
             let next = Schedule::from(upcoming, schedule.every(), start.elapsed());
             count(&mut self.state().missed, next.missed);
             (due, upcoming) = (next.at, next.at + schedule.every());
         }
+    }
+
+    /// Why it is not to be run now, if it is not.
+    fn rest_of(&self, house: &House, now: Timestamp) -> Option<Rest> {
+        let scenario = &self.scene.planned()?.scenario;
+        let lasting = scenario.maintenance.iter().find_map(|one| Some((one.until(now)?, one.about.clone())));
+        if let Some((until, about)) = lasting {
+            return Some(Rest::Maintenance { until, about });
+        }
+        let needs = scenario.depends_on.iter().map(|at| at.value.as_str());
+        house.down(needs).map(|name| Rest::Dependency(name.to_owned()))
+    }
+
+    /// Whether it rests: it is not run, so that how it last ended says nothing of now.
+    pub(super) fn rests(&self, state: &State, now: Timestamp) -> bool {
+        self.is_maintained(now) || matches!(state.rests, Some(Rest::Dependency(_)))
+    }
+
+    /// Whether a maintenance of it lasts.
+    pub(super) fn is_maintained(&self, now: Timestamp) -> bool {
+        let scenario = self.scene.planned().map(|planned| &planned.scenario);
+        scenario.is_some_and(|scenario| scenario.maintenance.iter().any(|one| one.until(now).is_some()))
+    }
+
+    /// When it is due again while it does not pass, where the file says that this is sooner.
+    fn again_soon(&self, due: Duration, now: Duration) -> Option<Duration> {
+        let period = self.scene.planned()?.scenario.interval_on_failure?.0;
+        (self.state().failed_in_a_row > 0).then(|| Schedule::from(due + period, period, now).at)
     }
 
     async fn run(&self, house: &House) {

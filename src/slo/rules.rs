@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::indicator::Part;
-use super::objective::{Budgeting, Objective};
+use super::indicator::{Count, Part, Query};
+use super::objective::{Budgeting, Measure, Objective};
 use super::query::{Counting, NotAsked};
 use super::{AlertPolicy, Slo};
+use crate::source::{At, Place};
 use crate::units::Span;
 
 /// One pair of windows, and the burn rate that both must be above.
@@ -55,7 +56,7 @@ pub fn rules(slos: &[Slo], making: &Making) -> Made {
                 made.left_out.push(format!("{name}: a part of a composite has no alerts of its own"));
                 continue;
             }
-            match Sheet::new(slo, objective, making) {
+            match Sheet::new(slo, &exposed(slo, objective), making) {
                 Ok(sheet) => {
                     any = true;
                     sheet.write(&mut made);
@@ -68,6 +69,44 @@ pub fn rules(slos: &[Slo], making: &Making) -> Made {
         "groups: []\n".clone_into(&mut made.yaml);
     }
     made
+}
+
+/// The objective with what firedrill counts itself read from the metrics of `firedrill serve`.
+fn exposed(slo: &Slo, objective: &Objective) -> Objective {
+    let prometheus = |expr: String, at: Place| Query::Prometheus { query: At::new(expr, at), source: None };
+    let of_sli = |query: &Query| match query {
+        Query::Firedrill { sli, count } => {
+            let own = format!("{{sli={}}}", quoted(&sli.value));
+            let expr = match count {
+                Count::Good => format!("firedrill_sli_good_total{own}"),
+                Count::Valid => format!("firedrill_sli_valid_total{own}"),
+                Count::Bad => format!("firedrill_sli_valid_total{own} - firedrill_sli_good_total{own}"),
+            };
+            prometheus(expr, sli.place)
+        }
+        Query::Prometheus { .. } | Query::Other { .. } => query.clone(),
+    };
+    let measure = match &objective.measure {
+        Measure::Ratio { counter, part, counted, total } => {
+            let (own, other) = (of_sli(counted), of_sli(total));
+            // What is counted here only ever goes up, whatever the file says of it.
+            let counter =
+                *counter || matches!((counted, total), (Query::Firedrill { .. }, Query::Firedrill { .. }));
+            Measure::Ratio { counter, part: *part, counted: own, total: other }
+        }
+        Measure::Latency { sli, .. } => {
+            let own =
+                format!("{{slo={},objective={}}}", quoted(&slo.name.value), quoted(&objective.to_string()));
+            Measure::Ratio {
+                counter: true,
+                part: Part::Good,
+                counted: prometheus(format!("firedrill_slo_good_total{own}"), sli.place),
+                total: prometheus(format!("firedrill_slo_valid_total{own}"), sli.place),
+            }
+        }
+        Measure::Raw { .. } | Measure::Threshold { .. } => objective.measure.clone(),
+    };
+    Objective { measure, ..objective.clone() }
 }
 
 /// The rules of one objective.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use hickory_proto::op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, Record, RecordType as Type};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType as Type};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use crate::sample::{Cause, Reason};
@@ -50,14 +50,20 @@ impl Question {
             Ok(_) | Err(_) => Name::from_str_relaxed(name).map_err(|source| unaskable(source.to_string()))?,
         };
         asked.set_fqdn(true);
-        let query = Query::query(asked, wire(kind));
+        Self::of(asked, wire(kind), DNSClass::IN, recursion).map_err(unaskable)
+    }
+
+    /// A question for the records of any type and class that `name` has.
+    pub(crate) fn of(name: Name, kind: Type, class: DNSClass, recursion: bool) -> Result<Self, String> {
+        let mut query = Query::query(name, kind);
+        query.set_query_class(class);
         let mut message = Message::query();
         message.metadata.recursion_desired = recursion;
         message.add_query(query.clone());
         let mut extension = Edns::new();
         extension.set_max_payload(DATAGRAM);
         message.set_edns(extension);
-        let bytes = message.to_vec().map_err(|source| unaskable(source.to_string()))?;
+        let bytes = message.to_vec().map_err(|source| source.to_string())?;
         Ok(Self { query, id: message.metadata.id, bytes })
     }
 

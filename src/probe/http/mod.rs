@@ -25,7 +25,7 @@ pub use self::digest::Credentials;
 use self::head::take_userinfo;
 use self::session::{Failed, Session};
 pub use self::written::Written;
-use crate::probe::connect::{Deadline, Options, Trail};
+use crate::probe::connect::{Agreed, Deadline, Options, Trail};
 use crate::probe::cookies::Jar;
 use crate::sample::{Cause, Phases, Reason};
 use crate::scenario::network::{Proxy, ProxyKind};
@@ -186,6 +186,8 @@ pub struct Hop {
     pub phases: Phases,
     /// The certificates the peer presented, leaf first, also when they were not accepted.
     pub chain: Vec<CertificateDer<'static>>,
+    /// What TLS agreed on, where it is spoken.
+    pub agreed: Option<Agreed>,
 }
 
 impl Hop {
@@ -199,6 +201,7 @@ impl Hop {
             status: None,
             phases: Phases::default(),
             chain: Vec::new(),
+            agreed: None,
         }
     }
 
@@ -206,6 +209,7 @@ impl Hop {
         self.phases = trail.phases;
         self.peer = trail.peer;
         self.chain.clone_from(&trail.chain);
+        self.agreed.clone_from(&trail.agreed);
     }
 }
 

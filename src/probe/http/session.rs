@@ -102,6 +102,7 @@ impl Session {
         hop.reused = true;
         hop.peer = self.trail.peer;
         hop.chain.clone_from(&self.trail.chain);
+        hop.agreed.clone_from(&self.trail.agreed);
     }
 
     /// Whether the last exchange left the connection in a state to be used again.

@@ -1,7 +1,7 @@
 //! Echo requests to a host: how many were answered, and how soon.
 
 pub mod packet;
-mod ping;
+pub(crate) mod ping;
 
 use std::net::IpAddr;
 use std::sync::Arc;

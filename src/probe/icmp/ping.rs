@@ -15,16 +15,16 @@ use crate::sample::{Cause, Reason};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) echo: Echo,
+pub(crate) struct Plan {
+    pub(crate) echo: Echo,
     /// At least one.
-    pub(super) count: u16,
-    pub(super) interval: Duration,
+    pub(crate) count: u16,
+    pub(crate) interval: Duration,
 }
 
 /// A socket that sends to one host and hears from it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// The system's calls to send and receive are the same for ICMP as for UDP.
     socket: UdpSocket,
     raw: bool,
@@ -32,11 +32,11 @@ pub(super) struct Line {
 
 /// What became of each request, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Echoes(pub(super) Vec<Result<Duration, Lost>>);
+pub(crate) struct Echoes(pub(crate) Vec<Result<Duration, Lost>>);
 
 /// Why there was no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(crate) enum Lost {
     /// None came.
     Unanswered,
     /// It could not be sent, or somebody on the way said that the host cannot be reached.
@@ -66,7 +66,7 @@ impl Echoes {
 
 impl Line {
     /// A line to `peer`: a socket for echoes, which needs no rights where the system allows it, or else a raw one.
-    pub(super) fn open(peer: IpAddr) -> Result<Self, Cause> {
+    pub(crate) fn open(peer: IpAddr) -> Result<Self, Cause> {
         let unprivileged = match connected(peer, Type::DGRAM) {
             Ok(socket) => return Ok(Self { socket, raw: false }),
             Err(source) => source,
@@ -84,8 +84,17 @@ impl Line {
         })
     }
 
+    /// Lets requests to `peer` pass `hops` routers at most.
+    ///
+    /// # Errors
+    /// The system does not take that.
+    pub(crate) fn reach(&self, peer: IpAddr, hops: u32) -> io::Result<()> {
+        let socket = socket2::SockRef::from(&self.socket);
+        if peer.is_ipv4() { socket.set_ttl_v4(hops) } else { socket.set_unicast_hops_v6(hops) }
+    }
+
     /// Sends every request at its time, and waits for replies until all have come or the deadline passes.
-    pub(super) async fn ping(&self, plan: &Plan, deadline: &Deadline) -> Echoes {
+    pub(crate) async fn ping(&self, plan: &Plan, deadline: &Deadline) -> Echoes {
         let began = Instant::now();
         let mut sent: Vec<Instant> = Vec::new();
         let mut fates: Vec<Option<Result<Duration, Lost>>> = vec![None; usize::from(plan.count)];

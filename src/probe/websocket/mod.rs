@@ -234,6 +234,47 @@ pub async fn attempt(request: &Request, deadline: &Deadline) -> Exchange {
     }
 }
 
+/// A session of which not all acts are known beforehand: what is sent may follow from what came.
+pub(crate) struct Session(Line<connect::Stream>);
+
+impl Session {
+    /// Connects and upgrades; whatever was seen on the way stands in the exchange, and why there is no session.
+    pub(crate) async fn open(request: &Request, deadline: &Deadline) -> (Exchange, Option<Self>) {
+        let secure = matches!(request.url.scheme(), "wss" | "https");
+        let Some(to) = Authority::of(&request.url) else {
+            let cause = Cause::new(Reason::Connect, "the url names no host and port to connect to");
+            return (Exchange { result: Err(cause.into()), ..Exchange::default() }, None);
+        };
+        let Connection { stream, trail } = match connect::open(&to, secure, &request.options, deadline).await
+        {
+            Ok(connection) => connection,
+            Err(failed) => {
+                return (
+                    Exchange { result: Err(failed.cause.into()), ..Exchange::after(failed.trail) },
+                    None,
+                );
+            }
+        };
+        let mut exchange = Exchange::after(trail);
+        let upgraded = upgrade(stream, request, deadline, &mut exchange).await;
+        match upgraded {
+            Ok(socket) => (exchange, Some(Self(Line::new(socket, request.limit)))),
+            Err(cause) => {
+                exchange.result = Err(cause.into());
+                (exchange, None)
+            }
+        }
+    }
+
+    /// Does one act.
+    ///
+    /// # Errors
+    /// As of any act.
+    pub(crate) async fn perform(&mut self, act: &Act, deadline: &Deadline) -> Result<(), Cause> {
+        self.0.perform(act, deadline).await.1
+    }
+}
+
 async fn speak<S>(stream: S, request: &Request, deadline: &Deadline, mut exchange: Exchange) -> Exchange
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -39,7 +39,7 @@ pub(super) fn dialect(accept: &str) -> Dialect {
 
 /// Everything that is exposed at this moment.
 pub(super) fn families(house: &House) -> Vec<Family> {
-    let mut all = scenarios::families(&house.watches());
+    let mut all = scenarios::families(&house.watches(), house.location.as_deref());
     let totals = house.ledger.totals();
     all.extend(of_slis(&totals));
     all.extend(of_slos(&house.standings.all().0, &totals));

@@ -8,6 +8,7 @@ use crate::serve::house::House;
 pub(super) fn families(house: &House) -> Vec<Family> {
     let mut all = of_files(house);
     all.extend(of_store(house));
+    all.extend(of_alerts(house));
     all.extend(of_process());
     all.retain(|family| !family.samples.is_empty());
     all
@@ -58,6 +59,23 @@ fn of_store(house: &House) -> Vec<Family> {
         gauge(written, "When the store was last written.", health.written.map(seconds)),
         gauge(evaluated, "When budgets were last computed.", house.standings.all().1.map(seconds)),
     ]
+}
+
+fn of_alerts(house: &House) -> Vec<Family> {
+    let rung = house.bell.rung();
+    if rung.told.is_empty() {
+        return Vec::new();
+    }
+    let help = "Times an Alertmanager was told of alerts, and whether it took them.";
+    let mut told = family("firedrill_alertmanager_notifications", Kind::Counter, help);
+    for (address, (well, ill)) in &rung.told {
+        for (result, times) in [("taken", well), ("failed", ill)] {
+            let own = labels([("alertmanager", address), ("result", result)]);
+            push(&mut told, "_total", own, number(*times));
+        }
+    }
+    let help = "Alerts that last, of which Alertmanagers are told.";
+    vec![gauge("firedrill_alerts", help, Some(size(rung.lasting))), told]
 }
 
 /// A gauge with one series, where it has a value.

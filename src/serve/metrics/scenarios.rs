@@ -1,5 +1,7 @@
 //! The families of scenarios and their steps.
 
+use jiff::Timestamp;
+
 use super::{labels, push, seconds, word};
 use crate::event::Conclusion;
 use crate::exposition::{Family, Kind, Labels};
@@ -23,12 +25,15 @@ struct Scenarios {
     phases: Family,
     certificates: Family,
     info: Family,
+    suppressed: Family,
+    maintained: Family,
 }
 
-pub(super) fn families(watches: &[Watch]) -> Vec<Family> {
+pub(super) fn families(watches: &[Watch], location: Option<&str>) -> Vec<Family> {
+    let now = Timestamp::now();
     let mut all = Scenarios::none();
     for watch in watches {
-        all.add(watch, &watch.state());
+        all.add(watch, &watch.state(), location, now);
     }
     all.into()
 }
@@ -37,13 +42,10 @@ impl From<Scenarios> for Vec<Family> {
     fn from(all: Scenarios) -> Self {
         let Scenarios { runs, passed, took, last, every, missed, in_a_row, .. } = all;
         let Scenarios { outcomes, attempts, failures, latency, phases, certificates, info, .. } = all;
-        [
-            [runs, passed, took, last, every, missed, in_a_row],
-            [outcomes, attempts, failures, latency, phases, certificates, info],
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let Scenarios { suppressed, maintained, .. } = all;
+        let of_runs = [runs, passed, took, last, every, missed, in_a_row, suppressed, maintained];
+        let of_steps = [outcomes, attempts, failures, latency, phases, certificates, info];
+        of_runs.into_iter().chain(of_steps).collect()
     }
 }
 
@@ -84,10 +86,15 @@ impl Scenarios {
                 "When the certificate expires, or has expired, that a step was shown last.",
             ),
             info: family("firedrill_scenario", Kind::Info, "The labels that a scenario's file gives it."),
+            suppressed: counter(
+                "firedrill_schedule_suppressed",
+                "Times a scenario was due and not run, by why.",
+            ),
+            maintained: gauge("firedrill_scenario_maintenance", "Whether a scenario's maintenance lasts."),
         }
     }
 
-    fn add(&mut self, watch: &Watch, state: &State) {
+    fn add(&mut self, watch: &Watch, state: &State, location: Option<&str>, now: Timestamp) {
         let scenario = labels([("scenario", &watch.name)]);
         // Every series is there from the start: one that comes to be with its first failure has no increase.
         for conclusion in
@@ -105,7 +112,13 @@ impl Scenarios {
         state.took.show(&mut self.took, &scenario);
         push(&mut self.every, "", scenario.clone(), watch.scene.every.as_secs_f64());
         push(&mut self.missed, "_total", scenario.clone(), number(state.missed));
-        push(&mut self.in_a_row, "", scenario, number(state.failed_in_a_row));
+        push(&mut self.in_a_row, "", scenario.clone(), number(state.failed_in_a_row));
+        let (maintenance, dependency) = state.suppressed;
+        for (why, times) in [("maintenance", maintenance), ("dependency", dependency)] {
+            let labels = labels([("scenario", &watch.name), ("why", why)]);
+            push(&mut self.suppressed, "_total", labels, number(times));
+        }
+        push(&mut self.maintained, "", scenario, f64::from(u8::from(watch.is_maintained(now))));
         self.add_steps(watch, state);
         let Some(planned) = watch.scene.planned() else { return };
         let mut told: Labels = planned
@@ -115,6 +128,7 @@ impl Scenarios {
             .map(|(name, value)| (format!("label_{}", fit(name)), value.clone()))
             .collect();
         told.insert("scenario".to_owned(), watch.name.clone());
+        told.extend(location.map(|here| ("location".to_owned(), here.to_owned())));
         push(&mut self.info, "_info", told, 1.0);
     }
 

@@ -11,7 +11,7 @@ use crate::report::in_html;
 use crate::serve::state::{Evident, Failed};
 
 /// What was wrong first, in a sentence.
-pub(super) fn first(failed: &Failed) -> String {
+pub(in crate::serve) fn first(failed: &Failed) -> String {
     let attempt = failed.attempts.first().and_then(|attempt| {
         attempt.failures.first().map(|failure| format!("{}: {}", attempt.step, failure.drawing.title))
     });

@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+pub(super) use self::evidence::first;
 use self::html::{about, ago, every, page, sign, took};
 use super::house::{Files, House};
-use super::state::State;
+use super::state::{Rest, State};
 use super::watch::Watch;
 use crate::event::Conclusion;
 use crate::report::in_html;
@@ -204,6 +205,16 @@ fn facts(watch: &Watch, state: &State, now: Timestamp) -> String {
     }
     if state.failed_in_a_row > 1 {
         facts.push(format!("{} times in a row", state.failed_in_a_row));
+    }
+    match &state.rests {
+        Some(Rest::Maintenance { until, about }) if watch.is_maintained(now) => {
+            let about = about.as_deref().map_or_else(String::new, |about| format!(": {}", in_html(about)));
+            facts.push(format!("<b>maintenance until {}{about}</b>", until.strftime("%Y-%m-%d %H:%M UTC")));
+        }
+        Some(Rest::Dependency(name)) => {
+            facts.push(format!("<b>not run, as {} does not pass</b>", link(name)))
+        }
+        Some(Rest::Maintenance { .. }) | None => {}
     }
     if let Some(running) = state.running {
         facts.push(format!("runs since {}", ago(running, now)));

@@ -3,23 +3,29 @@
 //! Whoever asks names the target, and so may want to see through us what he could not see himself: private addresses
 //! are closed unless they are opened, on the resolved address of every redirect.
 
-mod shown;
+mod choose;
+mod dns;
+mod grpc;
+mod http;
+mod icmp;
+mod secured;
+mod sheet;
+mod talk;
+mod websocket;
 
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use ::http::{HeaderMap, StatusCode, header::HOST};
 use tokio::time::Instant;
-use url::Url;
 
-use self::shown::Seen;
+use self::sheet::{Sheet, truth};
+use super::blackbox::{Module, Modules, Prober};
 use super::house::House;
 use crate::exposition::{Dialect, print};
-use crate::probe::connect::{Authority, Deadline, Options};
-use crate::probe::{http as web, tcp};
+use crate::probe::connect::{Deadline, Options};
+use crate::probe::policy::Policy;
 use crate::sample::{Cause, Reason};
-use crate::units::Size;
 
 /// How many are probed for others at once; who comes then is told to come again.
 pub(super) const MOST: usize = 1000;
@@ -33,34 +39,8 @@ const OFFSET: Duration = Duration::from_millis(500);
 /// The longest text that a parameter may be.
 const LONGEST_TEXT: usize = 2048;
 
-/// The most that is read of a body.
-const BODY_LIMIT: Size = Size(16 << 20);
-
-/// Redirects that are followed, as by `blackbox_exporter`.
-const REDIRECTS: u8 = 10;
-
 /// What carries a scrape's timeout.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
-
-/// A way to probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Module {
-    /// A request that wants a status of 2xx.
-    Http { post: bool },
-    /// A connection.
-    Tcp,
-}
-
-impl Module {
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "http_2xx" => Some(Self::Http { post: false }),
-            "http_post_2xx" => Some(Self::Http { post: true }),
-            "tcp_connect" => Some(Self::Tcp),
-            _ => None,
-        }
-    }
-}
 
 /// What is asked for.
 #[derive(Debug)]
@@ -73,6 +53,26 @@ struct Asked {
     timeout: Duration,
 }
 
+/// An attempt that is being made.
+struct Attempt<'a> {
+    target: &'a str,
+    hostname: Option<&'a str>,
+    policy: Arc<Policy>,
+    deadline: Deadline,
+}
+
+impl Attempt<'_> {
+    /// How to connect, for as much as the module does not say.
+    fn options(&self) -> Options {
+        Options { policy: Arc::clone(&self.policy), ..Options::default() }
+    }
+}
+
+/// Something about the target or the module that makes an attempt of it impossible.
+fn failed(why: String) -> Cause {
+    Cause::new(Reason::Protocol, why)
+}
+
 /// A status and what is said with it.
 pub(super) type Answer = (StatusCode, String);
 
@@ -81,33 +81,38 @@ pub(super) type Answer = (StatusCode, String);
 /// # Errors
 /// What is wrong with the question, or that too many ask.
 pub(super) async fn answer(query: &str, headers: &HeaderMap, house: &House) -> Result<String, Answer> {
-    let asked = Asked::read(query, headers).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+    let asked =
+        Asked::read(query, headers, &house.modules()).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     let Ok(_place) = house.places.try_acquire() else {
         return Err((StatusCode::SERVICE_UNAVAILABLE, format!("{MOST} probes are under way already\n")));
     };
-    let options = Options { policy: house.policy_for_strangers(), first: true, ..Options::default() };
-    let (began, deadline) = (Instant::now(), Deadline::after(asked.timeout));
-    let seen = match asked.module {
-        Module::Http { post } => over_http(&asked, post, options, &deadline).await,
-        Module::Tcp => over_tcp(&asked, options, &deadline).await,
-    };
-    let page = print(&seen.families(began.elapsed()), Dialect::Text);
+    let mut sheet = Sheet::default();
+    let began = Instant::now();
+    let result = asked.attempt(house.policy_for_strangers(), &mut sheet).await;
+    let took = began.elapsed().as_secs_f64();
+    let help = "Returns how long the probe took to complete in seconds";
+    sheet.set("probe_duration_seconds", help, took);
+    sheet.set("probe_success", "Displays whether or not the probe was a success", truth(result.is_ok()));
+    let page = print(&sheet.families(), Dialect::Text);
     if !asked.debug {
         return Ok(page);
     }
-    let said = seen.cause().map_or_else(
-        || "it succeeded".to_owned(),
+    sheet.say(result.err().map_or_else(
+        || format!("the probe succeeded after {took:.3} s"),
         |cause| {
             let opens = "; `--probe-allow-net` opens addresses to /probe";
             let help = if cause.reason == Reason::Policy { opens } else { "" };
-            format!("{}: {}{help}", cause.reason, cause.message)
+            format!("the probe failed after {took:.3} s: {}: {}{help}", cause.reason, cause.message)
         },
-    );
-    Ok(format!("Logs for the probe:\n{said}\n\n\n\nMetrics that would have been returned:\n{page}\n"))
+    ));
+    let (log, module) = (sheet.log.join("\n"), &asked.module.shown);
+    Ok(format!(
+        "Logs for the probe:\n{log}\n\n\n\nMetrics that would have been returned:\n{page}\n\n\nModule configuration:\n{module}"
+    ))
 }
 
 impl Asked {
-    fn read(query: &str, headers: &HeaderMap) -> Result<Self, String> {
+    fn read(query: &str, headers: &HeaderMap, modules: &Modules) -> Result<Self, String> {
         let given = url::form_urlencoded::parse(query.as_bytes());
         if let Some((name, _)) = given.clone().find(|(_, value)| value.len() > LONGEST_TEXT) {
             return Err(format!("Parameter \"{name}\" is longer than {LONGEST_TEXT} bytes\n"));
@@ -117,10 +122,40 @@ impl Asked {
             found.map(|(_, value)| value.into_owned())
         };
         let name = value("module").unwrap_or_else(|| "http_2xx".to_owned());
-        let module = Module::named(&name).ok_or_else(|| format!("Unknown module {name:?}\n"))?;
+        let module = modules.get(&name).ok_or_else(|| format!("Unknown module {name:?}\n"))?.clone();
         let target = value("target").ok_or("Target parameter is missing\n")?;
         let (hostname, debug) = (value("hostname"), value("debug").as_deref() == Some("true"));
-        Ok(Self { target, module, hostname, debug, timeout: timeout(headers)? })
+        if let (Prober::Http(module), Some(asked)) = (&module.prober, &hostname) {
+            let own = module.headers.iter().find(|(name, _)| *name == HOST);
+            if let Some(own) = own.map(|(_, own)| own.to_str().unwrap_or_default()).filter(|own| own != asked)
+            {
+                return Err(format!(
+                    "host header defined both in module configuration ({own}) and with URL-parameter 'hostname' ({asked})\n"
+                ));
+            }
+        }
+        let scrape = timeout(headers)?;
+        let timeout = module.timeout.map_or(scrape, |own| own.min(scrape));
+        Ok(Self { target, module, hostname, debug, timeout })
+    }
+
+    async fn attempt(&self, policy: Arc<Policy>, sheet: &mut Sheet) -> Result<(), Cause> {
+        let at = Attempt {
+            target: &self.target,
+            hostname: self.hostname.as_deref(),
+            policy,
+            deadline: Deadline::after(self.timeout),
+        };
+        // On the heap: each holds a connection in the making.
+        match &self.module.prober {
+            Prober::Http(module) => Box::pin(http::attempt(module, &at, sheet)).await,
+            Prober::Tcp(module) => Box::pin(talk::over_tcp(module, &at, sheet)).await,
+            Prober::Dns(module) => Box::pin(dns::attempt(module, &at, sheet)).await,
+            Prober::Icmp(module) => Box::pin(icmp::attempt(module, &at, sheet)).await,
+            Prober::Grpc(module) => Box::pin(grpc::attempt(module, &at, sheet)).await,
+            Prober::Unix(module) => Box::pin(talk::over_unix(module, &at, sheet)).await,
+            Prober::WebSocket(module) => Box::pin(websocket::attempt(module, &at, sheet)).await,
+        }
     }
 }
 
@@ -135,51 +170,9 @@ fn timeout(headers: &HeaderMap) -> Result<Duration, String> {
     Ok(scrape.checked_sub(OFFSET).filter(|left| !left.is_zero()).unwrap_or(scrape))
 }
 
-async fn over_http(asked: &Asked, post: bool, mut options: Options, deadline: &Deadline) -> Seen {
-    let target = &asked.target;
-    let text = if target.starts_with("http://") || target.starts_with("https://") {
-        target.clone()
-    } else {
-        format!("http://{target}")
-    };
-    let url = match Url::parse(&text) {
-        Ok(url) => url,
-        Err(error) => return Seen::no_request(Cause::new(Reason::Protocol, format!("`{text}`: {error}"))),
-    };
-    options.tls.server_name.clone_from(&asked.hostname);
-    let mut request = web::Request::new(if post { Method::POST } else { Method::GET }, url);
-    if let Some(host) = asked.hostname.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
-        request.headers.insert(header::HOST, host);
-    }
-    (request.options, request.redirects, request.limit) = (options, REDIRECTS, BODY_LIMIT);
-    request.body = Bytes::new();
-    request.decompress = false;
-    Seen::of_http(web::send(&request, deadline).await)
-}
-
-async fn over_tcp(asked: &Asked, mut options: Options, deadline: &Deadline) -> Seen {
-    let to = match asked.target.parse::<Authority>() {
-        Ok(to) => to,
-        Err(error) => return Seen::of_tcp(None, Err(Cause::new(Reason::Protocol, error.to_string()))),
-    };
-    options.tls.server_name.clone_from(&asked.hostname);
-    let request = tcp::Request { options, ..tcp::Request::new(to, Vec::new()) };
-    let exchange = tcp::attempt(&request, deadline).await;
-    let result = exchange.result.clone().map_err(|failure| failure.cause);
-    Seen::of_tcp(Some(exchange), result)
-}
-
-/// FNV-1a of an address, as `blackbox_exporter` has it: to see that it changes.
-fn hash(ip: IpAddr) -> u32 {
-    let add = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.octets().into_iter().fold(0x811c_9dc5, add),
-        IpAddr::V6(ip) => ip.octets().into_iter().fold(0x811c_9dc5, add),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use ::http::HeaderValue;
     use rstest::rstest;
 
     use super::*;
@@ -198,12 +191,5 @@ mod tests {
             headers.insert(SCRAPE_TIMEOUT, HeaderValue::from_static(sent));
         }
         assert_eq!(timeout(&headers).map_err(drop), millis.map(Duration::from_millis));
-    }
-
-    #[rstest]
-    #[case::as_blackbox_exporter_has_it("127.0.0.1", 3_668_918_509)]
-    #[case::mapped("::ffff:127.0.0.1", 3_668_918_509)]
-    fn an_address_has_a_number(#[case] ip: IpAddr, #[case] number: u32) {
-        assert_eq!(hash(ip), number);
     }
 }

@@ -1,6 +1,10 @@
 //! `firedrill serve` as a user starts it: schedules, metrics, reload, the store, and how it ends.
 #![cfg(test)]
 
+mod alerts;
+mod blackbox;
+mod dashboard;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -380,77 +384,4 @@ fn strangers_get_to_no_private_address_also_by_a_redirect() {
     assert_eq!(ask("target=a&module=x"), (400, "Unknown module \"x\"\n".to_owned()));
     assert_eq!(ask("module=http_2xx"), (400, "Target parameter is missing\n".to_owned()));
     assert_eq!(ask(&format!("target={}", "a".repeat(3000))).0, 400);
-}
-
-/// `blackbox_exporter`, killed with its guard.
-struct Blackbox(Child, SocketAddr);
-
-impl Blackbox {
-    fn start(folder: &Path) -> Self {
-        let modules = "modules:\n  http_2xx: { prober: http }\n  http_post_2xx: { prober: http, http: { method: POST } }\n  \
-                       tcp_connect: { prober: tcp }\n";
-        fs::write(folder.join("blackbox.yml"), modules).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new("prometheus-blackbox-exporter")
-            .arg("--config.file=blackbox.yml")
-            .arg(format!("--web.listen-address={address}"))
-            .current_dir(folder)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (blackbox, began) = (Self(child, address), Instant::now());
-        while TcpStream::connect(address).is_err() {
-            assert!(began.elapsed() < PATIENCE, "blackbox_exporter does not listen");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        blackbox
-    }
-}
-
-impl Drop for Blackbox {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Every series of a page, with its value where that does not depend on the time it took.
-fn series(families: &[Family]) -> Vec<(String, Labels, Option<String>)> {
-    let mut all: Vec<_> = families
-        .iter()
-        .flat_map(|family| &family.samples)
-        .map(|sample| {
-            let timed = sample.name.contains("duration") || sample.name.contains("lookup_time");
-            (sample.name.clone(), sample.labels.clone(), (!timed).then(|| sample.value.to_string()))
-        })
-        .collect();
-    all.sort();
-    all
-}
-
-#[test]
-#[ignore = "needs prometheus-blackbox-exporter"]
-fn probe_gives_the_series_that_blackbox_exporter_gives() {
-    let folder = Folder::new("blackbox");
-    let ours = serving_one(&folder, &["--probe-allow-net", "127.0.0.0/8"]);
-    let theirs = Blackbox::start(&folder.0);
-    let well = target(WELL);
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let modified =
-        "HTTP/1.1 200 OK\r\nlast-modified: Tue, 24 Nov 2026 23:38:30 GMT\r\nconnection: close\r\n\r\nendless";
-    for (target, module) in [
-        (well.to_string(), "http_2xx"),
-        (format!("http://{well}/path?a=b"), "http_2xx"),
-        (well.to_string(), "http_post_2xx"),
-        (target(HOSTILE).to_string(), "http_2xx"),
-        (target(modified).to_string(), "http_2xx"),
-        (redirecting(&format!("http://{well}/")).to_string(), "http_2xx"),
-        (closed.to_string(), "http_2xx"),
-        (target("SSH-2.0-x\r\n").to_string(), "http_2xx"),
-        (well.to_string(), "tcp_connect"),
-        (closed.to_string(), "tcp_connect"),
-    ] {
-        let (ours, theirs) = (probe(ours.address, &target, module), probe(theirs.1, &target, module));
-        assert_eq!(series(&ours), series(&theirs), "{module} {target}");
-    }
 }
