@@ -26,6 +26,10 @@ use crate::scenario::alert::{Alerts, Clock, Expected};
 /// Wall time that machines may take over what the configuration allows: notices are sent over real connections.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// What they may take where a receiver misbehaves: Alertmanager gives up an attempt after 10 s at the earliest and
+/// begins anew with the group's next turn, however fast its configuration makes that.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 /// What is dilated is seen for so long after the fault was lifted, where its alerts may clear later than that: at
 /// least for so many scrapes, and for so long.
 const RECOVERY: Duration = Duration::from_secs(3);
@@ -96,6 +100,8 @@ pub struct Drill {
     /// When the fault took effect, and when it was lifted, by Prometheus's clock.
     pub(super) effect: Timestamp,
     pub(super) lifted: Option<Timestamp>,
+    /// Wall time beyond what the configuration allows.
+    slack: Duration,
     /// Why each alert did not come up, or down again.
     pub(super) broken: Vec<Option<Broken>>,
     /// What virtual time says of each.
@@ -135,11 +141,17 @@ impl Drill {
             calm,
             effect: instruments.time().await?,
             lifted: None,
+            slack: SLACK,
             broken: vec![None; alerts.expected.len()],
             lapses: vec![None; alerts.expected.len()],
             alerts,
             instruments,
         })
+    }
+
+    /// Gives receivers time to misbehave.
+    pub fn be_patient(&mut self) {
+        self.slack = PATIENCE;
     }
 
     /// Watches until every expected alert was delivered to all it has to reach, or its time is over.
@@ -156,7 +168,7 @@ impl Drill {
             known.fires_by(expected) + known.window.delivery_after_firing()
         };
         let limit = self.pairs().map(latest).max().unwrap_or_default();
-        let limit = self.clock.wall_time(limit) + SLACK;
+        let limit = self.clock.wall_time(limit) + self.slack;
         // What fires at the drill's speed says nothing of when it does in virtual time.
         let dilated = self.pairs().filter(|(_, known)| known.means == Means::Dilated);
         let least = dilated.map(|(expected, known)| known.fires_by(expected)).max().unwrap_or_default();
@@ -212,7 +224,7 @@ impl Drill {
             known.clears_by(expected) + known.window.resolution_after_clearing()
         };
         let limit = self.pairs().map(latest).max().unwrap_or_default();
-        let mut limit = self.clock.wall_time(limit) + SLACK;
+        let mut limit = self.clock.wall_time(limit) + self.slack;
         let mut least = Duration::ZERO;
         if self.pairs().any(|(_, known)| known.means.dilates()) {
             least = RECOVERY.max(self.instruments.scraped_every * RECOVERY_SCRAPES).min(limit);

@@ -219,7 +219,11 @@ impl Held<'_> {
         let service = &target.service;
         match broken.breaks() {
             Breaks::Traffic(_) => format!("{service}  {written}  {}", broken.effect()),
-            Breaks::Process(_) | Breaks::Container(_) | Breaks::StandIn(_) | Breaks::Deed(_) => {
+            Breaks::Process(_)
+            | Breaks::Container(_)
+            | Breaks::StandIn(_)
+            | Breaks::Receiver(_)
+            | Breaks::Deed(_) => {
                 format!("{service}  {written}")
             }
         }

@@ -26,6 +26,10 @@ use crate::scenario::alert::{Alerts, Clock, Expected, Quiet};
 use crate::scenario::fault::Fault;
 use crate::sink::{Delivery, Status};
 use crate::stack::Running;
+use crate::units::Span;
+
+/// What is held of a quiet spell that was held in full by another scenario, in rule time.
+const BRIEF: Duration = Duration::from_secs(5 * 60);
 
 /// Prometheus's and Alertmanager's names as services of a stack, and of their port.
 const PROMETHEUS: &str = "prometheus";
@@ -265,14 +269,44 @@ impl Walker {
                 "the stack has no Prometheus, so nobody can say that no alert fires".to_owned(),
             );
         };
+        let held = self.spells.held(wanted).filter(|_| wanted.once);
+        let (wanted, about) = match &held {
+            None => (wanted.clone(), None),
+            Some(held) if held.failures.is_empty() => {
+                let mut brief = wanted.clone();
+                let least = 2 * (ground.pace.scrape_interval + ground.pace.evaluation_interval);
+                brief.lasts.value = wanted.lasts.value.min(BRIEF.max(least));
+                let (all, here) = (Span(wanted.lasts.value), Span(brief.lasts.value));
+                (
+                    brief,
+                    Some(format!(
+                        "{all} of it were held by {} for all who share the stack, {here} here",
+                        held.by
+                    )),
+                )
+            }
+            Some(held) => {
+                self.told(id, held.failures.clone());
+                return (
+                    Outcome::Failed,
+                    Some(format!("it was held by {} for all who share the stack", held.by)),
+                );
+            }
+        };
+        let wanted = &wanted;
+        let by = || format!("`{}` of `{}`", id.name, id.scenario);
         match quiet(&ground.instruments, wanted, ground.clock, &self.stop).await {
             Err(error) => self.unmeasured(id, error.to_string()),
             Ok(Spell::Unseen(why)) => self.unmeasured(id, why),
             Ok(Spell::Stopped) => (Outcome::Skipped, Some("the run was stopped".to_owned())),
-            Ok(Spell::Quiet) => (Outcome::Passed, None),
+            Ok(Spell::Quiet) => {
+                self.spells.note(wanted, by(), Vec::new());
+                (Outcome::Passed, about)
+            }
             Ok(Spell::Disturbed(what)) => {
                 let failures = what.into_iter().map(|title| self.disturbance(title, wanted));
-                let failures = failures.collect();
+                let failures: Vec<_> = failures.collect();
+                self.spells.note(wanted, by(), failures.clone());
                 self.told(id, failures);
                 (Outcome::Failed, None)
             }
@@ -305,6 +339,9 @@ impl Walker {
         let mut drill = begun.map_err(|error| error.to_string())?;
         let stack = self.stack.clone();
         let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
+        if self.estranged > 0 {
+            drill.be_patient();
+        }
         drill.rise(&told, &self.stop).await.map_err(|error| error.to_string())?;
         Ok(drill)
     }
