@@ -1,6 +1,7 @@
 //! Drills: what alerts do while a fault holds and after it was lifted, rung by rung, timed and explained.
 
 mod alertmanager;
+mod burn;
 mod dilate;
 mod dissect;
 mod explain;

@@ -55,7 +55,9 @@ impl Drill {
                 report.failures.extend(verdict::failures(case, sources));
             }
             report.failures.extend(verdict::disputed(case, &sum.disputes, self.tolerance(known), sources));
-            report.drilled.push(verdict::drilled(case, std::mem::take(&mut sum.notes)));
+            let mut drilled = verdict::drilled(case, std::mem::take(&mut sum.notes));
+            drilled.predicted = self.predicted[number];
+            report.drilled.push(drilled);
         }
         let strangers = self.strangers.iter();
         report.drilled.extend(strangers.map(|(labels, at)| verdict::stranger(labels, *at, self.clock)));

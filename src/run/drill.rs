@@ -222,6 +222,17 @@ impl Ground {
         }
     }
 
+    /// Asks what the formula says of alerts on burn rates.
+    async fn predict(&self, drill: &mut Drill) -> Result<(), String> {
+        let expected: Vec<_> = drill.expected().cloned().collect();
+        for (number, expected) in expected.iter().enumerate() {
+            if let Some(rules) = self.rules_of(expected) {
+                drill.predict(number, &rules).await.map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the slowest of the routes waits for that lead to those it has to reach.
     fn grouping(&self, labels: &BTreeMap<String, String>, expected: &Expected) -> Option<Grouping> {
         let routes = self.routing.as_ref()?.routes_of(labels);
@@ -363,6 +374,7 @@ impl Walker {
         let ground = self.ground.clone();
         if let Some(ground) = &ground {
             self.look_back(ground, id, &mut drill).await?;
+            ground.predict(&mut drill).await?;
             ground.calm_down();
         }
         let report = drill.report(&self.sources);
