@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -291,12 +292,30 @@ fn what_is_broken_is_explained_where_it_stands(#[case] scenario: &str, #[case] t
 const KILL: &str = "  - fault: { kill: web }\n    alerts: { WebDown: { reaches: pager } }\n";
 const PILE: &str = "  - fault: { metrics: { service: web, family: queue_length, set: 250 } }\n    alerts: { QueueLong: { reaches: team } }\n";
 
-#[test]
-#[ignore = "needs prometheus and alertmanager"]
-fn every_drill_of_the_web_service_passes() {
-    let output = run(Path::new("scenarios/drills/web.yaml"));
+/// All of them in containers; as processes those that no other test here runs.
+#[rstest]
+#[case::processes("processes", &["plan.yaml", "web.yaml"])]
+#[case::burn_rate_in_containers("containers", &["burn-rate.yaml"])]
+#[case::long_for_in_containers("containers", &["long-for.yaml"])]
+#[case::notify_in_containers("containers", &["notify.yaml"])]
+#[case::in_containers("containers", &["plan.yaml", "web.yaml"])]
+#[ignore = "needs prometheus, alertmanager and a container engine"]
+fn every_shipped_drill_passes(#[case] runtime: &str, #[case] files: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    command.args(["run", "--no-save", "--color", "never", "--quiet", "--runtime", runtime]);
+    command.args(["--image-map", "fixtures/image-map.yaml"]);
+    let output = command.args(files.iter().map(|file| Path::new("scenarios/drills").join(file))).output();
+    let output = output.expect("firedrill runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_shipped_drill_is_run() {
+    let all = fs::read_dir("scenarios/drills").expect("the scenarios are there");
+    let mut all: Vec<_> = all.map(|entry| entry.expect("an entry can be read").file_name()).collect();
+    all.sort();
+    assert_eq!(all, ["burn-rate.yaml", "long-for.yaml", "notify.yaml", "plan.yaml", "web.yaml"]);
 }
 
 /// What is proven by the rules as they are written says so, and says when.
@@ -421,20 +440,20 @@ fn events(folder: &Folder, runtime: &str) -> (Option<i32>, Vec<(String, Value)>,
 }
 
 /// A first scenario with a fault, and a second one that must see nothing of it.
-const FIRST: &str = r#"
+const FIRST: &str = r"
 scenario: first
 stack: ../stack.yaml
-clock: { speed: 300 }
+clock: { speed: 120 }
 steps:
-  - { name: an hour, quiet: { for: 1h, once: true } }
+  - { name: calm, quiet: { for: 20m, once: true } }
   - { name: dies, fault: { kill: web }, alerts: { WebDown: { reaches: pager } }, others: quiet }
-"#;
+";
 const SECOND: &str = r#"
 scenario: second
 stack: ../stack.yaml
-clock: { speed: 300 }
+clock: { speed: 120 }
 steps:
-  - { name: an hour, quiet: { for: 1h, once: true } }
+  - { name: calm, quiet: { for: 20m, once: true } }
   - name: nothing is left of the first
     promql: { url: "http://${service.prometheus.http}", query: "min_over_time(up[1d])" }
     expect: { value: 1 }
@@ -461,9 +480,9 @@ fn scenarios_share_a_stack_and_see_nothing_of_one_another(#[case] runtime: &str)
     let notes: Vec<_> = all("stack_noted").iter().map(|event| event["note"].to_string()).collect();
     assert!(notes.iter().any(|note| note.contains("the stack is that of `first`")), "{notes:?}");
     let ended = all("step_ended");
-    let hours: Vec<_> = ended.iter().filter(|event| event["step"]["name"] == "an hour").collect();
+    let hours: Vec<_> = ended.iter().filter(|event| event["step"]["name"] == "calm").collect();
     let whys: Vec<_> = hours.iter().map(|event| event["why"].as_str().unwrap_or_default()).collect();
-    let told = "1h of it were held by `an hour` of `first` for all who share the stack, 5m here";
+    let told = "20m of it were held by `calm` of `first` for all who share the stack, 5m here";
     assert_eq!(whys, ["", told]);
 }
 
@@ -478,11 +497,11 @@ fn an_hour_that_was_not_quiet_fails_all_who_share_it() {
     let (code, events, said) = events(&folder, "processes");
     assert_eq!(code, Some(1), "{said}");
     let ended = events.iter().filter(|(name, _)| name == "step_ended").map(|(_, event)| event);
-    let hours: Vec<_> = ended.filter(|event| event["step"]["name"] == "an hour").collect();
+    let hours: Vec<_> = ended.filter(|event| event["step"]["name"] == "calm").collect();
     let outcomes: Vec<_> = hours.iter().map(|event| event["outcome"].as_str().unwrap_or_default()).collect();
     assert_eq!(outcomes, ["failed", "failed"], "{hours:#?}");
     let why = hours[1]["why"].as_str().unwrap_or_default();
-    assert_eq!(why, "it was held by `an hour` of `first` for all who share the stack");
+    assert_eq!(why, "it was held by `calm` of `first` for all who share the stack");
 }
 
 #[test]
@@ -501,4 +520,27 @@ fn a_pager_that_misbehaves_is_told_after_all_and_keeps_nobody_else_from_it() {
     ] {
         assert!(said.contains(told), "`{told}` is not in {said}");
     }
+}
+
+#[test]
+#[ignore = "needs prometheus and alertmanager"]
+fn a_clock_that_prometheus_cannot_follow_is_lowered() {
+    let drill = "scenario: many rules\nstack: ../stack.yaml\nclock: { speed: 600 }\nsteps:\n  \
+                 - { name: calm, quiet: { for: 5m } }\n";
+    let folder = folder_of("strained", &[("1.yaml", drill)]);
+    let rules = folder.0.join("alerts.yml");
+    let mut text = fs::read_to_string(&rules).expect("rules can be read");
+    text += "\n  - name: many\n    rules:\n";
+    for number in 0..4000 {
+        // Each takes a while, and gives nothing.
+        let expr = format!("sum by (job) (rate(http_requests_total[5m])) / sum by (job) (up) > 1000{number}");
+        writeln!(text, "      - {{ alert: Many{number}, expr: '{expr}' }}").expect("a text takes more");
+    }
+    fs::write(&rules, text).expect("rules can be written");
+    let (code, events, said) = events(&folder, "processes");
+    let notes = events.iter().filter(|(kind, _)| kind == "stack_noted");
+    let notes: Vec<_> = notes.filter_map(|(_, event)| event["note"].as_str()).collect();
+    let lowered = notes.iter().find(|note| note.starts_with("the clock is lowered from 600x to 300x, where"));
+    assert!(lowered.is_some(), "{notes:?}");
+    assert_eq!(code, Some(0), "{said}{events:#?}");
 }

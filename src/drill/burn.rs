@@ -80,12 +80,13 @@ impl<'r> Tier<'r> {
 
 /// The parts of an expression that all have to hold.
 fn conjuncts(expr: &Expr) -> Vec<&Expr> {
-    match bare(expr) {
-        Expr::Binary(BinaryExpr { op, lhs, rhs, .. }) if op.id() == T_LAND => {
-            [conjuncts(lhs), conjuncts(rhs)].concat()
-        }
-        other => vec![other],
+    let expr = bare(expr);
+    if let Expr::Binary(BinaryExpr { op, lhs, rhs, .. }) = expr
+        && op.id() == T_LAND
+    {
+        return [conjuncts(lhs), conjuncts(rhs)].concat();
     }
+    vec![expr]
 }
 
 /// An expression without the parentheses around it.
@@ -103,14 +104,12 @@ fn window<'r>(expr: &'r Expr, rules: &Rules<'r>) -> Option<Window<'r>> {
     if ![T_GTR, T_GTE].contains(&op.id()) {
         return None;
     }
-    let ratio = match bare(lhs) {
-        Expr::VectorSelector(selector) => {
-            let name = metric(selector)?;
-            let recorded = rules.recording.iter().find(|one| one.rule.name.value == name)?;
-            bare(&recorded.rule.query.expr)
-        }
-        other => other,
-    };
+    let mut ratio = bare(lhs);
+    if let Expr::VectorSelector(selector) = ratio {
+        let name = metric(selector)?;
+        let recorded = rules.recording.iter().find(|one| one.rule.name.value == name)?;
+        ratio = bare(&recorded.rule.query.expr);
+    }
     let Expr::Binary(BinaryExpr { op, lhs, rhs, .. }) = ratio else { return None };
     let length = promql::reach(ratio, &|_| None).oldest;
     let is_one = op.id() == T_DIV && !length.is_zero();

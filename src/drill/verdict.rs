@@ -239,6 +239,14 @@ pub(super) fn disputed(
     Some(failure(title, &[(expected.name.place, "proven both ways", true)], None, sources))
 }
 
+/// Virtual time and `promtool` disagree.
+pub(super) fn contradicted(case: Case<'_>, what: Option<&str>, sources: &Sources) -> Option<Failure> {
+    let expected = &case.watched.expected;
+    let title =
+        format!("`{}` in virtual time is not what `promtool test rules` sees: {}", expected.name, what?);
+    Some(failure(title, &[(expected.name.place, "proven dilated", true)], None, sources))
+}
+
 /// An alert that fired and that nobody expected, for reports.
 pub(super) fn stranger(labels: &Labels, at: Duration, clock: Clock) -> Drilled {
     let mut labels = labels.clone();

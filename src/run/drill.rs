@@ -47,6 +47,8 @@ pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) struct Ground {
     clock: Clock,
     pub(super) rules: Vec<RuleFile>,
+    /// The files they are in.
+    pub(super) files: Vec<PathBuf>,
     routing: Option<Arc<Config>>,
     pub(super) pace: Pace,
     instruments: Instruments,
@@ -98,12 +100,14 @@ impl Ground {
             evaluated_every: clock.wall_time(pace.evaluation_interval),
             scraped_every: clock.wall_time(pace.scrape_interval),
         };
+        let files = own.others.clone();
         let (rules, routing) = (planned.rules.clone(), planned.routing.clone().map(Arc::new));
         let Surroundings { run, supervisor, now, recordings, budgets } = surroundings;
         let (began, calm) = ((now, Instant::now()), Mutex::new(now));
         Ok(Some(Self {
             clock,
             rules,
+            files,
             routing,
             pace,
             instruments,

@@ -173,13 +173,14 @@ impl Rehearsal<'_> {
         let marks = Arc::new(self.marks());
         let conclusion = match self.start(warm.take()).await {
             Err(why) => self.not_measured(why),
-            Ok(None) => self.perform(None, &Spells::default(), marks).await,
-            Ok(Some(Kept { running, by, spells })) => {
+            Ok(None) => self.perform(None, speed(self.planned), &Spells::default(), marks).await,
+            Ok(Some(Kept { running, speed: pace, by, spells })) => {
                 let stack = Arc::new(running);
-                let conclusion = self.perform(Some(&stack), &spells, marks).await;
+                let conclusion = self.perform(Some(&stack), pace, &spells, marks).await;
                 // Nobody walks any more, and so nobody else has it.
                 if let (Some(running), Some(planned)) = (Arc::into_inner(stack), &self.planned.stack) {
-                    let kept = Warm::new(running, planned, speed(self.planned), by, spells);
+                    let kept = Kept { running, speed: pace, by, spells };
+                    let kept = Warm::new(kept, planned, speed(self.planned));
                     if goes_on && !self.stop.is_cancelled() {
                         *warm = Some(kept);
                     } else {
@@ -194,8 +195,14 @@ impl Rehearsal<'_> {
         conclusion
     }
 
-    async fn perform(&self, stack: Option<&Arc<Running>>, spells: &Spells, marks: Arc<Marks>) -> Conclusion {
-        match self.walker(stack, spells, marks) {
+    async fn perform(
+        &self,
+        stack: Option<&Arc<Running>>,
+        pace: Speed,
+        spells: &Spells,
+        marks: Arc<Marks>,
+    ) -> Conclusion {
+        match self.walker(stack, pace, spells, marks) {
             Err(why) => self.not_measured(why),
             Ok(walker) => self.walk(walker).await,
         }
@@ -217,7 +224,7 @@ impl Rehearsal<'_> {
             }
             return Ok(None);
         };
-        let speed = speed(self.planned);
+        let mut speed = speed(self.planned);
         let scenario = self.planned.scenario.name.value.clone();
         let noted = |note: String| {
             self.sender.send(Event::StackNoted { scenario: scenario.clone(), note });
@@ -236,24 +243,40 @@ impl Rehearsal<'_> {
             Some(warm) => warm.down().await,
             None => {}
         }
-        let options = stack::Options {
-            id: format!("{}-{}", self.options.id, self.number + 1),
-            runtime: self.options.runtime,
-            images: self.options.images.clone(),
-            seed: self.options.seed,
-            speed,
-            supervisor: self.options.program.clone(),
-        };
         let notices = Notices { scenario: scenario.clone(), sender: self.sender.clone() };
-        let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
-        let running = up.map_err(|error| error.to_string())?;
-        Ok(Some(Kept { running, by: scenario, spells: Spells::default() }))
+        loop {
+            let options = stack::Options {
+                id: format!("{}-{}", self.options.id, self.number + 1),
+                runtime: self.options.runtime,
+                images: self.options.images.clone(),
+                seed: self.options.seed,
+                speed,
+                supervisor: self.options.program.clone(),
+            };
+            let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
+            let running = up.map_err(|error| error.to_string())?;
+            let strained = match speed.slower() {
+                Some(slower) => running.strain().await.map(|why| (why, slower)),
+                None => None,
+            };
+            let Some((why, slower)) = strained.filter(|_| !self.stop.is_cancelled()) else {
+                return Ok(Some(Kept { running, speed, by: scenario, spells: Spells::default() }));
+            };
+            noted(format!(
+                "the clock is lowered from {}x to {}x, where Prometheus keeps up: {why}",
+                speed.factor(),
+                slower.factor()
+            ));
+            running.down().await;
+            speed = slower;
+        }
     }
 
     /// Gives every variable its value.
     fn walker(
         &self,
         stack: Option<&Arc<Running>>,
+        pace: Speed,
         spells: &Spells,
         marks: Arc<Marks>,
     ) -> Result<Walker, String> {
@@ -266,7 +289,7 @@ impl Rehearsal<'_> {
             let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
             scope.set(name, value);
         }
-        let clock = scenario::alert::Clock { speed: speed(self.planned).factor(), ..scenario.clock };
+        let clock = scenario::alert::Clock { speed: pace.factor(), ..scenario.clock };
         let ground = match (stack, &self.planned.stack) {
             (Some(running), Some(planned)) => Ground::of(planned, running, clock, self.surroundings())?,
             (Some(_) | None, _) => None,

@@ -14,6 +14,8 @@ use crate::stack::{Error, Running, Speed};
 pub(super) struct Warm {
     running: Running,
     file: PathBuf,
+    /// The speed that was asked for, and the one it has.
+    wanted: Speed,
     speed: Speed,
     /// The scenario that brought it up.
     by: String,
@@ -21,20 +23,15 @@ pub(super) struct Warm {
 }
 
 impl Warm {
-    /// Keeps a stack that `by` brought up.
-    pub(super) fn new(
-        running: Running,
-        planned: &PlannedStack,
-        speed: Speed,
-        by: String,
-        spells: Spells,
-    ) -> Self {
-        Self { running, file: planned.file.clone(), speed, by, spells }
+    /// Keeps a stack that was to have this speed.
+    pub(super) fn new(kept: Kept, planned: &PlannedStack, wanted: Speed) -> Self {
+        let Kept { running, speed, by, spells } = kept;
+        Self { running, file: planned.file.clone(), wanted, speed, by, spells }
     }
 
     /// Whether it is what a scenario of this stack and speed needs.
     pub(super) fn is_for(&self, planned: &PlannedStack, speed: Speed) -> bool {
-        self.file == planned.file && self.speed == speed
+        self.file == planned.file && self.wanted == speed
     }
 
     /// Makes it as new.
@@ -43,7 +40,7 @@ impl Warm {
     /// Why it is not; it is gone then.
     pub(super) async fn renewed(self, planned: &PlannedStack) -> Result<Kept, Error> {
         match Box::pin(self.running.renew(planned, self.speed)).await {
-            Ok(()) => Ok(Kept { running: self.running, by: self.by, spells: self.spells }),
+            Ok(()) => Ok(Kept { running: self.running, speed: self.speed, by: self.by, spells: self.spells }),
             Err(error) => {
                 self.running.down().await;
                 Err(error)
@@ -61,6 +58,8 @@ impl Warm {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) running: Running,
+    /// How fast it goes.
+    pub(super) speed: Speed,
     /// The scenario that brought it up.
     pub(super) by: String,
     pub(super) spells: Spells,

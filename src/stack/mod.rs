@@ -12,6 +12,7 @@ mod ready;
 mod renew;
 mod runtime;
 mod stand_in;
+mod strain;
 mod up;
 mod version;
 
