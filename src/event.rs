@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-pub use self::drill::{Drilled, Proof, RungSeen, Spent, Told};
+pub use self::drill::{Drilled, Predicted, Proof, RungSeen, Spent, Told};
 pub use self::load::{Interval, Part, Quantiles, Sharded, Tally};
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -291,12 +292,30 @@ fn what_is_broken_is_explained_where_it_stands(#[case] scenario: &str, #[case] t
 const KILL: &str = "  - fault: { kill: web }\n    alerts: { WebDown: { reaches: pager } }\n";
 const PILE: &str = "  - fault: { metrics: { service: web, family: queue_length, set: 250 } }\n    alerts: { QueueLong: { reaches: team } }\n";
 
-#[test]
-#[ignore = "needs prometheus and alertmanager"]
-fn every_drill_of_the_web_service_passes() {
-    let output = run(Path::new("scenarios/drills/web.yaml"));
+/// All of them in containers; as processes those that no other test here runs.
+#[rstest]
+#[case::processes("processes", &["plan.yaml", "web.yaml"])]
+#[case::burn_rate_in_containers("containers", &["burn-rate.yaml"])]
+#[case::long_for_in_containers("containers", &["long-for.yaml"])]
+#[case::notify_in_containers("containers", &["notify.yaml"])]
+#[case::in_containers("containers", &["plan.yaml", "web.yaml"])]
+#[ignore = "needs prometheus, alertmanager and a container engine"]
+fn every_shipped_drill_passes(#[case] runtime: &str, #[case] files: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    command.args(["run", "--no-save", "--color", "never", "--quiet", "--runtime", runtime]);
+    command.args(["--image-map", "fixtures/image-map.yaml"]);
+    let output = command.args(files.iter().map(|file| Path::new("scenarios/drills").join(file))).output();
+    let output = output.expect("firedrill runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_shipped_drill_is_run() {
+    let all = fs::read_dir("scenarios/drills").expect("the scenarios are there");
+    let mut all: Vec<_> = all.map(|entry| entry.expect("an entry can be read").file_name()).collect();
+    all.sort();
+    assert_eq!(all, ["burn-rate.yaml", "long-for.yaml", "notify.yaml", "plan.yaml", "web.yaml"]);
 }
 
 /// What is proven by the rules as they are written says so, and says when.
@@ -383,4 +402,145 @@ fn a_broken_set_up_is_named_by_its_rung(
     #[case] wanted: &str,
 ) {
     assert_eq!(broken(name, file, from, to, step), wanted);
+}
+
+/// A folder with a copy of `fixtures/drills` and these scenarios.
+fn folder_of(name: &str, scenarios: &[(&str, &str)]) -> Folder {
+    let folder = Folder(std::env::temp_dir().join(format!("firedrill-drill-{}-{name}", std::process::id())));
+    fs::create_dir_all(folder.0.join("scenarios")).expect("a folder can be made");
+    for entry in fs::read_dir("fixtures/drills").expect("the fixtures are there") {
+        let path = entry.expect("a fixture can be read").path();
+        if path.is_file() {
+            let to = folder.0.join(path.file_name().expect("a fixture has a name"));
+            fs::copy(&path, to).expect("a copy can be written");
+        }
+    }
+    for (file, text) in scenarios {
+        fs::write(folder.0.join("scenarios").join(file), text).expect("a scenario can be written");
+    }
+    folder
+}
+
+/// The events of a run, each as its kind and what it says, and how the run ended.
+fn events(folder: &Folder, runtime: &str) -> (Option<i32>, Vec<(String, Value)>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    command.args(["run", "--no-save", "--quiet", "--image-map", "fixtures/image-map.yaml"]);
+    command.args(["--runtime", runtime, "--report", "json=-"]).arg(folder.0.join("scenarios"));
+    let output = command.output().expect("firedrill runs");
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let events = lines.lines().filter_map(|line| {
+        let Value::Object(mut all) = serde_json::from_str::<Value>(line).expect("each line is an event")
+        else {
+            return None;
+        };
+        let Value::Object(event) = all.remove("event")? else { return None };
+        event.into_iter().next()
+    });
+    (output.status.code(), events.collect(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A first scenario with a fault, and a second one that must see nothing of it.
+const FIRST: &str = r"
+scenario: first
+stack: ../stack.yaml
+clock: { speed: 120 }
+steps:
+  - { name: calm, quiet: { for: 20m, once: true } }
+  - { name: dies, fault: { kill: web }, alerts: { WebDown: { reaches: pager } }, others: quiet }
+";
+const SECOND: &str = r#"
+scenario: second
+stack: ../stack.yaml
+clock: { speed: 120 }
+steps:
+  - { name: calm, quiet: { for: 20m, once: true } }
+  - name: nothing is left of the first
+    promql: { url: "http://${service.prometheus.http}", query: "min_over_time(up[1d])" }
+    expect: { value: 1 }
+  - name: nor of its alerts
+    promql: { url: "http://${service.prometheus.http}", query: "absent_over_time(ALERTS[1d])" }
+    expect: { value: 1 }
+  - { name: dies again, fault: { kill: web }, alerts: { WebDown: { reaches: pager } }, others: quiet }
+"#;
+
+#[rstest]
+#[case::processes("processes")]
+#[case::containers("containers")]
+#[ignore = "needs prometheus, alertmanager and a container engine"]
+fn scenarios_share_a_stack_and_see_nothing_of_one_another(#[case] runtime: &str) {
+    let folder = folder_of(&format!("shared-{runtime}"), &[("1.yaml", FIRST), ("2.yaml", SECOND)]);
+    let (code, events, said) = events(&folder, runtime);
+    let all = |kind: &str| {
+        let of_kind = events.iter().filter(|(name, _)| name == kind);
+        of_kind.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(code, Some(0), "{said}{events:#?}");
+    let ready = all("service_ready").iter().filter(|event| event["service"] == "prometheus").count();
+    assert_eq!(ready, 1, "one Prometheus is brought up: {events:#?}");
+    let notes: Vec<_> = all("stack_noted").iter().map(|event| event["note"].to_string()).collect();
+    assert!(notes.iter().any(|note| note.contains("the stack is that of `first`")), "{notes:?}");
+    let ended = all("step_ended");
+    let hours: Vec<_> = ended.iter().filter(|event| event["step"]["name"] == "calm").collect();
+    let whys: Vec<_> = hours.iter().map(|event| event["why"].as_str().unwrap_or_default()).collect();
+    let told = "20m of it were held by `calm` of `first` for all who share the stack, 5m here";
+    assert_eq!(whys, ["", told]);
+}
+
+#[test]
+#[ignore = "needs prometheus and alertmanager"]
+fn an_hour_that_was_not_quiet_fails_all_who_share_it() {
+    let folder = folder_of("unquiet", &[("1.yaml", FIRST), ("2.yaml", SECOND)]);
+    let rules = folder.0.join("alerts.yml");
+    let text = fs::read_to_string(&rules).expect("rules can be read");
+    let noisy = "\n      - { alert: Noisy, expr: 'queue_length < 1000' }\n";
+    fs::write(&rules, text + noisy).expect("rules can be written");
+    let (code, events, said) = events(&folder, "processes");
+    assert_eq!(code, Some(1), "{said}");
+    let ended = events.iter().filter(|(name, _)| name == "step_ended").map(|(_, event)| event);
+    let hours: Vec<_> = ended.filter(|event| event["step"]["name"] == "calm").collect();
+    let outcomes: Vec<_> = hours.iter().map(|event| event["outcome"].as_str().unwrap_or_default()).collect();
+    assert_eq!(outcomes, ["failed", "failed"], "{hours:#?}");
+    let why = hours[1]["why"].as_str().unwrap_or_default();
+    assert_eq!(why, "it was held by `calm` of `first` for all who share the stack");
+}
+
+#[test]
+#[ignore = "needs prometheus and alertmanager"]
+fn a_pager_that_misbehaves_is_told_after_all_and_keeps_nobody_else_from_it() {
+    let output = run(Path::new("scenarios/drills/notify.yaml"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "`pager` answers 500: 3 attempts, again after",
+        "`pager` answers 429 and to come again after 1s: 2 attempts, again after",
+        "`pager` answers 1s late: ",
+        "`pager` never answers: 1 attempt; it took a notice after",
+        "it took no notice; Alertmanager gave up ",
+    ] {
+        assert!(said.contains(told), "`{told}` is not in {said}");
+    }
+}
+
+#[test]
+#[ignore = "needs prometheus and alertmanager"]
+fn a_clock_that_prometheus_cannot_follow_is_lowered() {
+    let drill = "scenario: many rules\nstack: ../stack.yaml\nclock: { speed: 600 }\nsteps:\n  \
+                 - { name: calm, quiet: { for: 5m } }\n";
+    let folder = folder_of("strained", &[("1.yaml", drill)]);
+    let rules = folder.0.join("alerts.yml");
+    let mut text = fs::read_to_string(&rules).expect("rules can be read");
+    text += "\n  - name: many\n    rules:\n";
+    for number in 0..4000 {
+        // Each takes a while, and gives nothing.
+        let expr = format!("sum by (job) (rate(http_requests_total[5m])) / sum by (job) (up) > 1000{number}");
+        writeln!(text, "      - {{ alert: Many{number}, expr: '{expr}' }}").expect("a text takes more");
+    }
+    fs::write(&rules, text).expect("rules can be written");
+    let (code, events, said) = events(&folder, "processes");
+    let notes = events.iter().filter(|(kind, _)| kind == "stack_noted");
+    let notes: Vec<_> = notes.filter_map(|(_, event)| event["note"].as_str()).collect();
+    let lowered = notes.iter().find(|note| note.starts_with("the clock is lowered from 600x to 300x, where"));
+    assert!(lowered.is_some(), "{notes:?}");
+    assert_eq!(code, Some(0), "{said}{events:#?}");
 }

@@ -13,6 +13,7 @@ fn drilled(alert: &str, broken: Option<Rung>, stranger: bool) -> Drilled {
         proof: Proof::Scaled,
         stranger,
         spent: Vec::new(),
+        predicted: None,
         rungs: vec![RungSeen { rung: Rung::Firing, at, earliest: None, latest: None }],
         broken,
         told: Vec::new(),

@@ -56,6 +56,12 @@ impl Bench {
         Ok(Some(stamped))
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.scratch.folder()
+    }
+
     /// Ends it.
     pub async fn end(self) {
         self.scratch.end().await;

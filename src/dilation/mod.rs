@@ -5,6 +5,7 @@ mod alert;
 mod bench;
 mod course;
 mod history;
+pub mod promtool;
 mod recording;
 mod rules;
 mod saved;

@@ -1,10 +1,11 @@
 //! An alert in virtual time: what its rule as it is written makes of what was scraped during the drill.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::means::readings;
-use crate::dilation::{Active, Bench, Course, Error, Manner, Reading, Recording, Rules, Stamped};
+use crate::dilation::{Active, Bench, Course, Error, Manner, Reading, Recording, Rules, Stamped, promtool};
 use crate::ladder::{Climb, Rung};
 use crate::prometheus::Client;
 use crate::promql::Why;
@@ -30,6 +31,8 @@ pub struct Lapse {
     pub firing: Option<Duration>,
     /// When it no longer did.
     pub cleared: Option<Duration>,
+    /// What `promtool test rules` says of that; `None` where it was not looked at so far.
+    pub checked: Option<promtool::Said>,
 }
 
 /// What virtual time says of an alert.
@@ -57,11 +60,12 @@ pub struct Extent {
 pub async fn follow(
     bench: &mut Bench,
     recording: &Recording,
-    rules: &Rules<'_>,
+    (rules, files): (&Rules<'_>, &[PathBuf]),
     expected: &Expected,
     extent: Extent,
 ) -> Result<Virtual, Error> {
     let mut found: Vec<(Reading, Lapse)> = Vec::new();
+    let mut laid = Vec::new();
     for reading in readings(rules) {
         let manner = match manner(recording, rules, extent, reading) {
             Ok(manner) => manner,
@@ -71,6 +75,7 @@ pub async fn follow(
             return Ok(Virtual::Silent("there is no room for its history".to_owned()));
         };
         found.push((reading, evaluate(bench.client(), &stamped, rules, expected).await?));
+        laid.push(stamped);
     }
     let Some((_, first)) = found.first() else {
         return Ok(Virtual::Silent("its events can be read in no way".to_owned()));
@@ -81,8 +86,13 @@ pub async fn follow(
     };
     if found.iter().all(|(_, lapse)| same(lapse)) {
         // Of two that agree, the one that is slower to fire says less than is so.
-        let slowest = found.iter().max_by_key(|(_, lapse)| lapse.firing).map(|(_, lapse)| lapse.clone());
-        return Ok(slowest.map_or_else(|| Virtual::Silent(String::new()), Virtual::Does));
+        let slowest = found.iter().zip(&laid).max_by_key(|((_, lapse), _)| lapse.firing);
+        let Some(((_, lapse), stamped)) = slowest else { return Ok(Virtual::Silent(String::new())) };
+        let mut lapse = lapse.clone();
+        let scraped_every = Duration::from_millis(recording.scraped_every).mul_f64(recording.speed);
+        let second = Second { rules, files, stamped, expected, scraped_every };
+        lapse.checked = Some(second.opinion(&lapse, &bench.folder()).await);
+        return Ok(Virtual::Does(lapse));
     }
     let said = |reading: Reading| {
         let lapse = found.iter().find(|(of, _)| *of == reading).map(|(_, lapse)| lapse);
@@ -190,10 +200,88 @@ pub async fn evaluate(
                 pending: pending.map(|alert| since(alert.since, stamped.effect)),
                 firing: fired.and_then(|alert| alert.fired).map(|at| since(at, stamped.effect)),
                 cleared: fired.and(cleared).map(|at| since(at, stamped.lifted)),
+                checked: None,
             });
         }
         to = (to + stride).min(stamped.ended);
         course.advance(client, to).await?;
+    }
+}
+
+/// What `promtool` is asked, of an alert of which virtual time has spoken.
+struct Second<'s> {
+    rules: &'s Rules<'s>,
+    files: &'s [PathBuf],
+    stamped: &'s Stamped,
+    expected: &'s Expected,
+    scraped_every: Duration,
+}
+
+/// Moments at which an alert that never fires is looked for.
+const LOOKS: i64 = 8;
+
+impl Second<'_> {
+    async fn opinion(&self, lapse: &Lapse, folder: &Path) -> promtool::Said {
+        let Self { rules, files, stamped, scraped_every, .. } = *self;
+        if let Some(why) = self.out_of_reach() {
+            return promtool::Said::Nothing(why.to_owned());
+        }
+        let checks = self.checks(lapse);
+        let question = promtool::Question {
+            files,
+            stamped,
+            scraped_every,
+            evaluated_every: rules.every,
+            checks: &checks,
+        };
+        promtool::ask(question, folder).await
+    }
+
+    /// Why it cannot follow these rules.
+    fn out_of_reach(&self) -> Option<&'static str> {
+        let Rules { every, query_offset, recording, .. } = self.rules;
+        let why = self.rules.falsified();
+        if [Why::Clock, Why::Calendar, Why::Moment].iter().any(|one| why.contains(one)) {
+            Some("its clock begins in 1970")
+        } else if recording.iter().any(|one| one.every != *every) {
+            Some("it evaluates rules of every group at the same moments")
+        } else if !query_offset.is_zero() || recording.iter().any(|one| !one.query_offset.is_zero()) {
+            Some("it looks back from no other moment than that of the evaluation")
+        } else {
+            None
+        }
+    }
+
+    /// When the alert has to fire, and when not. Its grid moves a sample by a scrape at most, and an evaluation by
+    /// one; in between nothing is asked.
+    fn checks(&self, lapse: &Lapse) -> Vec<promtool::Check> {
+        let Self { rules, stamped, expected, scraped_every, .. } = *self;
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4);
+        let labels = expected.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let labels =
+            [("alertname", expected.name.value.as_str()), ("alertstate", "firing")].into_iter().chain(labels);
+        let labels: Vec<_> =
+            labels.map(|(name, value)| format!("{name}={}", serde_json::Value::from(value))).collect();
+        let alert = format!("ALERTS{{{}}}", labels.join(","));
+        let check = |at: i64, there: bool| promtool::Check { at, alert: alert.clone(), there };
+        let leeway = millis(scraped_every) + 2 * millis(rules.every);
+        let Some(fires) = lapse.firing.map(|at| stamped.effect + millis(at)) else {
+            let length = stamped.lifted - stamped.effect;
+            return (1..=LOOKS).map(|look| check(stamped.effect + length * look / LOOKS, false)).collect();
+        };
+        let clears = lapse.cleared.map(|at| stamped.lifted + millis(at));
+        let mut checks = Vec::new();
+        if !lapse.early && fires - leeway > stamped.calm {
+            checks.push(check(fires - leeway, false));
+        }
+        let still = clears.unwrap_or(stamped.ended);
+        for at in [fires + leeway, still - leeway] {
+            if at >= fires + leeway && at <= still - leeway {
+                checks.push(check(at, true));
+            }
+        }
+        checks.extend(clears.filter(|at| at + leeway <= stamped.ended).map(|at| check(at + leeway, false)));
+        checks
     }
 }
 

@@ -1,6 +1,7 @@
 //! Drills: what alerts do while a fault holds and after it was lifted, rung by rung, timed and explained.
 
 mod alertmanager;
+mod burn;
 mod dilate;
 mod dissect;
 mod explain;
@@ -29,7 +30,6 @@ pub use self::quiet::{Spell, quiet};
 pub use self::rehearse::{Drill, Ended, Error, Known, Report};
 pub(crate) use self::route::{ask_route, led_away};
 pub use self::watch::Message;
-use crate::prometheus::answer::Data;
 use crate::prometheus::{self, Client};
 
 /// What a drill measures with.
@@ -60,13 +60,6 @@ impl Instruments {
     /// # Errors
     /// When it does not say.
     pub async fn time(&self) -> Result<Timestamp, prometheus::Error> {
-        let foreign = |data: &Data| prometheus::Error::Foreign {
-            tried: format!("{}/api/v1/query for `time()`", self.prometheus.address()),
-            why: format!("the time is a scalar, and this is a {}", data.name()),
-        };
-        match self.prometheus.instant("time()", None).await?.data {
-            Data::Scalar(point) => Ok(point.at),
-            other @ (Data::Vector(_) | Data::Matrix(_) | Data::String(_)) => Err(foreign(&other)),
-        }
+        self.prometheus.time().await
     }
 }

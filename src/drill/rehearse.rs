@@ -9,22 +9,28 @@ use tokio_util::sync::CancellationToken;
 
 use super::Instruments;
 use super::alertmanager::{self, Held};
-use super::dilate::{Extent, Virtual};
+use super::burn::{Tier, Traffic};
+use super::dilate::{Extent, FEWEST, Virtual};
 use super::explain::Broken;
 use super::means::Means;
 use super::watch::{Look, Message, Watched, strangers};
-use crate::dilation::{Recording, record};
-use crate::event::{Drilled, Failure};
+use crate::dilation::{Recording, Rules, record};
+use crate::event::{Drilled, Failure, Predicted};
 use crate::exposition::Labels;
 use crate::ladder::Rung;
+use crate::prometheus::answer::{Data, Value};
 use crate::prometheus::{self, AlertState};
-use crate::promql::Query;
+use crate::promql::{self, Query};
 use crate::route::Config;
 use crate::rule::window::Window;
 use crate::scenario::alert::{Alerts, Clock, Expected};
 
 /// Wall time that machines may take over what the configuration allows: notices are sent over real connections.
 const SLACK: Duration = Duration::from_secs(2);
+
+/// What they may take where a receiver misbehaves: Alertmanager gives up an attempt after 10 s at the earliest and
+/// begins anew with the group's next turn, however fast its configuration makes that.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// What is dilated is seen for so long after the fault was lifted, where its alerts may clear later than that: at
 /// least for so many scrapes, and for so long.
@@ -96,8 +102,12 @@ pub struct Drill {
     /// When the fault took effect, and when it was lifted, by Prometheus's clock.
     pub(super) effect: Timestamp,
     pub(super) lifted: Option<Timestamp>,
+    /// Wall time beyond what the configuration allows.
+    slack: Duration,
     /// Why each alert did not come up, or down again.
     pub(super) broken: Vec<Option<Broken>>,
+    /// What the formula says of each that is on a burn rate.
+    pub(super) predicted: Vec<Option<Predicted>>,
     /// What virtual time says of each.
     pub(super) lapses: Vec<Option<Virtual>>,
 }
@@ -135,11 +145,18 @@ impl Drill {
             calm,
             effect: instruments.time().await?,
             lifted: None,
+            slack: SLACK,
             broken: vec![None; alerts.expected.len()],
+            predicted: vec![None; alerts.expected.len()],
             lapses: vec![None; alerts.expected.len()],
             alerts,
             instruments,
         })
+    }
+
+    /// Gives receivers time to misbehave.
+    pub fn be_patient(&mut self) {
+        self.slack = PATIENCE;
     }
 
     /// Watches until every expected alert was delivered to all it has to reach, or its time is over.
@@ -156,7 +173,7 @@ impl Drill {
             known.fires_by(expected) + known.window.delivery_after_firing()
         };
         let limit = self.pairs().map(latest).max().unwrap_or_default();
-        let limit = self.clock.wall_time(limit) + SLACK;
+        let limit = self.clock.wall_time(limit) + self.slack;
         // What fires at the drill's speed says nothing of when it does in virtual time.
         let dilated = self.pairs().filter(|(_, known)| known.means == Means::Dilated);
         let least = dilated.map(|(expected, known)| known.fires_by(expected)).max().unwrap_or_default();
@@ -212,7 +229,7 @@ impl Drill {
             known.clears_by(expected) + known.window.resolution_after_clearing()
         };
         let limit = self.pairs().map(latest).max().unwrap_or_default();
-        let mut limit = self.clock.wall_time(limit) + SLACK;
+        let mut limit = self.clock.wall_time(limit) + self.slack;
         let mut least = Duration::ZERO;
         if self.pairs().any(|(_, known)| known.means.dilates()) {
             least = RECOVERY.max(self.instruments.scraped_every * RECOVERY_SCRAPES).min(limit);
@@ -224,6 +241,11 @@ impl Drill {
         self.watch(least, limit, top, zero, told, stop).await
     }
 
+    /// Each expected alert.
+    pub fn expected(&self) -> impl Iterator<Item = &Expected> {
+        self.alerts.expected.iter()
+    }
+
     /// Each expected alert with what is known of it.
     fn pairs(&self) -> impl Iterator<Item = (&Expected, &Known)> {
         self.alerts.expected.iter().zip(&self.known)
@@ -233,6 +255,36 @@ impl Drill {
     pub fn dilated(&self) -> impl Iterator<Item = (usize, &Expected, &Known)> {
         let all = self.alerts.expected.iter().zip(&self.known).enumerate();
         all.filter(|(_, (_, known))| known.means.dilates()).map(|(number, (one, known))| (number, one, known))
+    }
+
+    /// Asks what the formula says of an alert on a burn rate, by the events that were counted for as long before
+    /// the fault as it lasted.
+    ///
+    /// # Errors
+    /// When Prometheus does not answer.
+    pub async fn predict(&mut self, number: usize, rules: &Rules<'_>) -> Result<(), Error> {
+        let (Some(tier), Some(lifted)) = (Tier::of(rules), self.lifted) else { return Ok(()) };
+        let between =
+            |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or_default();
+        let lasted = between(self.effect, lifted);
+        // The scrapes at both of its ends may be of the other side.
+        let scraped_every = self.instruments.scraped_every;
+        let counted = lasted.min(between(self.calm.0, self.calm.1)).saturating_sub(2 * scraped_every);
+        if counted < scraped_every * FEWEST {
+            return Ok(());
+        }
+        let pace = tier.short.as_secs_f64() / counted.as_secs_f64();
+        let mut counts = [0.0; 4];
+        let asked = [self.calm.1, lifted].into_iter().flat_map(|at| tier.counts.map(|count| (at, count)));
+        for (said, (at, count)) in counts.iter_mut().zip(asked) {
+            let Ok(query) = promql::scaled(count, pace) else { return Ok(()) };
+            let answer = self.instruments.prometheus.instant(&query.to_string(), Some(at)).await?;
+            *said = total(&answer.data);
+        }
+        let [bad, all, bad_now, all_now] = counts;
+        let (before, during) = (Traffic { bad, all }, Traffic { bad: bad_now, all: all_now });
+        self.predicted[number] = tier.predict(before, during, self.clock.rule_time(lasted));
+        Ok(())
     }
 
     /// Notes what virtual time says of an alert.
@@ -336,6 +388,22 @@ impl Known {
     #[must_use]
     pub fn clears_by(&self, expected: &Expected) -> Duration {
         expected.clears.as_ref().map_or(self.window.clears.latest, |at| at.value)
+    }
+}
+
+/// The values of a vector, together.
+fn total(data: &Data) -> f64 {
+    match data {
+        Data::Vector(series) => series.iter().filter_map(|one| number(one.value)).sum(),
+        Data::Scalar(point) => point.value,
+        Data::Matrix(_) | Data::String(_) => 0.0,
+    }
+}
+
+fn number(value: Value) -> Option<f64> {
+    match value {
+        Value::Number(point) => Some(point.value),
+        Value::Histogram(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ use super::means::Means;
 use super::rehearse::{Drill, Known, Report};
 use super::verdict::{self, Case};
 use super::watch::Watched;
+use crate::dilation::promtool;
 use crate::event::Proof;
 use crate::ladder::Rung;
 use crate::source::Sources;
@@ -26,6 +27,24 @@ struct Sum {
     unproven: Option<String>,
     /// How scaled and dilated disagree.
     disputes: Vec<String>,
+    /// What `promtool` sees instead.
+    contradiction: Option<String>,
+}
+
+impl Sum {
+    /// Takes in what `promtool` says.
+    fn hear(&mut self, said: Option<&promtool::Said>) {
+        match said {
+            None => {}
+            Some(promtool::Said::Agrees) => {
+                self.notes.push("`promtool test rules` sees the same, rules unmodified".to_owned());
+            }
+            Some(promtool::Said::Disagrees(what)) => self.contradiction = Some(what.clone()),
+            Some(promtool::Said::Nothing(why)) => {
+                self.notes.push(format!("`promtool test rules` has no say: {why}"));
+            }
+        }
+    }
 }
 
 impl Drill {
@@ -55,7 +74,10 @@ impl Drill {
                 report.failures.extend(verdict::failures(case, sources));
             }
             report.failures.extend(verdict::disputed(case, &sum.disputes, self.tolerance(known), sources));
-            report.drilled.push(verdict::drilled(case, std::mem::take(&mut sum.notes)));
+            report.failures.extend(verdict::contradicted(case, sum.contradiction.as_deref(), sources));
+            let mut drilled = verdict::drilled(case, std::mem::take(&mut sum.notes));
+            drilled.predicted = self.predicted[number];
+            report.drilled.push(drilled);
         }
         let strangers = self.strangers.iter();
         report.drilled.extend(strangers.map(|(labels, at)| verdict::stranger(labels, *at, self.clock)));
@@ -77,6 +99,7 @@ impl Drill {
             notes: known.notes.clone(),
             unproven: None,
             disputes: Vec::new(),
+            contradiction: None,
         };
         let said = self.lapses[number].as_ref();
         match (&known.means, said) {
@@ -88,6 +111,7 @@ impl Drill {
                 sum.unproven = Some(why.clone());
             }
             (Means::Both, Some(Virtual::Does(lapse))) => {
+                sum.hear(lapse.checked.as_ref());
                 sum.proof = Proof::Both;
                 sum.disputes = lapse.disputes(&watched.climb, self.clock, self.tolerance(known));
             }
@@ -102,6 +126,7 @@ impl Drill {
     /// Puts what virtual time says in the place of what was seen at the drill's speed.
     fn dilate(&self, sum: &mut Sum, lapse: &Lapse) {
         sum.proof = Proof::Dilated;
+        sum.hear(lapse.checked.as_ref());
         let seen = sum.watched.climb.clone();
         sum.watched.climb = lapse.onto(&seen, self.clock);
         let cleared_in_time = sum.broken.as_ref().is_some_and(|broken| broken.rung == Rung::Cleared);

@@ -54,6 +54,7 @@ pub(super) fn drilled(case: Case<'_>, notes: Vec<String>) -> Drilled {
         proof: case.proof,
         stranger: false,
         spent: Vec::new(),
+        predicted: None,
         rungs: rungs.collect(),
         broken: case.broken.map(|broken| broken.rung),
         told: told.collect(),
@@ -238,6 +239,14 @@ pub(super) fn disputed(
     Some(failure(title, &[(expected.name.place, "proven both ways", true)], None, sources))
 }
 
+/// Virtual time and `promtool` disagree.
+pub(super) fn contradicted(case: Case<'_>, what: Option<&str>, sources: &Sources) -> Option<Failure> {
+    let expected = &case.watched.expected;
+    let title =
+        format!("`{}` in virtual time is not what `promtool test rules` sees: {}", expected.name, what?);
+    Some(failure(title, &[(expected.name.place, "proven dilated", true)], None, sources))
+}
+
 /// An alert that fired and that nobody expected, for reports.
 pub(super) fn stranger(labels: &Labels, at: Duration, clock: Clock) -> Drilled {
     let mut labels = labels.clone();
@@ -249,6 +258,7 @@ pub(super) fn stranger(labels: &Labels, at: Duration, clock: Clock) -> Drilled {
         proof: Proof::Scaled,
         stranger: true,
         spent: Vec::new(),
+        predicted: None,
         rungs: vec![RungSeen { rung: Rung::Firing, at, earliest: None, latest: None }],
         broken: None,
         told: Vec::new(),

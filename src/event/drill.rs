@@ -26,6 +26,9 @@ pub struct Drilled {
     /// What a total outage would have spent of each error budget before anyone was told.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub spent: Vec<Spent>,
+    /// What the formula says, where it is an alert on a burn rate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub predicted: Option<Predicted>,
     /// The rungs, from the fault's effect on.
     pub rungs: Vec<RungSeen>,
     /// The first rung that was not reached and should have been.
@@ -37,6 +40,22 @@ pub struct Drilled {
     /// What is worth knowing and is no failure.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+}
+
+/// What the formula of burn rates says of an alert, from the events that were counted; all times are rule time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Predicted {
+    /// When it fires, since the fault took effect: scrapes and evaluations come on top of it. `None` where so few
+    /// fail, or for so short a time, that it never does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fires: Option<Nanos>,
+    /// When it clears, since the fault was lifted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clears: Option<Nanos>,
+    /// The share of events that failed while the fault held.
+    pub errors: f64,
+    /// The share that failed before.
+    pub earlier: f64,
 }
 
 /// What was spent of an error budget.

@@ -47,7 +47,8 @@ fn alerts(step: &Step) -> Vec<&Expected> {
     }
 }
 
-fn check_receiver(name: &At<String>, stack: &PlannedStack, findings: &mut Findings) {
+/// Checks that the stack has a receiver.
+pub(super) fn check_receiver(name: &At<String>, stack: &PlannedStack, findings: &mut Findings) {
     let Some(routing) = &stack.routing else {
         // Where its configuration was wrong that is a finding already.
         if stack.alertmanager.is_none() {

@@ -8,8 +8,10 @@ use crate::scenario::fault::{Breaks, Target};
 use crate::scenario::profile::Profile;
 use crate::scenario::stack::Service;
 use crate::scenario::step::{Role, Step};
+use crate::source::At;
 
 use super::PlannedStack;
+use super::alerts::check_receiver;
 
 /// Checks every fault of a scenario against its stack.
 pub(super) fn check(scenario: &Scenario, stack: Option<&PlannedStack>, findings: &mut Findings) {
@@ -25,6 +27,12 @@ pub(super) fn check(scenario: &Scenario, stack: Option<&PlannedStack>, findings:
         if let Some(target) = &fault.target {
             check_on(target, &fault.breaks, stack, findings);
         }
+        if let Breaks::Receiver(receiver) = &fault.breaks {
+            match stack {
+                Some(stack) => check_receiver(&receiver.name, stack, findings),
+                None => findings.add(without_stack(&receiver.name, "receiver")),
+            }
+        }
     }
 }
 
@@ -32,9 +40,7 @@ pub(super) fn check(scenario: &Scenario, stack: Option<&PlannedStack>, findings:
 pub fn check_on(target: &Target, breaks: &Breaks, stack: Option<&PlannedStack>, findings: &mut Findings) {
     let named = &target.service;
     let Some(planned) = stack else {
-        let title = format!("there is no stack whose service `{named}` could be");
-        let finding = Finding::new(Code::FaultTarget, named.place, title);
-        findings.add(finding.help("name the stack's file with `stack`"));
+        findings.add(without_stack(named, "service"));
         return;
     };
     let services = &planned.stack.services;
@@ -54,6 +60,11 @@ pub fn check_on(target: &Target, breaks: &Breaks, stack: Option<&PlannedStack>, 
     if let Breaks::StandIn(pose) = breaks {
         check_pose(pose, target, planned.profiles.get(&named.value), findings);
     }
+}
+
+fn without_stack(named: &At<String>, what: &str) -> Finding {
+    let title = format!("there is no stack whose {what} `{named}` could be");
+    Finding::new(Code::FaultTarget, named.place, title).help("name the stack's file with `stack`")
 }
 
 fn is_watcher(planned: &PlannedStack, name: &str) -> bool {

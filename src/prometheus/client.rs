@@ -183,6 +183,30 @@ impl Client {
         self.send(&self.ask(Method::POST, "-/reload", &[], "")).await.map(drop)
     }
 
+    /// Forgets every sample it has, where `--web.enable-admin-api` lets us.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn forget(&self) -> Result<(), Error> {
+        let all = [("match[]", "{__name__!=\"\"}".to_owned())];
+        self.send(&self.ask(Method::POST, "api/v1/admin/tsdb/delete_series", &all, "")).await.map(drop)
+    }
+
+    /// The time by its own clock, which stamps everything that is compared with it.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn time(&self) -> Result<Timestamp, Error> {
+        let foreign = |data: &Data| Error::Foreign {
+            tried: format!("{}/api/v1/query for `time()`", self.address()),
+            why: format!("the time is a scalar, and this is a {}", data.name()),
+        };
+        match self.instant("time()", None).await?.data {
+            Data::Scalar(point) => Ok(point.at),
+            other @ (Data::Vector(_) | Data::Matrix(_) | Data::String(_)) => Err(foreign(&other)),
+        }
+    }
+
     /// Whether it answers queries.
     ///
     /// # Errors

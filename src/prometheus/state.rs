@@ -32,6 +32,9 @@ pub struct Target {
     /// Where it is scraped.
     #[serde(default)]
     pub scrape_url: String,
+    /// How long a scrape may take, as Prometheus writes it.
+    #[serde(default)]
+    pub scrape_timeout: String,
     /// What the last scrape failed with; empty when it did not.
     #[serde(default)]
     pub last_error: String,

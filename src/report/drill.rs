@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::event::{Drilled, Nanos, Proof, RungSeen, Spent};
+use crate::event::{Drilled, Nanos, Predicted, Proof, RungSeen, Spent};
 use crate::ladder::Rung;
 use crate::report::style::{Ink, Mark, Style};
 use crate::report::text::{fold, on_one_line, width};
@@ -26,6 +26,7 @@ pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String
         pieces.push(format!("broke at rung {} of {}: {broken}", broken.number(), Rung::ALL.len()));
     }
     pieces.push(if drilled.stranger { "not expected".to_owned() } else { proof(drilled) });
+    pieces.extend(drilled.predicted.as_ref().map(predicted));
     pieces.extend(drilled.spent.iter().map(spent));
     let beside = indent + style.mark_width() + 1 + width(&name) + 2;
     let room = style.width.saturating_sub(beside).max(28);
@@ -86,6 +87,22 @@ fn spent(spent: &Spent) -> String {
     format!("a total outage had spent {:.1}% of {} by then", 100.0 * spent.share, on_one_line(&spent.slo))
 }
 
+/// `by the formula firing 43m12s and cleared 5h59m: 50.0% failed`.
+pub(crate) fn predicted(predicted: &Predicted) -> String {
+    let failed = format!("{:.1}% failed", 100.0 * predicted.errors);
+    let earlier = if predicted.earlier > 0.0 {
+        format!(", {:.2}% before", 100.0 * predicted.earlier)
+    } else {
+        String::new()
+    };
+    match (predicted.fires, predicted.clears) {
+        (Some(fires), Some(clears)) => {
+            format!("by the formula firing {} and cleared {}: {failed}{earlier}", said(fires), said(clears))
+        }
+        _ => format!("by the formula it does not fire: {failed}{earlier}"),
+    }
+}
+
 /// What kind of proof it is.
 pub(crate) fn proof(drilled: &Drilled) -> String {
     let speed = drilled.speed;
@@ -118,6 +135,15 @@ mod tests {
     use super::*;
     use crate::event::Told;
 
+    #[test]
+    fn the_formula_stands_beside_what_was_measured() {
+        let time = |seconds| Some(Nanos::from(Duration::from_secs(seconds)));
+        let said = Predicted { fires: time(2592), clears: time(21_540), errors: 0.5, earlier: 0.0 };
+        assert_eq!(predicted(&said), "by the formula firing 43m12s and cleared 5h59m: 50.0% failed");
+        let never = Predicted { fires: None, clears: None, errors: 0.001, earlier: 0.0002 };
+        assert_eq!(predicted(&never), "by the formula it does not fire: 0.1% failed, 0.02% before");
+    }
+
     fn drilled() -> Drilled {
         let seconds = |seconds: u64| Some(Nanos::from(Duration::from_secs(seconds)));
         let seen = |rung, at: u64, earliest: u64, latest: u64| RungSeen {
@@ -142,6 +168,7 @@ mod tests {
             proof: Proof::Scaled,
             stranger: false,
             spent: Vec::new(),
+            predicted: None,
             rungs: vec![
                 seen(Rung::Pending, 14, 0, 30),
                 seen(Rung::Firing, 314, 300, 345),

@@ -387,6 +387,7 @@ fn drilled() -> Drilled {
         proof: Proof::Scaled,
         stranger: false,
         spent: Vec::new(),
+        predicted: None,
         rungs: vec![fired],
         broken: Some(Rung::Delivered),
         told: Vec::new(),

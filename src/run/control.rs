@@ -236,9 +236,11 @@ impl Held<'_> {
         let done = match broken.breaks() {
             Breaks::Traffic(_) if !broken.effect().is_felt() => "nothing has met it yet".to_owned(),
             Breaks::Traffic(_) => broken.effect().to_string(),
-            Breaks::Process(_) | Breaks::Container(_) | Breaks::StandIn(_) | Breaks::Deed(_) => {
-                broken.felt().await.unwrap_or_else(|why| why)
-            }
+            Breaks::Process(_)
+            | Breaks::Container(_)
+            | Breaks::StandIn(_)
+            | Breaks::Receiver(_)
+            | Breaks::Deed(_) => broken.felt().await.unwrap_or_else(|why| why),
         };
         format!("{}  {written}  {done}", target.service)
     }

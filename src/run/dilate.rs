@@ -67,7 +67,7 @@ impl Walker {
             let said = match rules {
                 None => Virtual::Silent("no rule has its name".to_owned()),
                 Some(rules) => {
-                    let followed = follow(&mut bench, &recording, rules, expected, *extent);
+                    let followed = follow(&mut bench, &recording, (rules, &ground.files), expected, *extent);
                     let followed = self.stop.run_until_cancelled(followed).await;
                     followed
                         .unwrap_or_else(|| Ok(Virtual::Silent("the run was stopped".to_owned())))

@@ -26,6 +26,10 @@ use crate::scenario::alert::{Alerts, Clock, Expected, Quiet};
 use crate::scenario::fault::Fault;
 use crate::sink::{Delivery, Status};
 use crate::stack::Running;
+use crate::units::Span;
+
+/// What is held of a quiet spell that was held in full by another scenario, in rule time.
+const BRIEF: Duration = Duration::from_secs(5 * 60);
 
 /// Prometheus's and Alertmanager's names as services of a stack, and of their port.
 const PROMETHEUS: &str = "prometheus";
@@ -43,6 +47,8 @@ pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) struct Ground {
     clock: Clock,
     pub(super) rules: Vec<RuleFile>,
+    /// The files they are in.
+    pub(super) files: Vec<PathBuf>,
     routing: Option<Arc<Config>>,
     pub(super) pace: Pace,
     instruments: Instruments,
@@ -94,12 +100,14 @@ impl Ground {
             evaluated_every: clock.wall_time(pace.evaluation_interval),
             scraped_every: clock.wall_time(pace.scrape_interval),
         };
+        let files = own.others.clone();
         let (rules, routing) = (planned.rules.clone(), planned.routing.clone().map(Arc::new));
         let Surroundings { run, supervisor, now, recordings, budgets } = surroundings;
         let (began, calm) = ((now, Instant::now()), Mutex::new(now));
         Ok(Some(Self {
             clock,
             rules,
+            files,
             routing,
             pace,
             instruments,
@@ -218,6 +226,17 @@ impl Ground {
         }
     }
 
+    /// Asks what the formula says of alerts on burn rates.
+    async fn predict(&self, drill: &mut Drill) -> Result<(), String> {
+        let expected: Vec<_> = drill.expected().cloned().collect();
+        for (number, expected) in expected.iter().enumerate() {
+            if let Some(rules) = self.rules_of(expected) {
+                drill.predict(number, &rules).await.map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the slowest of the routes waits for that lead to those it has to reach.
     fn grouping(&self, labels: &BTreeMap<String, String>, expected: &Expected) -> Option<Grouping> {
         let routes = self.routing.as_ref()?.routes_of(labels);
@@ -265,14 +284,44 @@ impl Walker {
                 "the stack has no Prometheus, so nobody can say that no alert fires".to_owned(),
             );
         };
+        let held = self.spells.held(wanted).filter(|_| wanted.once);
+        let (wanted, about) = match &held {
+            None => (wanted.clone(), None),
+            Some(held) if held.failures.is_empty() => {
+                let mut brief = wanted.clone();
+                let least = 2 * (ground.pace.scrape_interval + ground.pace.evaluation_interval);
+                brief.lasts.value = wanted.lasts.value.min(BRIEF.max(least));
+                let (all, here) = (Span(wanted.lasts.value), Span(brief.lasts.value));
+                (
+                    brief,
+                    Some(format!(
+                        "{all} of it were held by {} for all who share the stack, {here} here",
+                        held.by
+                    )),
+                )
+            }
+            Some(held) => {
+                self.told(id, held.failures.clone());
+                return (
+                    Outcome::Failed,
+                    Some(format!("it was held by {} for all who share the stack", held.by)),
+                );
+            }
+        };
+        let wanted = &wanted;
+        let by = || format!("`{}` of `{}`", id.name, id.scenario);
         match quiet(&ground.instruments, wanted, ground.clock, &self.stop).await {
             Err(error) => self.unmeasured(id, error.to_string()),
             Ok(Spell::Unseen(why)) => self.unmeasured(id, why),
             Ok(Spell::Stopped) => (Outcome::Skipped, Some("the run was stopped".to_owned())),
-            Ok(Spell::Quiet) => (Outcome::Passed, None),
+            Ok(Spell::Quiet) => {
+                self.spells.note(wanted, by(), Vec::new());
+                (Outcome::Passed, about)
+            }
             Ok(Spell::Disturbed(what)) => {
                 let failures = what.into_iter().map(|title| self.disturbance(title, wanted));
-                let failures = failures.collect();
+                let failures: Vec<_> = failures.collect();
+                self.spells.note(wanted, by(), failures.clone());
                 self.told(id, failures);
                 (Outcome::Failed, None)
             }
@@ -305,6 +354,9 @@ impl Walker {
         let mut drill = begun.map_err(|error| error.to_string())?;
         let stack = self.stack.clone();
         let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
+        if self.estranged > 0 {
+            drill.be_patient();
+        }
         drill.rise(&told, &self.stop).await.map_err(|error| error.to_string())?;
         Ok(drill)
     }
@@ -326,6 +378,7 @@ impl Walker {
         let ground = self.ground.clone();
         if let Some(ground) = &ground {
             self.look_back(ground, id, &mut drill).await?;
+            ground.predict(&mut drill).await?;
             ground.calm_down();
         }
         let report = drill.report(&self.sources);

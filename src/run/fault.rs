@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::receiver::Estranged;
 use super::squeeze::{Squeezed, cut_off, squeeze};
 use super::walk::Walker;
 use crate::fault::relay::{Effect, FaultGuard};
@@ -30,6 +31,8 @@ pub(super) struct Broken<'a> {
     posing: Option<Posing>,
     /// What was done to a container.
     squeezed: Option<Squeezed>,
+    /// A receiver that misbehaves.
+    estranged: Option<Estranged<'a>>,
 }
 
 impl<'a> Broken<'a> {
@@ -46,13 +49,25 @@ impl<'a> Broken<'a> {
             if let Breaks::Deed(both) = &fault.breaks {
                 perform(walker, &both.deed).await.map_err(|why| format!("it could not be put in: {why}"))?;
             }
-            return Ok(Self::nothing_yet(&fault.breaks));
+            let mut broken = Self::nothing_yet(&fault.breaks);
+            if let Breaks::Receiver(does) = &fault.breaks {
+                let stack = stack.ok_or("there is no stack")?;
+                broken.estranged = Some(Estranged::begin(stack, does).await?);
+            }
+            return Ok(broken);
         };
         Self::on(stack.ok_or("there is no stack")?, target, &fault.breaks).await
     }
 
     fn nothing_yet(breaks: &Breaks) -> Self {
-        Self { breaks: breaks.clone(), service: None, guards: Vec::new(), posing: None, squeezed: None }
+        Self {
+            breaks: breaks.clone(),
+            service: None,
+            guards: Vec::new(),
+            posing: None,
+            squeezed: None,
+            estranged: None,
+        }
     }
 
     /// Breaks a service of a stack.
@@ -89,7 +104,7 @@ impl<'a> Broken<'a> {
             Breaks::StandIn(pose) => {
                 broken.posing = Some(service.pose(pose.clone()).await.map_err(|error| error.to_string())?);
             }
-            Breaks::Deed(_) => {}
+            Breaks::Receiver(_) | Breaks::Deed(_) => {}
         }
         Ok(broken)
     }
@@ -99,6 +114,9 @@ impl<'a> Broken<'a> {
     /// # Errors
     /// What shows that it did not, or that nothing shows it.
     pub(super) async fn felt(&self) -> Result<String, String> {
+        if let Some(estranged) = &self.estranged {
+            return estranged.felt().await;
+        }
         let Some(service) = self.service else {
             return Ok("what breaks it was done".to_owned());
         };
@@ -120,7 +138,9 @@ impl<'a> Broken<'a> {
             Breaks::Traffic(_) => self.felt_by_traffic(),
             Breaks::StandIn(_) if self.posing.is_some() => Ok(format!("`{name}` pretends")),
             Breaks::StandIn(_) => Err(format!("`{name}` does not pretend")),
-            Breaks::Container(_) | Breaks::Deed(_) => Ok("what breaks it was done".to_owned()),
+            Breaks::Container(_) | Breaks::Receiver(_) | Breaks::Deed(_) => {
+                Ok("what breaks it was done".to_owned())
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use super::fault::Broken;
 use super::walk::Walker;
 use crate::drill::Drill;
 use crate::event::{Event, FaultStage, Outcome, StepId};
-use crate::scenario::fault::Fault;
+use crate::scenario::fault::{Breaks, Fault};
 use crate::scenario::step::Step;
 
 impl Walker {
@@ -35,7 +35,10 @@ impl Walker {
         };
         self.tell(id, fault, FaultStage::Added, "");
         let drilled = self.watch(fault, calm_until).await;
+        let estranges = usize::from(matches!(fault.breaks, Breaks::Receiver(_)));
+        self.estranged += estranges;
         let meanwhile = AssertUnwindSafe(self.meanwhile(id.number, fault, added)).catch_unwind().await;
+        self.estranged -= estranges;
         let felt = broken.felt().await;
         let drilled = match drilled {
             // What was stopped had no time to show anything.

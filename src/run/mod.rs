@@ -11,11 +11,13 @@ mod hold;
 mod judge;
 mod kept;
 mod monitoring;
+mod receiver;
 mod slis;
 mod sockets;
 mod squeeze;
 mod threshold;
 mod walk;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::drill::Ground;
 use self::slis::{Clock, Slis};
 use self::walk::Walker;
+use self::warm::{Kept, Spells, Warm, goes_on};
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::load::Shard;
 use crate::plan::{Plan, Planned};
@@ -83,6 +86,7 @@ pub async fn run(
         started: options.started.to_string(),
     });
     let mut conclusion = Conclusion::Pass;
+    let mut warm = None;
     for (number, planned) in plan.scenarios.iter().enumerate() {
         if stop.is_cancelled() {
             break;
@@ -90,7 +94,11 @@ pub async fn run(
         let clock = Clock { started: options.started.as_second(), began };
         let rehearsal =
             Rehearsal { planned, number, judges: true, sources: &sources, sender, stop, options, clock };
-        conclusion = conclusion.max(rehearsal.run().await);
+        let goes_on = goes_on(plan, number, |number| speed(&plan.scenarios[number]));
+        conclusion = conclusion.max(rehearsal.run(&mut warm, goes_on).await);
+    }
+    if let Some(warm) = warm {
+        warm.down().await;
     }
     let interrupted = stop.is_cancelled();
     if interrupted {
@@ -109,7 +117,21 @@ pub async fn once(
     stop: &CancellationToken,
 ) -> Conclusion {
     let clock = Clock { started: options.started.as_second(), began: Instant::now() };
-    Rehearsal { planned, number: 0, judges: false, sources, sender, stop, options, clock }.run().await
+    let rehearsal = Rehearsal { planned, number: 0, judges: false, sources, sender, stop, options, clock };
+    rehearsal.run(&mut None, false).await
+}
+
+/// How fast a scenario's stack goes: as its clock says where alerts are looked at, and as in production elsewhere.
+fn speed(planned: &Planned) -> Speed {
+    let scenario = &planned.scenario;
+    let drills = scenario.all_steps().any(|step| match &step.does {
+        Does::Quiet(_) => true,
+        Does::Monitoring(asked) => matches!(**asked, Monitoring::Dashboard(_)),
+        Does::Fault(fault) => !fault.alerts.is_empty(),
+        Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => false,
+    });
+    let clock = (drills || scenario.clock_given).then(|| Speed::new(scenario.clock.speed)).flatten();
+    clock.unwrap_or_default()
 }
 
 /// The step that captures each name.
@@ -138,7 +160,9 @@ struct Rehearsal<'a> {
 }
 
 impl Rehearsal<'_> {
-    async fn run(&self) -> Conclusion {
+    /// Runs it, on the stack that is `warm` where that is the one it needs. Where the next scenario `goes_on` with
+    /// its stack, that is kept warm.
+    async fn run(&self, warm: &mut Option<Warm>, goes_on: bool) -> Conclusion {
         let began = Instant::now();
         let Planned { scenario, file, .. } = self.planned;
         self.sender.send(Event::ScenarioStarted {
@@ -150,17 +174,21 @@ impl Rehearsal<'_> {
         });
         // Before anything is started that may log.
         let marks = Arc::new(self.marks());
-        let conclusion = match self.start().await {
+        let conclusion = match self.start(warm.take()).await {
             Err(why) => self.not_measured(why),
-            Ok(stack) => {
-                let stack = stack.map(Arc::new);
-                let conclusion = match self.walker(stack.as_ref(), marks) {
-                    Err(why) => self.not_measured(why),
-                    Ok(walker) => self.walk(walker).await,
-                };
+            Ok(None) => self.perform(None, speed(self.planned), &Spells::default(), marks).await,
+            Ok(Some(Kept { running, speed: pace, by, spells })) => {
+                let stack = Arc::new(running);
+                let conclusion = self.perform(Some(&stack), pace, &spells, marks).await;
                 // Nobody walks any more, and so nobody else has it.
-                if let Some(stack) = stack.and_then(Arc::into_inner) {
-                    stack.down().await;
+                if let (Some(running), Some(planned)) = (Arc::into_inner(stack), &self.planned.stack) {
+                    let kept = Kept { running, speed: pace, by, spells };
+                    let kept = Warm::new(kept, planned, speed(self.planned));
+                    if goes_on && !self.stop.is_cancelled() {
+                        *warm = Some(kept);
+                    } else {
+                        kept.down().await;
+                    }
                 }
                 conclusion
             }
@@ -168,6 +196,19 @@ impl Rehearsal<'_> {
         let name = scenario.name.value.clone();
         self.sender.send(Event::ScenarioEnded { scenario: name, conclusion, took: began.elapsed().into() });
         conclusion
+    }
+
+    async fn perform(
+        &self,
+        stack: Option<&Arc<Running>>,
+        pace: Speed,
+        spells: &Spells,
+        marks: Arc<Marks>,
+    ) -> Conclusion {
+        match self.walker(stack, pace, spells, marks) {
+            Err(why) => self.not_measured(why),
+            Ok(walker) => self.walk(walker).await,
+        }
     }
 
     /// The steps that will be told of, background first.
@@ -178,38 +219,70 @@ impl Rehearsal<'_> {
         told.map(|(number, step)| walk::step_id(&scenario.name, number, step)).collect()
     }
 
-    /// Brings the stack up, where the scenario has one.
-    async fn start(&self) -> Result<Option<Running>, String> {
-        let Some(planned) = &self.planned.stack else { return Ok(None) };
-        let options = stack::Options {
-            id: format!("{}-{}", self.options.id, self.number + 1),
-            runtime: self.options.runtime,
-            images: self.options.images.clone(),
-            seed: self.options.seed,
-            speed: self.speed(),
-            supervisor: self.options.program.clone(),
+    /// The stack, where the scenario has one: the one that is warm, as new, or one that is brought up.
+    async fn start(&self, warm: Option<Warm>) -> Result<Option<Kept>, String> {
+        let Some(planned) = &self.planned.stack else {
+            if let Some(warm) = warm {
+                warm.down().await;
+            }
+            return Ok(None);
         };
+        let mut speed = speed(self.planned);
         let scenario = self.planned.scenario.name.value.clone();
-        let notices = Notices { scenario, sender: self.sender.clone() };
-        let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
-        up.map(Some).map_err(|error| error.to_string())
-    }
-
-    /// How fast the stack goes: as its clock says where alerts are looked at, and as in production elsewhere.
-    fn speed(&self) -> Speed {
-        let scenario = &self.planned.scenario;
-        let drills = scenario.all_steps().any(|step| match &step.does {
-            Does::Quiet(_) => true,
-            Does::Monitoring(asked) => matches!(**asked, Monitoring::Dashboard(_)),
-            Does::Fault(fault) => !fault.alerts.is_empty(),
-            Does::Probe(_) | Does::Load(_) | Does::Wait(_) | Does::Use(_) | Does::Set(_) => false,
-        });
-        let clock = (drills || scenario.clock_given).then(|| Speed::new(scenario.clock.speed)).flatten();
-        clock.unwrap_or_default()
+        let noted = |note: String| {
+            self.sender.send(Event::StackNoted { scenario: scenario.clone(), note });
+        };
+        match warm {
+            Some(warm) if warm.is_for(planned, speed) => match warm.renewed(planned).await {
+                Ok(kept) => {
+                    noted(format!(
+                        "the stack is that of `{}`: its Prometheus was emptied and its Alertmanager is a fresh one",
+                        kept.by
+                    ));
+                    return Ok(Some(kept));
+                }
+                Err(error) => noted(format!("the stack cannot be shared and is brought up anew: {error}")),
+            },
+            Some(warm) => warm.down().await,
+            None => {}
+        }
+        let notices = Notices { scenario: scenario.clone(), sender: self.sender.clone() };
+        loop {
+            let options = stack::Options {
+                id: format!("{}-{}", self.options.id, self.number + 1),
+                runtime: self.options.runtime,
+                images: self.options.images.clone(),
+                seed: self.options.seed,
+                speed,
+                supervisor: self.options.program.clone(),
+            };
+            let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
+            let running = up.map_err(|error| error.to_string())?;
+            let strained = match speed.slower() {
+                Some(slower) => running.strain().await.map(|why| (why, slower)),
+                None => None,
+            };
+            let Some((why, slower)) = strained.filter(|_| !self.stop.is_cancelled()) else {
+                return Ok(Some(Kept { running, speed, by: scenario, spells: Spells::default() }));
+            };
+            noted(format!(
+                "the clock is lowered from {}x to {}x, where Prometheus keeps up: {why}",
+                speed.factor(),
+                slower.factor()
+            ));
+            running.down().await;
+            speed = slower;
+        }
     }
 
     /// Gives every variable its value.
-    fn walker(&self, stack: Option<&Arc<Running>>, marks: Arc<Marks>) -> Result<Walker, String> {
+    fn walker(
+        &self,
+        stack: Option<&Arc<Running>>,
+        pace: Speed,
+        spells: &Spells,
+        marks: Arc<Marks>,
+    ) -> Result<Walker, String> {
         let Planned { scenario, vars, scope, slos, .. } = self.planned;
         let mut scope = scope.clone();
         for (name, value) in stack.into_iter().flat_map(|stack| stack.variables()) {
@@ -219,7 +292,7 @@ impl Rehearsal<'_> {
             let value = shape.value(&scope).map_err(|unset| format!("variable `{name}`: {unset}"))?;
             scope.set(name, value);
         }
-        let clock = scenario::alert::Clock { speed: self.speed().factor(), ..scenario.clock };
+        let clock = scenario::alert::Clock { speed: pace.factor(), ..scenario.clock };
         let ground = match (stack, &self.planned.stack) {
             (Some(running), Some(planned)) => Ground::of(planned, running, clock, self.surroundings())?,
             (Some(_) | None, _) => None,
@@ -241,6 +314,8 @@ impl Rehearsal<'_> {
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),
             givers: Arc::new(givers(&scenario.steps)),
             stack: stack.cloned(),
+            spells: spells.clone(),
+            estranged: 0,
             ground: ground.map(Arc::new),
             within: Vec::new(),
             measured: true,

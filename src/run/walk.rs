@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::drill::Ground;
 use super::fire;
 use super::slis::Slis;
+use super::warm::Spells;
 use crate::event::{Event, Outcome, Sender, StepId};
 use crate::load::Shard;
 use crate::probe::attempt::{Attempt, Session, attempt};
@@ -38,6 +39,10 @@ pub(super) struct Walker {
     pub(super) stack: Option<Arc<Running>>,
     /// What drills measure with, where the stack has a Prometheus.
     pub(super) ground: Option<Arc<Ground>>,
+    /// The quiet spells that were held for all who share the stack.
+    pub(super) spells: Spells,
+    /// How many receivers misbehave.
+    pub(super) estranged: usize,
     /// How steps within others ended.
     pub(super) within: Vec<Outcome>,
     /// Whether everything that was to be measured could be.
@@ -62,6 +67,8 @@ impl Walker {
             givers: Arc::clone(&self.givers),
             stack: self.stack.clone(),
             ground: self.ground.clone(),
+            spells: self.spells.clone(),
+            estranged: 0,
             within: Vec::new(),
             measured: true,
             steady: true,

@@ -101,6 +101,9 @@ pub struct QuietWritten {
     /// Alerts that may fire all the same, as a watchdog does.
     #[serde(default)]
     except: Names,
+    /// Whether it is held once for all scenarios that share a stack; each after the first holds five minutes of it.
+    #[serde(default)]
+    once: bool,
 }
 
 /// A spell in which no alert may be pending or firing.
@@ -110,6 +113,8 @@ pub struct Quiet {
     pub lasts: At<Duration>,
     /// Alerts that may fire all the same.
     pub except: Vec<At<String>>,
+    /// Whether it is held once for all scenarios that share a stack.
+    pub once: bool,
 }
 
 impl QuietWritten {
@@ -120,7 +125,7 @@ impl QuietWritten {
             let title = "a quiet spell of no length shows nothing";
             findings.add(Finding::new(Code::FileValue, lasts.place, title));
         }
-        Quiet { lasts, except: self.except.0 }
+        Quiet { lasts, except: self.except.0, once: self.once }
     }
 }
 

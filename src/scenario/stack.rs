@@ -47,6 +47,10 @@ pub struct StackWritten {
     /// A Compose file whose services are started too, beside this file. What is said of one of them here, as the
     /// `process` that it is without containers, goes before what is said there.
     compose: Option<At<String>>,
+    /// Whether scenarios that follow one another at the same speed share it. For each of them the Prometheus is
+    /// emptied and its rules loaded anew, and the Alertmanager is a fresh one; the services go on as they are.
+    #[serde(default)]
+    shared: bool,
 }
 
 /// What is started for a run.
@@ -62,6 +66,8 @@ pub struct Stack {
     pub alertmanager: Option<Alertmanager>,
     /// A Compose file, beside the stack's.
     pub compose: Option<At<String>>,
+    /// Whether scenarios that follow one another share it.
+    pub shared: bool,
 }
 
 /// Reads and checks a stack.
@@ -84,6 +90,7 @@ pub fn check(node: &Node, findings: &mut Findings) -> Option<Stack> {
         prometheus: written.prometheus.map(|at| at.value.check(at.place, findings)),
         alertmanager: written.alertmanager.map(|at| at.value.check(at.place)),
         compose: written.compose,
+        shared: written.shared,
     };
     // What a Compose file adds is known once that is read.
     if whole && stack.compose.is_none() {

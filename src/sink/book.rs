@@ -38,6 +38,14 @@ impl Book {
         });
     }
 
+    /// Forgets all; numbers go on.
+    pub(super) fn clear(&self) {
+        self.0.send_modify(|pages| {
+            pages.kept.clear();
+            pages.weight = 0;
+        });
+    }
+
     /// All that are kept.
     pub(super) fn all(&self) -> Vec<Arc<Delivery>> {
         self.0.borrow().kept.iter().map(|(_, delivery)| Arc::clone(delivery)).collect()

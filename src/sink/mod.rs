@@ -20,6 +20,7 @@ mod vendor;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,11 @@ impl Sink {
         self.desk.book.all()
     }
 
+    /// Forgets what was delivered.
+    pub fn forget(&self) {
+        self.desk.book.clear();
+    }
+
     /// The first delivery that is `wanted`, of those that came and those that come until the deadline.
     pub async fn wait_for(
         &self,
@@ -121,10 +127,10 @@ impl Sink {
         self.desk.book.next(last).await
     }
 
-    /// Makes `receiver` misbehave until the guard is dropped.
+    /// Makes `receiver` misbehave until the guard is dropped: each time, or the first so many times.
     #[must_use]
-    pub fn misbehave(&self, receiver: &str, trouble: Trouble) -> Troubled {
-        self.desk.troubles.add(receiver, trouble)
+    pub fn misbehave(&self, receiver: &str, trouble: Trouble, first: Option<NonZeroU64>) -> Troubled {
+        self.desk.troubles.add(receiver, trouble, first)
     }
 
     /// Closes both ports, and returns what was delivered when requests under way have ended; after a second at the

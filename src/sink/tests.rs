@@ -117,7 +117,7 @@ async fn a_receiver_misbehaves_until_its_guard_is_dropped() {
     for trouble in
         [Trouble::Status(StatusCode::BAD_GATEWAY), Trouble::TooMany(Duration::from_secs(3)), Trouble::Close]
     {
-        let troubled = sink.misbehave("pager", trouble);
+        let troubled = sink.misbehave("pager", trouble, None);
         let http = exchange(sink.listens().http, &told).await;
         let smtp = exchange(sink.listens().smtp, &mail(&line(Kind::Email), "", "x")).await;
         answers.push(
@@ -146,7 +146,7 @@ async fn a_receiver_misbehaves_until_its_guard_is_dropped() {
 #[tokio::test]
 async fn closing_ends_what_hangs() {
     let sink = open(Listen::default()).await.unwrap();
-    let mut troubled = sink.misbehave("pager", Trouble::Hang);
+    let mut troubled = sink.misbehave("pager", Trouble::Hang, None);
     let told = post(&Line { receiver: Some("pager".to_owned()), kind: Kind::Webhook, index: 0 }.path(), "{}");
     let address = sink.listens().http;
     let asking = tokio::spawn(async move { exchange(address, &told).await });

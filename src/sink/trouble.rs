@@ -1,6 +1,7 @@
 //! Receivers that misbehave on purpose, so that the way to them can be drilled.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -28,19 +29,36 @@ pub struct Troubled {
     receiver: String,
     number: u64,
     troubles: Troubles,
-    met: watch::Receiver<u64>,
+    met: watch::Receiver<Met>,
 }
+
+/// The requests that met a trouble.
+#[derive(Debug, Clone, Default)]
+struct Met {
+    count: u64,
+    /// When the first of them came.
+    at: Vec<Instant>,
+}
+
+/// Of how many requests the time is kept.
+const KEPT: usize = 100;
 
 impl Troubled {
     /// How many requests met the trouble so far.
     #[must_use]
     pub fn met(&self) -> u64 {
-        *self.met.borrow()
+        self.met.borrow().count
+    }
+
+    /// When they did: the first hundred of them.
+    #[must_use]
+    pub fn times(&self) -> Vec<Instant> {
+        self.met.borrow().at.clone()
     }
 
     /// Waits until `count` requests met it; `false` when the deadline came first.
     pub async fn meets(&mut self, count: u64, deadline: Instant) -> bool {
-        matches!(timeout_at(deadline, self.met.wait_for(|met| *met >= count)).await, Ok(Ok(_)))
+        matches!(timeout_at(deadline, self.met.wait_for(|met| met.count >= count)).await, Ok(Ok(_)))
     }
 }
 
@@ -71,18 +89,20 @@ struct Book {
 struct Entry {
     number: u64,
     trouble: Trouble,
-    met: watch::Sender<u64>,
+    /// Only the first so many requests meet it.
+    first: Option<NonZeroU64>,
+    met: watch::Sender<Met>,
 }
 
 impl Troubles {
-    /// Makes `receiver` misbehave.
-    pub(super) fn add(&self, receiver: &str, trouble: Trouble) -> Troubled {
-        let (sender, met) = watch::channel(0);
+    /// Makes `receiver` misbehave, each time or the first so many times.
+    pub(super) fn add(&self, receiver: &str, trouble: Trouble, first: Option<NonZeroU64>) -> Troubled {
+        let (sender, met) = watch::channel(Met::default());
         let mut number = 0;
         self.0.send_modify(|book| {
             book.last += 1;
             number = book.last;
-            let entry = Entry { number, trouble, met: sender };
+            let entry = Entry { number, trouble, first, met: sender };
             book.entries.entry(receiver.to_owned()).or_default().push(entry);
         });
         Troubled { receiver: receiver.to_owned(), number, troubles: self.clone(), met }
@@ -94,7 +114,17 @@ impl Troubles {
         let receiver = receiver?;
         let mut book = self.0.subscribe();
         let entry = book.borrow_and_update().latest(receiver)?.clone();
-        entry.met.send_modify(|met| *met += 1);
+        let is_met = entry.met.send_if_modified(|met| {
+            let meets = entry.first.is_none_or(|first| met.count < first.get());
+            if meets {
+                met.count += 1;
+                met.at.extend((met.at.len() < KEPT).then(Instant::now));
+            }
+            meets
+        });
+        if !is_met {
+            return None;
+        }
         let ends = |book: &Book| book.latest(receiver).is_none_or(|latest| latest.number != entry.number);
         match entry.trouble {
             Trouble::Status(_) | Trouble::TooMany(_) | Trouble::Close => Some(entry.trouble),
@@ -124,8 +154,8 @@ mod tests {
     #[tokio::test]
     async fn the_latest_trouble_counts_until_it_is_dropped() {
         let troubles = Troubles::default();
-        let first = troubles.add("pager", Trouble::Close);
-        let second = troubles.add("pager", Trouble::Status(StatusCode::BAD_GATEWAY));
+        let first = troubles.add("pager", Trouble::Close, None);
+        let second = troubles.add("pager", Trouble::Status(StatusCode::BAD_GATEWAY), None);
         assert_eq!(troubles.meet(Some("pager")).await, Some(Trouble::Status(StatusCode::BAD_GATEWAY)));
         assert_eq!((first.met(), second.met()), (0, 1));
         drop(second);
@@ -136,10 +166,22 @@ mod tests {
         assert_eq!(troubles.meet(None).await, None);
     }
 
+    #[tokio::test]
+    async fn the_first_few_meet_it_and_no_more() {
+        let troubles = Troubles::default();
+        let twice = troubles.add("pager", Trouble::Close, NonZeroU64::new(2));
+        let mut met = Vec::new();
+        for _ in 0..4 {
+            met.push(troubles.meet(Some("pager")).await);
+        }
+        assert_eq!(met, [Some(Trouble::Close), Some(Trouble::Close), None, None]);
+        assert_eq!((twice.met(), twice.times().len()), (2, 2));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_is_let_go_when_the_trouble_ends() {
         let troubles = Troubles::default();
-        let mut hang = troubles.add("pager", Trouble::Hang);
+        let mut hang = troubles.add("pager", Trouble::Hang, None);
         let waiting = tokio::spawn({
             let troubles = troubles.clone();
             async move { troubles.meet(Some("pager")).await }
@@ -148,7 +190,7 @@ mod tests {
         assert!(!hang.meets(2, Instant::now() + Duration::from_secs(1)).await);
         drop(hang);
         assert_eq!(waiting.await.unwrap(), Some(Trouble::Close));
-        let _slow = troubles.add("pager", Trouble::Slow(Duration::from_secs(5)));
+        let _slow = troubles.add("pager", Trouble::Slow(Duration::from_secs(5)), None);
         let began = Instant::now();
         assert_eq!(troubles.meet(Some("pager")).await, None);
         assert_eq!(began.elapsed(), Duration::from_secs(5));

@@ -9,8 +9,10 @@ mod preflight;
 pub mod processes;
 mod prometheus;
 mod ready;
+mod renew;
 mod runtime;
 mod stand_in;
+mod strain;
 mod up;
 mod version;
 
@@ -411,6 +413,24 @@ impl Service {
             Handle::Process(process) => process.limit(limit),
             Handle::StandIn(_) => Err("it is a stand-in, which plays in firedrill's own process".to_owned()),
             Handle::Container(_) => Err("it runs in a container, which has limits of its own".to_owned()),
+        }
+    }
+
+    /// The files it was given; a stand-in has none.
+    fn files(&self) -> &[File] {
+        match &self.handle {
+            Handle::StandIn(_) => &[],
+            Handle::Process(process) => process.files(),
+            Handle::Container(contained) => contained.files(),
+        }
+    }
+
+    /// Writes files of its own, in place of those that are there.
+    async fn put(&self, files: &[File]) -> Result<(), Error> {
+        match &self.handle {
+            Handle::StandIn(_) => Ok(()),
+            Handle::Process(process) => files.iter().try_for_each(|file| process.put(file)),
+            Handle::Container(contained) => contained.put(files).await,
         }
     }
 

@@ -71,7 +71,7 @@ async fn a_receiver_in_trouble_is_told_once_it_is_well() {
     .enumerate()
     {
         let instance = format!("web-{number}");
-        let mut troubled = sink.misbehave("pager", trouble);
+        let mut troubled = sink.misbehave("pager", trouble, None);
         alertmanager.send(&[down(&instance, true)]).unwrap();
         // Whoever hangs is met once, the others are tried again.
         let tries = if trouble == Trouble::Hang { 1 } else { 2 };
@@ -86,7 +86,7 @@ async fn a_receiver_in_trouble_is_told_once_it_is_well() {
         let delivery = sink.wait_for(told, Instant::now() + PATIENCE).await;
         assert!(delivery.is_some(), "{trouble:?} is over, yet nothing came");
     }
-    let slow = sink.misbehave("pager", Trouble::Slow(Duration::from_millis(300)));
+    let slow = sink.misbehave("pager", Trouble::Slow(Duration::from_millis(300)), None);
     alertmanager.send(&[down("web-9", true)]).unwrap();
     let last = |delivery: &Delivery| delivery.alerts.iter().any(|alert| alert.labels["instance"] == "web-9");
     assert!(sink.wait_for(last, Instant::now() + PATIENCE).await.is_some());

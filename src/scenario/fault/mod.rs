@@ -5,6 +5,7 @@ pub mod container;
 pub mod deed;
 mod flow;
 pub mod process;
+pub mod receiver;
 mod requests;
 pub mod stand_in;
 pub mod traffic;
@@ -23,6 +24,7 @@ use self::flow::{
     SliceFaultWritten,
 };
 use self::process::{Deed, ServiceFaultWritten};
+use self::receiver::{Misbehaving, ReceiverFaultWritten};
 use self::requests::{AbortFaultWritten, CorruptFaultWritten, DelayFaultWritten, StatusFaultWritten};
 use self::stand_in::{HealthFaultWritten, MetricsFaultWritten, Pose};
 use self::traffic::Interference;
@@ -78,6 +80,8 @@ pub struct FaultWritten {
     metrics: Option<At<Brief<MetricsFaultWritten>>>,
     /// Have a stand-in say that it is not well.
     health: Option<At<Brief<HealthFaultWritten>>>,
+    /// Have a receiver of the stack's Alertmanager misbehave. What is told meanwhile is broken under `while`.
+    receiver: Option<At<ReceiverFaultWritten>>,
     /// Run a program that breaks something.
     exec: Option<At<ExecFaultWritten>>,
     /// Send a request that breaks something.
@@ -123,6 +127,8 @@ pub enum Breaks {
     Container(Squeeze),
     /// A stand-in pretends.
     StandIn(Pose),
+    /// A receiver misbehaves.
+    Receiver(Misbehaving),
     /// A program or a request does it.
     Deed(Box<Reversible>),
 }
@@ -136,6 +142,7 @@ impl Breaks {
             Self::Traffic(does) => does.kind(),
             Self::Container(squeeze) => squeeze.kind(),
             Self::StandIn(pose) => pose.kind(),
+            Self::Receiver(_) => "receiver",
             Self::Deed(reversible) => reversible.deed.does.kind(),
         }
     }
@@ -146,6 +153,7 @@ impl fmt::Display for Fault {
         match (&self.target, &self.breaks) {
             (Some(target), breaks) => write!(f, "{} {}", breaks.kind(), target.service),
             (None, Breaks::Deed(reversible)) => f.write_str(&reversible.deed.name),
+            (None, Breaks::Receiver(receiver)) => write!(f, "receiver {} {}", receiver.name, receiver.does),
             (None, breaks) => f.write_str(breaks.kind()),
         }
     }
@@ -171,7 +179,11 @@ impl Fault {
     pub fn deeds(&self) -> impl Iterator<Item = &Step> {
         let both = match &self.breaks {
             Breaks::Deed(both) => Some([&both.deed, &both.undo]),
-            Breaks::Process(_) | Breaks::Traffic(_) | Breaks::Container(_) | Breaks::StandIn(_) => None,
+            Breaks::Process(_)
+            | Breaks::Traffic(_)
+            | Breaks::Container(_)
+            | Breaks::StandIn(_)
+            | Breaks::Receiver(_) => None,
         };
         both.into_iter().flatten()
     }
@@ -180,7 +192,11 @@ impl Fault {
     pub fn deeds_mut(&mut self) -> impl Iterator<Item = &mut Step> {
         let both = match &mut self.breaks {
             Breaks::Deed(both) => Some([&mut both.deed, &mut both.undo]),
-            Breaks::Process(_) | Breaks::Traffic(_) | Breaks::Container(_) | Breaks::StandIn(_) => None,
+            Breaks::Process(_)
+            | Breaks::Traffic(_)
+            | Breaks::Container(_)
+            | Breaks::StandIn(_)
+            | Breaks::Receiver(_) => None,
         };
         both.into_iter().flatten()
     }
@@ -243,7 +259,7 @@ impl FaultWritten {
         }
     }
 
-    fn offers(self) -> [Option<Offer>; 23] {
+    fn offers(self) -> [Option<Offer>; 24] {
         [
             brief(self.kill, |it, _, _| Some(it.check(Deed::Kill))),
             brief(self.stop, |it, _, _| Some(it.check(Deed::Stop))),
@@ -266,6 +282,10 @@ impl FaultWritten {
             brief(self.netem, NetemFaultWritten::check),
             brief(self.metrics, MetricsFaultWritten::check),
             brief(self.health, |it, _, _| Some(it.check())),
+            self.receiver.map(|at| -> Offer {
+                let place = at.place;
+                (place, Box::new(move |findings| at.value.check(place, findings)))
+            }),
             self.exec.map(|at| -> Offer { (at.place, Box::new(|findings| at.value.check(findings))) }),
             self.http.map(|at| -> Offer { (at.place, Box::new(|findings| at.value.check(findings))) }),
         ]

@@ -12,7 +12,7 @@ use super::container::{Container, GRACE, Request, State};
 use super::error::Error as EngineError;
 use super::runtime::{Containers, Parts};
 use crate::stack::Error;
-use crate::stack::launch::{Launch, Shows, Way};
+use crate::stack::launch::{File, Launch, Shows, Way};
 use crate::stack::processes::cgroup::{Group, Limit};
 use crate::stack::processes::log::Log;
 use crate::stack::ready::{Running, Watched};
@@ -126,6 +126,18 @@ impl Contained {
         self.aim(&container);
         drop(container);
         self.ready().await
+    }
+
+    /// The files it was given.
+    pub(in crate::stack) fn files(&self) -> &[File] {
+        &self.launch.files
+    }
+
+    /// Writes files of its own, in place of those that are there.
+    pub(in crate::stack) async fn put(&self, files: &[File]) -> Result<(), Error> {
+        let done = "given files";
+        let files: Vec<_> = files.iter().map(|file| (rooted(&file.path), file.bytes.as_slice())).collect();
+        self.container(done).await?.put(&files).await.map_err(|error| self.untold(done, &error))
     }
 
     /// Takes it off the network: it goes on running, and nobody reaches it.

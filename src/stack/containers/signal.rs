@@ -1,11 +1,17 @@
 //! What is done to a container's processes: frozen, killed, asked to end, run beside them.
 
+use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use testcontainers::bollard::body_full;
 use testcontainers::bollard::container::LogOutput;
 use testcontainers::bollard::exec::{CreateExecOptions, StartExecResults};
-use testcontainers::bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder};
+use testcontainers::bollard::query_parameters::{
+    KillContainerOptionsBuilder, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use tokio_tar::Header;
 
 use super::container::Container;
 use super::engine::PATIENCE;
@@ -19,6 +25,9 @@ pub struct Executed {
     /// The beginning of what it wrote, output and errors as they came.
     pub output: Vec<u8>,
 }
+
+/// What archives are made of.
+const BLOCK: usize = 512;
 
 /// The most that is kept of a program's output.
 const KEPT: usize = 64 << 10;
@@ -64,6 +73,19 @@ impl Container {
         self.engine.ask_within(PATIENCE + grace, &doing, stop).await
     }
 
+    /// Writes files in the container, in place of those that are there.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn put(&self, files: &[(String, &[u8])]) -> Result<(), Error> {
+        let doing = format!("writing files of `{}`", self.name);
+        let packed = pack(files).map_err(|error| Error::Unable(format!("{doing}: {error}")))?;
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let packed = body_full(Bytes::from(packed));
+        let put = self.engine.docker.upload_to_container(&self.id, Some(options), packed);
+        self.engine.ask(&doing, put).await
+    }
+
     /// Runs a program in the container, to its end or to the limit of time.
     ///
     /// # Errors
@@ -91,6 +113,24 @@ impl Container {
         };
         self.engine.ask_within(limit, &doing, run).await
     }
+}
+
+/// Files as the engine takes them, which is a tar archive.
+fn pack(files: &[(String, &[u8])]) -> io::Result<Vec<u8>> {
+    let mut packed = Vec::new();
+    for (path, bytes) in files {
+        let mut header = Header::new_gnu();
+        header.set_path(path.trim_start_matches('/'))?;
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        packed.extend_from_slice(header.as_bytes());
+        packed.extend_from_slice(bytes);
+        packed.resize(packed.len().next_multiple_of(BLOCK), 0);
+    }
+    // Two empty blocks are its end.
+    packed.resize(packed.len() + 2 * BLOCK, 0);
+    Ok(packed)
 }
 
 fn keep(output: &mut Vec<u8>, some: &LogOutput) {

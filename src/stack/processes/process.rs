@@ -26,7 +26,7 @@ use super::{RUN_VARIABLE, port};
 use crate::probe::connect::Deadline;
 use crate::probe::process as short_lived;
 use crate::stack::Error;
-use crate::stack::launch::{Launch, Shows};
+use crate::stack::launch::{File, Launch, Shows};
 use crate::stack::ready::{Running, Watched};
 use crate::units::Size;
 
@@ -239,19 +239,27 @@ impl Process {
             let path = dir.join(volume.trim_start_matches('/'));
             self.make_folders(&dir, &path).map_err(failed(path))?;
         }
-        for file in &launch.files {
-            let path = dir.join(file.path.trim_start_matches('/'));
-            let written = || {
-                self.make_folders(&dir, path.parent().unwrap_or(&dir))?;
-                fs::write(&path, &file.bytes)?;
-                // A script stays one; nobody else reads what may hold secrets.
-                let mode = if file.bytes.starts_with(b"#!") { 0o700 } else { 0o600 };
-                fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-                give(&path, self.user)
-            };
-            written().map_err(failed(path.clone()))?;
-        }
-        Ok(())
+        launch.files.iter().try_for_each(|file| self.put(file))
+    }
+
+    /// Writes a file of its folder, in place of one that is there.
+    pub(in crate::stack) fn put(&self, file: &File) -> Result<(), Error> {
+        let dir = self.program.folder.of(&self.name());
+        let path = dir.join(file.path.trim_start_matches('/'));
+        let written = || {
+            self.make_folders(&dir, path.parent().unwrap_or(&dir))?;
+            fs::write(&path, &file.bytes)?;
+            // A script stays one; nobody else reads what may hold secrets.
+            let mode = if file.bytes.starts_with(b"#!") { 0o700 } else { 0o600 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+            give(&path, self.user)
+        };
+        written().map_err(|source| Error::File { service: self.name(), path, source })
+    }
+
+    /// The files it was given.
+    pub(in crate::stack) fn files(&self) -> &[File] {
+        &self.program.launch.files
     }
 
     /// Makes the folders from `dir` down to `path`, its user's own.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::pace::Speed;
 use self::scrape::Ways;
-pub(super) use self::watch::{Watched, settle};
+pub(super) use self::watch::{Watched, settle, settle_again};
 use super::launch::{File, Launch, Shows, Way};
 use super::{Error, version};
 use crate::plan::{Configuration, PlannedStack};
@@ -30,7 +30,7 @@ pub(super) const IMAGE: &str = "prom/prometheus:v2.42.0";
 pub(super) const PROGRAM: &str = "prometheus";
 
 /// Where rule files are, within its folder.
-const RULES: &str = "rules";
+pub(super) const RULES: &str = "rules";
 
 /// Sections that would send what is rehearsed to where production's figures are, or read from there.
 const AWAY: [&str; 4] = ["remote_write", "remote_read", "tracing", "scrape_config_files"];
@@ -105,6 +105,10 @@ fn flags(given: &Given<'_>, dir: &str) -> Vec<String> {
         format!("--web.listen-address={}:{}", said(given.scope, "host"), said(given.scope, "port.http")),
         "--web.enable-lifecycle".to_owned(),
     ];
+    if given.planned.stack.shared {
+        // It is emptied for each scenario.
+        flags.push("--web.enable-admin-api".to_owned());
+    }
     flags.extend(given.speed.flags());
     flags
 }

@@ -51,6 +51,12 @@ impl Speed {
         self.0 <= 1.0
     }
 
+    /// Half of it; `None` where it is as in production.
+    #[must_use]
+    pub fn slower(self) -> Option<Self> {
+        (!self.is_usual()).then(|| Self((self.0 / 2.0).max(1.0)))
+    }
+
     /// What takes so long in production, here; a millisecond at least.
     #[must_use]
     pub fn scaled(self, time: Duration) -> Duration {

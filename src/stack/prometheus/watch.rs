@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::pace::{SCRAPE_INTERVAL, Speed, duration};
@@ -52,23 +53,32 @@ pub(in crate::stack) async fn settle(
     watched: &Watched,
     alertmanager: bool,
 ) -> Result<(), Error> {
-    let failed = |why: String| Error::Unwatched { why };
-    let client =
-        Client::new(&Access::to(format!("http://{address}"))).map_err(|why| failed(why.to_string()))?;
+    let client = Client::new(&Access::to(format!("http://{address}")));
+    let client = client.map_err(|why| Error::Unwatched { why: why.to_string() })?;
+    settle_again(&client, watched, alertmanager, None).await
+}
+
+/// Likewise, of one that has watched before: every target is to be scraped after the moment `since`.
+pub(in crate::stack) async fn settle_again(
+    client: &Client,
+    watched: &Watched,
+    alertmanager: bool,
+    since: Option<Timestamp>,
+) -> Result<(), Error> {
     let deadline = Instant::now() + PATIENCE + watched.interval;
     let told = alertmanager && watched.told;
     let mut last = String::new();
     while Instant::now() < deadline {
-        match look(&client, watched.jobs, told).await {
+        match look(client, watched.jobs, told, since).await {
             Ok(()) => return Ok(()),
             Err(why) => last = why,
         }
         sleep(OFTEN).await;
     }
-    Err(failed(last))
+    Err(Error::Unwatched { why: last })
 }
 
-async fn look(client: &Client, jobs: bool, told: bool) -> Result<(), String> {
+async fn look(client: &Client, jobs: bool, told: bool, since: Option<Timestamp>) -> Result<(), String> {
     if told {
         let known = client.alertmanagers().await.map_err(|error| error.to_string())?;
         if known.data.active_alertmanagers.is_empty() {
@@ -82,7 +92,9 @@ async fn look(client: &Client, jobs: bool, told: bool) -> Result<(), String> {
     if targets.is_empty() {
         return Err("it has not found any target".to_owned());
     }
-    match targets.iter().find(|target| target.last_scrape.is_none()) {
+    // Not there is before every moment.
+    let waits = |scraped: Option<Timestamp>| scraped.is_none() || scraped <= since;
+    match targets.iter().find(|target| waits(target.last_scrape)) {
         Some(target) => Err(format!("job `{}` has not scraped {}", target.scrape_pool, target.scrape_url)),
         None => Ok(()),
     }
