@@ -15,10 +15,15 @@ mod threshold;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,9 +66,44 @@ pub struct Options {
     pub program: PathBuf,
     /// The file in which what drills have seen is kept.
     pub recordings: Option<PathBuf>,
+    /// How many scenarios run side by side at most.
+    pub jobs: Jobs,
 }
 
-/// Runs every scenario of a plan, one after another, and says how the worst of them ended.
+/// A number of scenarios that may run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jobs(NonZeroUsize);
+
+impl Jobs {
+    /// One after another.
+    pub const ONE: Self = Self(NonZeroUsize::MIN);
+    /// Stacks that one machine is taken to bear.
+    const MOST: usize = 64;
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl fmt::Display for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= Self::MOST);
+        number.map(Self).ok_or_else(|| format!("scenarios at a time are a number from 1 to {}", Self::MOST))
+    }
+}
+
+/// Runs every scenario of a plan, begun in their order and no more at a time than [`Options::jobs`], and says how the
+/// worst of them ended.
 ///
 /// Once `stop` is cancelled, no further step begins, load ends early, and what was measured is still judged.
 pub async fn run(
@@ -79,16 +119,15 @@ pub async fn run(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: options.started.to_string(),
     });
-    let mut conclusion = Conclusion::Pass;
-    for (number, planned) in plan.scenarios.iter().enumerate() {
-        if stop.is_cancelled() {
-            break;
-        }
-        let clock = Clock { started: options.started.as_second(), began };
+    let clock = Clock { started: options.started.as_second(), began };
+    let rehearsals = plan.scenarios.iter().enumerate().map(|(number, planned)| {
         let rehearsal =
             Rehearsal { planned, number, judges: true, sources: &sources, sender, stop, options, clock };
-        conclusion = conclusion.max(rehearsal.run().await);
-    }
+        // What has not begun when somebody stops the run does not begin any more.
+        async move { if stop.is_cancelled() { Conclusion::Pass } else { Box::pin(rehearsal.run()).await } }
+    });
+    let ended = stream::iter(rehearsals).buffer_unordered(options.jobs.0.get());
+    let mut conclusion = ended.fold(Conclusion::Pass, |worst, one| async move { worst.max(one) }).await;
     let interrupted = stop.is_cancelled();
     if interrupted {
         conclusion = conclusion.max(Conclusion::Inconclusive);

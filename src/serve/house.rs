@@ -109,6 +109,7 @@ impl House {
             images: ImageMap::default(),
             program: self.program.clone(),
             recordings: None,
+            jobs: run::Jobs::ONE,
             shard: crate::load::Shard::default(),
         }
     }
