@@ -270,6 +270,8 @@ codes! {
     AuditPartner = "audit/partner", Error;
     /// An expression that Prometheus cannot evaluate.
     AuditEvaluation = "audit/evaluation", Error;
+    /// A file that Prometheus's or Alertmanager's own tool refuses as it stands.
+    AuditRefused = "audit/refused", Error;
     /// Metrics that nothing asks for.
     AuditUnused = "audit/unused", Warning;
     /// An integration of Alertmanager's without an address, or with one that is none.

@@ -85,6 +85,11 @@ fn audited(path: &Path) -> (Sources, Vec<Finding>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(audit::audit_live(&subject, live, &sources, &mut findings)).unwrap();
     }
+    if let Some(said) = beside("said.txt") {
+        let said = std::fs::read_to_string(said).unwrap();
+        let (tool, said) = said.split_once('\n').unwrap();
+        findings.add(audit::refused(*ids.last().unwrap(), tool, said));
+    }
     let kept = audit::suppress(findings.in_reading_order(), &ids, &sources);
     (sources, kept)
 }

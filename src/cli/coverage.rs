@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{Colour, Input, count, draw};
-use crate::coverage::{Cell, Coverage, FaultRow, State, read_runs};
+use crate::coverage::{AlertRow, Cause, Cell, Coverage, FaultRow, RecordRow, State, read_runs};
 use crate::event::Proof;
 use crate::exit::Exit;
 use crate::report::drilled_at;
@@ -68,7 +68,8 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 
 fn print(out: &mut impl std::io::Write, coverage: &Coverage, runs: usize) -> std::io::Result<()> {
     for row in &coverage.faults {
-        writeln!(out, "{} › {}  ({})", row.scenario, row.step, row.fault)?;
+        let set = if row.cause == Cause::Set { ", a figure that is set" } else { "" };
+        writeln!(out, "{} › {}  ({}{set})", row.scenario, row.step, row.fault)?;
         for cell in &row.alerts {
             writeln!(out, "  {}", alert(cell))?;
         }
@@ -76,15 +77,27 @@ fn print(out: &mut impl std::io::Write, coverage: &Coverage, runs: usize) -> std
             writeln!(out, "  {why}")?;
         }
     }
-    let unproven: Vec<_> = coverage.alerts.iter().filter(|row| row.state != State::Proven).collect();
-    if !unproven.is_empty() {
-        writeln!(out, "\nnever proven:")?;
-        for row in unproven {
-            let labels: Vec<_> = row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let labels =
-                if labels.is_empty() { String::new() } else { format!(" {{{}}}", labels.join(", ")) };
-            writeln!(out, "  {}{labels}  {}, {}", row.alert, word(row.state), row.file)?;
-        }
+    if !coverage.alerts.is_empty() {
+        writeln!(out, "\nalerting rules:")?;
+    }
+    for row in &coverage.alerts {
+        let labels: Vec<_> = row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!(" {{{}}}", labels.join(", ")) };
+        writeln!(
+            out,
+            "  {:<11} {}{labels}  {}, {}",
+            word(row.state),
+            row.alert,
+            how(coverage, row),
+            row.file
+        )?;
+    }
+    if !coverage.records.is_empty() {
+        writeln!(out, "\nrecording rules:")?;
+    }
+    for row in &coverage.records {
+        let state = if row.is_proven() { "proven" } else { "untried" };
+        writeln!(out, "  {state:<11} {}  {}, {}", row.record, read_by(row), row.file)?;
     }
     let blind = coverage.faults.iter().filter(|row| row.blind).count();
     writeln!(
@@ -112,10 +125,48 @@ fn alert(cell: &Cell) -> String {
     let pieces = [
         Some(format!("{:<11} {named}", word(cell.state))),
         cell.fires.map(|at| format!("fires after {}", drilled_at(at))),
+        cell.told.map(|at| format!("told after {}", drilled_at(at))),
         cell.broken.map(|rung| format!("broke at {rung}")),
         proof,
     ];
     pieces.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+/// How a rule is proven and how fast, or why it is not.
+fn how(coverage: &Coverage, row: &AlertRow) -> String {
+    let expected =
+        || coverage.faults.iter().flat_map(|fault| &fault.alerts).any(|cell| cell.alert == row.alert);
+    match row.state {
+        State::Untried if expected() => "no saved run has tried it".to_owned(),
+        State::Untried => "no drill expects it".to_owned(),
+        State::Missed => row.broken.map_or_else(String::new, |rung| format!("broke at {rung}")),
+        State::NotProven => "its drill shows nothing of it".to_owned(),
+        State::Collateral => "it fired, and no drill expects it".to_owned(),
+        State::Proven => {
+            let cause = match row.cause {
+                Some(Cause::Set) => Some("a figure was set".to_owned()),
+                Some(Cause::Broken) | None => Some("something broke".to_owned()),
+            };
+            let by = row.by.first().map(|(scenario, step)| format!("by {scenario} › {step}"));
+            let fires = row.fires.map(|at| format!("fires after {}", drilled_at(at)));
+            let told = row.told.map(|at| format!("told after {}", drilled_at(at)));
+            [by, cause, fires, told].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// What has read a recording rule.
+fn read_by(row: &RecordRow) -> String {
+    let alerts = row.alerts.iter().map(
+        |(alert, proven)| {
+            if *proven { alert.clone() } else { format!("{alert} (not proven)") }
+        },
+    );
+    let steps = row.steps.iter().map(|(scenario, step)| format!("{scenario} › {step}"));
+    match alerts.chain(steps).collect::<Vec<_>>() {
+        all if all.is_empty() => "no alert reads it, and no step that passed has asked for it".to_owned(),
+        all => format!("read by {}", all.join(", ")),
+    }
 }
 
 /// What is to be said of a fault that no alert sees.

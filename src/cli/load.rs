@@ -17,7 +17,7 @@ use crate::plan::{self, Surroundings};
 use crate::probe::policy::Policy;
 use crate::report::Target;
 use crate::report::terminal::Terminal;
-use crate::run::Options;
+use crate::run::{Jobs, Options};
 use crate::stack::Choice;
 use crate::stack::containers::ImageMap;
 use crate::units::{Rate, Span};
@@ -193,6 +193,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         shard: arguments.shard,
         program: std::env::current_exe()?,
         recordings: Vec::new(),
+        jobs: Jobs::ONE,
     };
     perform(&plan, reading.sources, &options, reports)
 }

@@ -19,7 +19,7 @@ use crate::probe::policy::{Net, Policy};
 use crate::report::live::Live;
 use crate::report::terminal::Terminal;
 use crate::report::{self, Format, Report, Style, Target};
-use crate::run::{self, Options};
+use crate::run::{self, Jobs, Options};
 use crate::source::Sources;
 
 /// Arguments of `run`.
@@ -35,6 +35,11 @@ pub(super) struct Arguments {
     /// A YAML file of images that are used in place of others: mirrors, or what a machine without a registry has
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     image_map: Option<PathBuf>,
+
+    /// Run this many scenarios side by side, each with a stack of its own. Nothing keeps apart what they do to the
+    /// same target, and loads share this machine
+    #[arg(short, long, value_name = "NUMBER", default_value_t = Jobs::ONE, help_heading = "Run")]
+    jobs: Jobs,
 
     /// Make what is random in stand-ins repeatable
     #[arg(long, value_name = "NUMBER", help_heading = "Run")]
@@ -117,6 +122,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         shard: arguments.shard,
         program: std::env::current_exe()?,
         recordings,
+        jobs: arguments.jobs,
     };
     perform(&plan, reading.sources, &options, reports)
 }

@@ -1,5 +1,6 @@
 //! Faults against alerts: which alerts are proven and by what, which never were, and which faults no alert sees.
 
+mod recorded;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use self::recorded::RecordRow;
 pub use self::seen::{Seen, SeenStep, read_runs};
 use crate::event::{Drilled, Nanos, Proof};
 use crate::ladder::Rung;
 use crate::plan::{Planned, PlannedStack};
 use crate::rule::{Group, Rule, RuleFile};
-use crate::scenario::fault::Fault;
+use crate::scenario::fault::{Breaks, Fault};
 use crate::scenario::step::{Does, Step};
 
 /// What is known of an alert, worst first.
@@ -31,6 +33,16 @@ pub enum State {
     Proven,
 }
 
+/// How a fault brings about what alerts are to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Something really breaks.
+    Broken,
+    /// A stand-in shows another figure, as what would change it cannot be caused here.
+    Set,
+}
+
 /// An alert under a fault.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Cell {
@@ -47,6 +59,9 @@ pub struct Cell {
     /// When it fired, in rule time since the fault took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fires: Option<Nanos>,
+    /// When its receiver was told, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Nanos>,
     /// The first rung that was not reached and should have been.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<Rung>,
@@ -63,6 +78,8 @@ pub struct FaultRow {
     pub step: String,
     /// What is broken: `kill web`.
     pub fault: String,
+    /// How it brings about what alerts are to see.
+    pub cause: Cause,
     /// The newest saved run that has tried it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
@@ -89,6 +106,18 @@ pub struct AlertRow {
     /// The faults by which that is known: scenario and step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<(String, String)>,
+    /// How the first of them brings it about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// When it fired under the first of them, in rule time since the fault took effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fires: Option<Nanos>,
+    /// When its receiver was told, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Nanos>,
+    /// The rung at which it broke, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Rung>,
 }
 
 /// Faults against alerts.
@@ -98,6 +127,9 @@ pub struct Coverage {
     pub faults: Vec<FaultRow>,
     /// Every alerting rule of their stacks, in the order of files.
     pub alerts: Vec<AlertRow>,
+    /// Every recording rule, likewise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<RecordRow>,
 }
 
 impl Coverage {
@@ -116,7 +148,7 @@ impl Coverage {
         for planned in scenarios {
             let Some(stack) = &planned.stack else { continue };
             if known.insert(&stack.file) {
-                coverage.add(stack, scenarios);
+                coverage.add(stack, scenarios, seen);
             }
         }
         coverage
@@ -129,7 +161,7 @@ impl Coverage {
     }
 
     /// Adds the rules of a stack, with what the faults of its scenarios say of them.
-    fn add(&mut self, stack: &PlannedStack, scenarios: &[Planned]) {
+    fn add(&mut self, stack: &PlannedStack, scenarios: &[Planned], seen: &Seen) {
         let of_stack: BTreeSet<_> = scenarios
             .iter()
             .filter(|planned| planned.stack.as_ref().is_some_and(|other| other.file == stack.file))
@@ -141,24 +173,29 @@ impl Coverage {
                 let mut row = alert_row(path.display().to_string(), group, rule);
                 for fault in self.faults.iter().filter(|fault| of_stack.contains(fault.scenario.as_str())) {
                     for cell in fault.alerts.iter().filter(|cell| is_of(cell, rule, group, &stack.rules)) {
-                        row.learn(cell.state, fault);
+                        row.learn(cell, fault);
                     }
                 }
                 self.alerts.push(row);
             }
         }
+        self.records.extend(recorded::rows(stack, &self.alerts, scenarios, seen));
     }
 }
 
 impl AlertRow {
-    fn learn(&mut self, state: State, fault: &FaultRow) {
-        if state == State::Untried || state < self.state {
+    fn learn(&mut self, cell: &Cell, fault: &FaultRow) {
+        if cell.state == State::Untried || cell.state < self.state {
             return;
         }
-        if state > self.state {
+        if cell.state > self.state {
             self.by.clear();
         }
-        self.state = state;
+        self.state = cell.state;
+        if self.by.is_empty() {
+            self.cause = Some(fault.cause);
+            (self.fires, self.told, self.broken) = (cell.fires, cell.told, cell.broken);
+        }
         let by = (fault.scenario.clone(), fault.step.clone());
         if !self.by.contains(&by) {
             self.by.push(by);
@@ -174,6 +211,10 @@ fn alert_row(file: String, group: &Group, rule: &Rule) -> AlertRow {
         labels: labels(group, rule),
         state: State::Untried,
         by: Vec::new(),
+        cause: None,
+        fires: None,
+        told: None,
+        broken: None,
     }
 }
 
@@ -211,6 +252,7 @@ fn fault_row(planned: &Planned, step: &Step, fault: &Fault, seen: &Seen) -> Faul
                 state: State::Untried,
                 proof: None,
                 fires: None,
+                told: None,
                 broken: None,
             },
         }
@@ -224,6 +266,11 @@ fn fault_row(planned: &Planned, step: &Step, fault: &Fault, seen: &Seen) -> Faul
         file: planned.file.display().to_string(),
         step: step.name.clone(),
         fault: fault.to_string(),
+        cause: if matches!(&fault.breaks, Breaks::StandIn(pose) if pose.kind() == "metrics") {
+            Cause::Set
+        } else {
+            Cause::Broken
+        },
         run: found.map(|step| step.run.clone()),
         alerts,
         blind,
@@ -231,7 +278,7 @@ fn fault_row(planned: &Planned, step: &Step, fault: &Fault, seen: &Seen) -> Faul
 }
 
 fn cell(drilled: &Drilled) -> Cell {
-    let fires = drilled.rungs.iter().find(|seen| seen.rung == Rung::Firing).and_then(|seen| seen.at);
+    let at = |rung| drilled.rungs.iter().find(|seen| seen.rung == rung).and_then(|seen| seen.at);
     let state = match (drilled.stranger, drilled.broken, drilled.proof) {
         (true, ..) => State::Collateral,
         (false, Some(_), _) => State::Missed,
@@ -243,7 +290,8 @@ fn cell(drilled: &Drilled) -> Cell {
         labels: drilled.labels.clone(),
         state,
         proof: (state == State::Proven).then_some(drilled.proof),
-        fires,
+        fires: at(Rung::Firing),
+        told: at(Rung::Delivered),
         broken: drilled.broken,
     }
 }

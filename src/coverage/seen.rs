@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use crate::event::{Drilled, Event, FaultStage, Stamped};
+use crate::event::{Drilled, Event, FaultStage, Outcome, Stamped};
 use crate::report::json;
 
 /// Saved runs that are looked at, the newest first.
@@ -20,6 +20,8 @@ pub struct SeenStep {
     pub drilled: Vec<Drilled>,
     /// Whether its fault took effect.
     pub felt: bool,
+    /// Whether it passed.
+    pub passed: bool,
 }
 
 /// Steps by scenario and name.
@@ -43,13 +45,16 @@ impl Seen {
         let mut run = String::new();
         let mut steps: BTreeMap<(String, String), SeenStep> = BTreeMap::new();
         for stamped in events {
-            let (id, drilled, felt) = match stamped.event {
+            let (id, drilled, felt, passed) = match stamped.event {
                 Event::RunStarted { run: id, .. } => {
                     run = id;
                     continue;
                 }
-                Event::Drilled { step, alert } => (step, Some(*alert), false),
-                Event::Fault { step, stage: FaultStage::Felt, .. } => (step, None, true),
+                Event::Drilled { step, alert } => (step, Some(*alert), false, false),
+                Event::Fault { step, stage: FaultStage::Felt, .. } => (step, None, true, false),
+                Event::StepEnded { step, outcome, .. } => {
+                    (step, None, false, matches!(outcome, Outcome::Passed | Outcome::Flaky))
+                }
                 Event::Fault { .. }
                 | Event::ScenarioStarted { .. }
                 | Event::ServiceStarting { .. }
@@ -60,7 +65,6 @@ impl Seen {
                 | Event::Attempted { .. }
                 | Event::Loading { .. }
                 | Event::Loaded { .. }
-                | Event::StepEnded { .. }
                 | Event::Sampled { .. }
                 | Event::Judged { .. }
                 | Event::ScenarioEnded { .. }
@@ -70,6 +74,7 @@ impl Seen {
             step.run.clone_from(&run);
             step.drilled.extend(drilled);
             step.felt |= felt;
+            step.passed |= passed;
         }
         self.steps.extend(steps);
     }

@@ -19,7 +19,7 @@ use crate::source::{At, Place};
 use crate::yaml::{self, Node};
 
 /// A stack with every file that it names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlannedStack {
     /// The file it is written in.
     pub file: PathBuf,
@@ -44,7 +44,7 @@ pub struct PlannedStack {
 }
 
 /// A configuration of Prometheus or Alertmanager, as it is in production.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Configuration {
     /// Its file.
     pub file: PathBuf,
@@ -55,6 +55,24 @@ pub struct Configuration {
 }
 
 impl PlannedStack {
+    /// The stack without a rule file, or without the Alertmanager whose configuration this is; as it is where the file
+    /// is neither.
+    #[must_use]
+    pub fn without(mut self, file: &Path) -> Self {
+        if self.alertmanager.as_ref().is_some_and(|own| own.file == file) {
+            (self.alertmanager, self.stack.alertmanager, self.routing) = (None, None, None);
+        }
+        if let Some(own) = &mut self.prometheus
+            && let Some(number) = own.others.iter().position(|other| other == file)
+        {
+            own.others.remove(number);
+            if number < self.rules.len() {
+                self.rules.remove(number);
+            }
+        }
+        self
+    }
+
     /// A file that the stack names, from where firedrill stands.
     #[must_use]
     pub fn beside(&self, named: &str) -> PathBuf {

@@ -20,10 +20,15 @@ mod walk;
 mod warm;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use self::drill::Ground;
 use self::slis::{Clock, Slis};
 use self::walk::Walker;
-use self::warm::{Kept, Spells, Warm, goes_on};
+use self::warm::{Kept, Spells, Warm, chains, goes_on};
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::load::Shard;
 use crate::plan::{Plan, Planned};
@@ -67,9 +72,44 @@ pub struct Options {
     pub program: PathBuf,
     /// The files in each of which what drills have seen is kept.
     pub recordings: Vec<PathBuf>,
+    /// How many scenarios run side by side at most.
+    pub jobs: Jobs,
 }
 
-/// Runs every scenario of a plan, one after another, and says how the worst of them ended.
+/// A number of scenarios that may run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jobs(NonZeroUsize);
+
+impl Jobs {
+    /// One after another.
+    pub const ONE: Self = Self(NonZeroUsize::MIN);
+    /// Stacks that one machine is taken to bear.
+    const MOST: usize = 64;
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl fmt::Display for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= Self::MOST);
+        number.map(Self).ok_or_else(|| format!("scenarios at a time are a number from 1 to {}", Self::MOST))
+    }
+}
+
+/// Runs every scenario of a plan, begun in their order and no more at a time than [`Options::jobs`], and says how the
+/// worst of them ended.
 ///
 /// Once `stop` is cancelled, no further step begins, load ends early, and what was measured is still judged.
 pub async fn run(
@@ -85,21 +125,28 @@ pub async fn run(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: options.started.to_string(),
     });
-    let mut conclusion = Conclusion::Pass;
-    let mut warm = None;
-    for (number, planned) in plan.scenarios.iter().enumerate() {
-        if stop.is_cancelled() {
-            break;
+    let clock = Clock { started: options.started.as_second(), began };
+    let sources = &sources;
+    let on_one_stack = |number| goes_on(plan, number, |number| speed(&plan.scenarios[number]));
+    let chains = chains(plan.scenarios.len(), on_one_stack).into_iter().map(|chain| async move {
+        let (mut conclusion, mut warm) = (Conclusion::Pass, None);
+        for number in chain {
+            // What has not begun when somebody stops the run does not begin any more.
+            if stop.is_cancelled() {
+                break;
+            }
+            let planned = &plan.scenarios[number];
+            let rehearsal =
+                Rehearsal { planned, number, judges: true, sources, sender, stop, options, clock };
+            conclusion = conclusion.max(Box::pin(rehearsal.run(&mut warm, on_one_stack(number))).await);
         }
-        let clock = Clock { started: options.started.as_second(), began };
-        let rehearsal =
-            Rehearsal { planned, number, judges: true, sources: &sources, sender, stop, options, clock };
-        let goes_on = goes_on(plan, number, |number| speed(&plan.scenarios[number]));
-        conclusion = conclusion.max(rehearsal.run(&mut warm, goes_on).await);
-    }
-    if let Some(warm) = warm {
-        warm.down().await;
-    }
+        if let Some(warm) = warm {
+            warm.down().await;
+        }
+        conclusion
+    });
+    let ended = stream::iter(chains).buffer_unordered(options.jobs.0.get());
+    let mut conclusion = ended.fold(Conclusion::Pass, |worst, one| async move { worst.max(one) }).await;
     let interrupted = stop.is_cancelled();
     if interrupted {
         conclusion = conclusion.max(Conclusion::Inconclusive);

@@ -76,6 +76,18 @@ pub(super) fn goes_on(plan: &Plan, number: usize, speed: impl Fn(usize) -> Speed
     }
 }
 
+/// The numbers of so many scenarios, those in a row that one after another `goes_on` with its stack.
+pub(super) fn chains(scenarios: usize, goes_on: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+    let mut chains: Vec<Vec<usize>> = Vec::new();
+    for number in 0..scenarios {
+        match chains.last_mut() {
+            Some(chain) if goes_on(number - 1) => chain.push(number),
+            Some(_) | None => chains.push(vec![number]),
+        }
+    }
+    chains
+}
+
 /// The quiet spells that were held once for all who share a stack.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spells(Arc<Mutex<Vec<Held>>>);

@@ -127,6 +127,7 @@ impl House {
             images: ImageMap::default(),
             program: self.program.clone(),
             recordings: Vec::new(),
+            jobs: run::Jobs::ONE,
             shard: crate::load::Shard::default(),
         }
     }

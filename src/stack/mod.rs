@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use self::containers::{Contained, ImageMap};
 pub use self::launch::{File, Launch, Shows, Way};
+pub use self::preflight::{Refused, refused};
 use self::processes::cgroup::{Group, Limit};
 use self::processes::process::Process;
 pub use self::prometheus::Speed;
@@ -233,6 +234,11 @@ impl Running {
     #[must_use]
     pub fn address(&self, service: &str, port: &str) -> Option<SocketAddr> {
         self.services.get(service)?.ports.get(port).copied()
+    }
+
+    /// Where Prometheus reaches each port of a service.
+    pub fn scraped(&self, service: &str) -> impl Iterator<Item = SocketAddr> + use<'_> {
+        self.runtime.scraped().get(service).into_iter().flat_map(|ports| ports.values().copied())
     }
 
     /// The service of that name.

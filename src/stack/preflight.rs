@@ -15,23 +15,50 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The most that is kept of what it says.
 const SAID: Size = Size(16 << 10);
 
-/// Checks the files; a tool that is not there has nothing to say.
-pub(super) async fn check(planned: &PlannedStack) -> Result<(), Error> {
+/// A file that the tool of the program it is for refuses as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The file.
+    pub file: PathBuf,
+    /// The tool, with its words: `amtool check-config`.
+    pub tool: String,
+    /// All that it said.
+    pub said: String,
+}
+
+impl From<Refused> for Error {
+    fn from(Refused { tool, said, .. }: Refused) -> Self {
+        Self::Files(format!("`{tool}` refuses what is written:\n{said}"))
+    }
+}
+
+/// The files of a stack that are refused; a tool that is not there has nothing to say.
+///
+/// # Errors
+/// When a tool does not come to an end.
+pub async fn refused(planned: &PlannedStack) -> Result<Vec<Refused>, Error> {
+    let mut refused = Vec::new();
     if let Some(own) = &planned.prometheus {
-        ask("promtool", &["check", "config", "--syntax-only"], std::slice::from_ref(&own.file)).await?;
-        if !own.others.is_empty() {
-            ask("promtool", &["check", "rules"], &own.others).await?;
+        refused.extend(ask("promtool", &["check", "config", "--syntax-only"], &own.file).await?);
+        for rules in &own.others {
+            refused.extend(ask("promtool", &["check", "rules"], rules).await?);
         }
     }
     if let Some(own) = &planned.alertmanager {
-        ask("amtool", &["check-config"], std::slice::from_ref(&own.file)).await?;
+        refused.extend(ask("amtool", &["check-config"], &own.file).await?);
     }
-    Ok(())
+    Ok(refused)
 }
 
-async fn ask(tool: &str, words: &[&str], files: &[PathBuf]) -> Result<(), Error> {
-    let Some(program) = find(tool) else { return Ok(()) };
-    let shown = files.iter().map(|file| file.display().to_string());
+/// Fails at the first file that is refused.
+pub(super) async fn check(planned: &PlannedStack) -> Result<(), Error> {
+    refused(planned).await?.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
+}
+
+async fn ask(tool: &str, words: &[&str], file: &Path) -> Result<Option<Refused>, Error> {
+    let Some(program) = find(tool) else { return Ok(None) };
+    let shown = std::iter::once(file.display().to_string());
+    let tool = format!("{tool} {}", words.join(" "));
     let request = Request {
         program: program.display().to_string(),
         arguments: words.iter().map(|word| (*word).to_owned()).chain(shown).collect(),
@@ -44,13 +71,9 @@ async fn ask(tool: &str, words: &[&str], files: &[PathBuf]) -> Result<(), Error>
     let exchange = run(&request, &Deadline::after(PATIENCE)).await;
     let said = [exchange.stderr.text(), exchange.stdout.text()].join("\n");
     match exchange.result {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(Error::Files(format!(
-            "`{tool} {}` refuses what is written:\n{}",
-            words.join(" "),
-            said.trim()
-        ))),
-        Err(cause) => Err(Error::Files(format!("`{tool} {}`: {}", words.join(" "), cause.message))),
+        Ok(status) if status.success() => Ok(None),
+        Ok(_) => Ok(Some(Refused { file: file.to_owned(), tool, said: said.trim().to_owned() })),
+        Err(cause) => Err(Error::Files(format!("`{tool}`: {}", cause.message))),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use firedrill::event::{Event, Sender};
 use firedrill::plan::{Plan, Surroundings, read};
-use firedrill::run::{Options, run};
+use firedrill::run::{Jobs, Options, run};
 use firedrill::source::Sources;
 use firedrill::stack::Choice;
 use firedrill::stack::containers::ImageMap;
@@ -150,6 +150,7 @@ impl Asked {
             runtime: Choice::default(),
             images: ImageMap::default(),
             recordings: Vec::new(),
+            jobs: Jobs::ONE,
             shard: firedrill::load::Shard::default(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_firedrill")),
         };

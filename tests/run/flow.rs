@@ -342,3 +342,39 @@ fn what_is_kept_in_the_background_is_kept_there() {
     ended.exits(2);
     assert!(ended.stderr().contains("`who` has no value here"), "{}", ended.stderr());
 }
+
+/// Each waits for what only the other does.
+#[rstest]
+#[case::side_by_side("2", Conclusion::Pass)]
+#[case::one_after_another("1", Conclusion::Fail)]
+fn scenarios_run_side_by_side_if_that_is_wished(#[case] jobs: &str, #[case] conclusion: Conclusion) {
+    let each = |own: &str, other: &str, within: &str| {
+        format!(
+            "scenario: {own}\nsteps:\n  - name: is here\n    exec: {{ command: [touch, {own}] }}\n  - name: meets\n    \
+             exec: {{ command: [test, -e, {other}] }}\n    within: {within}\n"
+        )
+    };
+    // One after another, the first looks for the second in vain.
+    let within = if jobs == "1" { "1s" } else { "25s" };
+    let words = [
+        "run",
+        "first.yaml",
+        "second.yaml",
+        "--jobs",
+        jobs,
+        "--report",
+        "json=run.jsonl",
+        "--report",
+        "junit=run.xml",
+    ];
+    let ended = Drill::of(words)
+        .file("first.yaml", each("first", "second", within))
+        .file("second.yaml", each("second", "first", within))
+        .within(2 * PATIENCE)
+        .go();
+    assert_eq!(ended.conclusion(), (conclusion, false));
+    // Printed in their order, whichever ended first.
+    let out = ended.stdout();
+    let places = ["first  first.yaml", "second  second.yaml"].map(|heading| out.find(heading));
+    assert!(places[0].is_some() && places[0] < places[1], "{out}");
+}

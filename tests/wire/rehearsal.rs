@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use firedrill::event::{Event, Evidence, Failure, Outcome, Sender, Stamped};
 use firedrill::plan::{Reading, Surroundings, read};
-use firedrill::run::{Options, run};
+use firedrill::run::{Jobs, Options, run};
 use tokio_util::sync::CancellationToken;
 
 /// A folder of a test's own, with the files it needs.
@@ -60,6 +60,7 @@ impl Folder {
             runtime: firedrill::stack::Choice::Processes,
             images: firedrill::stack::containers::ImageMap::default(),
             recordings: Vec::new(),
+            jobs: Jobs::ONE,
             shard: firedrill::load::Shard::default(),
             program: env!("CARGO_BIN_EXE_firedrill").into(),
         };

@@ -63,9 +63,20 @@ pub(super) async fn audit_all(
             Some((plan.all_stacks().find(|one| one.file == file)?, plan))
         });
         let held = match planned {
-            Some((planned, plan)) => Some(
-                super::stack::look(planned, &reading.sources, &plan.mask, arguments, images.clone()).await?,
-            ),
+            Some((planned, plan)) => {
+                let (left, refused) = super::stack::accepted(planned).await?;
+                for one in refused {
+                    let place = reading
+                        .sources
+                        .open(&one.file)
+                        .map_or_else(|_| reading.sources.add(&one.file, ""), |(id, _)| id);
+                    findings.add(audit::refused(place, &one.tool, &one.said));
+                }
+                Some(
+                    super::stack::look(&left, &reading.sources, &plan.mask, arguments, images.clone())
+                        .await?,
+                )
+            }
             None => None,
         };
         let seen = held.as_ref().map(|(live, _)| live).or(live.as_ref());

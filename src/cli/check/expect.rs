@@ -31,6 +31,9 @@ pub(super) struct Known {
     subject: String,
     /// Why it is accepted.
     reason: String,
+    /// Where that is shown, for who doubts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 /// How findings differ from those that are known.
@@ -88,6 +91,7 @@ impl Known {
             file: sources.file(finding.place.file).path.display().to_string(),
             subject: subject.chars().take(LONGEST).collect(),
             reason: String::new(),
+            proof: None,
         }
     }
 
@@ -98,7 +102,7 @@ impl Known {
 
 impl std::fmt::Display for Known {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { code, file, subject, reason } = self;
+        let Self { code, file, subject, reason, .. } = self;
         write!(f, "gone[{code}]: `{subject}` in {file} (expected because {reason})")
     }
 }
@@ -123,6 +127,7 @@ mod tests {
             file: "alerts.yml".to_owned(),
             subject: (*subject).to_owned(),
             reason: "it is so".to_owned(),
+            proof: None,
         };
         Expected { findings: list.iter().map(known).collect() }
     }
