@@ -278,6 +278,7 @@ impl written::Module {
         // The exporter checks every section, also those that the prober does not look at.
         let http = self.http.unwrap_or_default().check(findings);
         let tcp = self.tcp.unwrap_or_default().check(findings);
+        let asks = self.dns.is_some();
         let dns = self.dns.and_then(|dns| dns.check(findings));
         let icmp = self.icmp.unwrap_or_default().check(findings);
         let grpc = self.grpc.unwrap_or_default().check(findings);
@@ -288,11 +289,10 @@ impl written::Module {
             "http" => Prober::Http(Box::new(http?)),
             "tcp" => Prober::Tcp(Box::new(tcp)),
             "dns" => {
-                let Some(dns) = dns else {
+                if !asks {
                     wrong(findings, place, "query name must be set for DNS module");
-                    return None;
-                };
-                Prober::Dns(Box::new(dns))
+                }
+                Prober::Dns(Box::new(dns?))
             }
             "icmp" => Prober::Icmp(icmp),
             "grpc" => Prober::Grpc(Box::new(grpc)),

@@ -81,6 +81,10 @@ fn translate(written: &str) -> String {
             '\\' => {
                 let escaped = rest.chars().nth(1);
                 taken += escaped.map_or(0, char::len_utf8);
+                // The braces of a class or a character by name belong to it.
+                if matches!(escaped, Some('p' | 'P' | 'x')) && rest[taken..].starts_with('{') {
+                    taken = rest.find('}').map_or(rest.len(), |at| at + 1);
+                }
                 out.push_str(&ascii(&rest[..taken], within));
             }
             '[' if within && !rest.starts_with("[:") => out.push_str(r"\["),
@@ -109,7 +113,7 @@ fn translate(written: &str) -> String {
                 out.push(sign);
             }
             '{' if !within && !counts(rest) => out.push_str(r"\{"),
-            '}' if !within && !closes(&written[..written.len() - rest.len()]) => out.push_str(r"\}"),
+            '}' if !within && !ends_a_count(&written[..written.len() - rest.len()]) => out.push_str(r"\}"),
             _ => out.push(sign),
         }
         rest = &rest[taken..];
@@ -140,13 +144,9 @@ fn counts(text: &str) -> bool {
     !least.is_empty() && digits(least) && digits(most)
 }
 
-/// Whether a brace after `before` ends a count, or the name of a class or a character: what opened it was one.
-fn closes(before: &str) -> bool {
-    let Some(open) = before.rfind('{') else { return false };
-    let inner = format!("{}}}", &before[open..]);
-    let escaped =
-        before[..open].ends_with(r"\x") || before[..open].ends_with(r"\p") || before[..open].ends_with(r"\P");
-    counts(&inner) || escaped
+/// Whether a brace after `before` ends a count.
+fn ends_a_count(before: &str) -> bool {
+    before.rfind('{').is_some_and(|open| counts(&format!("{}}}", &before[open..])))
 }
 
 #[cfg(test)]
