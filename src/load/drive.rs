@@ -180,12 +180,11 @@ fn launch<S: Shooter>(line: &Rc<Line>, new: &mut impl FnMut(Ledger) -> S) -> Wai
         };
         // Used last, sent first: a pool is no larger than it needs to be.
         let idle = line.idle.borrow_mut().pop();
-        match idle {
-            Some(seat) => seat.assign(turn),
-            None => {
-                let ledger = line.desk.borrow().ledger();
-                drop(tokio::task::spawn_local(serve(new(ledger), Rc::clone(line), turn)));
-            }
+        if let Some(seat) = idle {
+            seat.assign(turn);
+        } else {
+            let ledger = line.desk.borrow().ledger();
+            drop(tokio::task::spawn_local(serve(new(ledger), Rc::clone(line), turn)));
         }
     }
 }

@@ -153,7 +153,8 @@ fn each_user_has_a_row_that_is_no_other_s() {
              http: {{ post: 'http://{target}/', json: {{ id: '${{data.id}}', note: 'for ${{data.name}}' }} }} }}\n"
         )
     };
-    let rows: String = (0..40).map(|id| format!("{{\"id\": {id}, \"name\": \"n {id}\"}}\n")).collect();
+    let rows: Vec<_> = (0..40).map(|id| format!("{{\"id\": {id}, \"name\": \"n {id}\"}}")).collect();
+    let rows = rows.join("\n");
     fine(&Drill::run(scenario("40/s")).file("rows.jsonl", &rows).start().end());
     let wanted: BTreeMap<_, _> =
         (0..40).map(|id| (format!("{{\"id\":{id},\"note\":\"for n {id}\"}}"), 1)).collect();

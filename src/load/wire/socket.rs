@@ -135,11 +135,11 @@ fn frame(opcode: u8, payload: &[u8], key: [u8; 4], out: &mut Vec<u8>) {
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(len), _) if usize::from(len) <= CONTROL => out.push(0x80 | len),
         (_, Ok(len)) => {
-            out.push(0x80 | 126);
+            out.push(0x80 | 0x7e);
             out.extend_from_slice(&len.to_be_bytes());
         }
         (_, Err(_)) => {
-            out.push(0x80 | 127);
+            out.push(0x80 | 0x7f);
             out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
         }
     }

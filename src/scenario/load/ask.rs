@@ -205,16 +205,15 @@ impl Ask {
         for step in self.steps.iter().filter(|_| self.flow) {
             let refuse = |title: String| Finding::new(Code::ScenarioLoad, step.place, title);
             match &step.does {
-                Does::Probe(probe) => match probe.told().target() {
-                    Some(target) => {
+                Does::Probe(probe) => {
+                    if let Some(target) = probe.told().target() {
                         refuse_all_addresses(target.network.addresses, step.place, findings);
-                    }
-                    None => {
+                    } else {
                         let kind = step.does.kind();
                         findings
                             .add(refuse(format!("a `{kind}` step is nothing that many users do at once")));
                     }
-                },
+                }
                 Does::Wait(_) | Does::Set(_) | Does::Use(_) => {}
                 Does::Load(_) | Does::Quiet(_) | Does::Monitoring(_) | Does::Fault(_) => {
                     let kind = step.does.kind();
