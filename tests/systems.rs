@@ -214,6 +214,57 @@ fn the_table_of_alerts_is_not_stale(#[case] system: &str) {
     assert!(!section.contains("broke at rung"), "{section}");
 }
 
+/// Without spaces, in which a file and a step may differ.
+fn close(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Every `expr` of a dashboard.
+fn queries(node: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match node {
+        serde_json::Value::Object(entries) => {
+            found.extend(entries.get("expr").and_then(|expr| expr.as_str()).map(close));
+            entries.values().for_each(|value| queries(value, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| queries(item, found)),
+        _ => {}
+    }
+}
+
+/// What `promql` steps ask, each on a line of its own or within one.
+fn asked(scenario: &str) -> BTreeSet<String> {
+    let asked = scenario.lines().filter_map(|line| line.split_once("query: "));
+    let asked = asked.map(|(_, rest)| match rest.chars().next() {
+        Some('"') => rest[1..].trim_end_matches(" }").trim_end_matches('"').replace("\\\"", "\""),
+        Some('\'') => rest[1..].trim_end_matches(" }").trim_end_matches('\'').to_owned(),
+        _ => rest.trim_end_matches(" }").to_owned(),
+    });
+    asked.map(|query| close(&query)).collect()
+}
+
+/// A scenario says what each query has to give; the queries are those of the dashboards, sign for sign.
+#[rstest]
+#[case::monkeytown("monkeytown", 8)]
+#[case::bakhmach("bakhmach", 14)]
+#[case::phoenix("phoenix", 5)]
+#[case::phase5("phase5", 16)]
+#[case::moai_flow("moai-flow", 7)]
+fn every_query_of_every_dashboard_is_asked(#[case] system: &str, #[case] fewest: usize) {
+    let texts = |folder: &Path| {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>()
+    };
+    let mut shown = BTreeSet::new();
+    for text in texts(&Path::new("fixtures").join(system).join("repaired/dashboards")) {
+        queries(&serde_json::from_str(&text).unwrap(), &mut shown);
+    }
+    assert!(shown.len() >= fewest, "{shown:?}");
+    let asked: BTreeSet<_> =
+        texts(&Path::new("scenarios").join(system)).iter().flat_map(|text| asked(text)).collect();
+    let left: Vec<_> = shown.difference(&asked).collect();
+    assert!(left.is_empty(), "{left:?} of {asked:?}");
+}
+
 /// Minutes of a time as the table writes it: `1h5m40s`, `4.80 s`.
 fn minutes(time: &str) -> f64 {
     let mut number = String::new();
