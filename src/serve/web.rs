@@ -58,8 +58,8 @@ struct TlsWritten {
 #[serde(deny_unknown_fields, default)]
 struct HttpWritten {
     /// HTTP/1.1 is spoken, which everybody who speaks HTTP/2 does too.
-    #[expect(dead_code, reason = "taken, as files have it")]
-    http2: bool,
+    #[serde(rename = "http2")]
+    _http2: bool,
     headers: Entries<At<String>>,
 }
 
