@@ -261,7 +261,6 @@ impl TlsWritten {
     }
 
     /// The authorities of clients, and whether everybody has to have a certificate by one.
-    #[expect(clippy::option_option, reason = "what is wrong, and what is not asked for")]
     fn clients(&self, folder: &Path, findings: &mut Findings) -> Option<(Option<RootCertStore>, bool)> {
         let kind = self.client_auth_type.as_ref().map_or("NoClientCert", |at| &at.value);
         let needed = match (kind, &self.client_auth_type) {

@@ -70,9 +70,9 @@ fn count(sheet: &mut Sheet, [answers, authorities, additionals]: [usize; 3]) {
 }
 
 fn serial(message: &Message, sheet: &mut Sheet) {
-    let last = message.answers.iter().rev().find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(soa.serial),
-        _ => None,
+    let last = message.answers.iter().rev().find_map(|record| {
+        let RData::SOA(soa) = &record.data else { return None };
+        Some(soa.serial)
     });
     sheet.set("probe_dns_serial", "Returns the serial number of the zone", last.map_or(0.0, f64::from));
 }
