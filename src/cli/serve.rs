@@ -51,6 +51,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL", help_heading = "Serve")]
     alertmanager: Vec<String>,
 
+    /// Keep the port as this file says, in the format of Prometheus's exporters: TLS, client certificates, users with
+    /// passwords. It is read whenever it is used
+    #[arg(long = "web.config.file", value_name = "FILE", help_heading = "Serve")]
+    web_config: Option<PathBuf>,
+
     /// Where this is: a scenario that names `locations` is served only if this is among them
     #[arg(long, value_name = "NAME", help_heading = "Serve")]
     location: Option<String>,
@@ -70,7 +75,7 @@ enum Format {
 
 pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {
     let Arguments { input, store, listen, allow_net, deny_net, probe_allow_net, .. } = arguments;
-    let Arguments { blackbox_config, alertmanager, location, log_format, .. } = arguments;
+    let Arguments { blackbox_config, alertmanager, web_config, location, log_format, .. } = arguments;
     let options = Options {
         read: Arc::new(move || input.read_apart()),
         store,
@@ -79,6 +84,7 @@ pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<
         for_strangers: Arc::new(Policy::for_strangers(probe_allow_net)),
         blackbox: blackbox_config,
         alertmanagers: alertmanager,
+        web: web_config,
         location,
         program: std::env::current_exe()?,
     };
@@ -97,8 +103,14 @@ pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<
         match served {
             Ok(()) => Ok(Exit::Pass),
             Err(error) => {
-                writeln!(std::io::stderr(), "error: {error}")?;
-                Ok(Exit::NotMeasured)
+                let wrong = matches!(error, serve::Error::Web(_) | serve::Error::Alertmanager(_));
+                let said = error.to_string();
+                // What is drawn says itself that it is an error.
+                let said = said
+                    .strip_prefix("error")
+                    .map_or_else(|| format!("error: {said}"), |rest| format!("error{rest}"));
+                writeln!(std::io::stderr(), "{said}")?;
+                Ok(if wrong { Exit::Usage } else { Exit::NotMeasured })
             }
         }
     });

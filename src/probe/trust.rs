@@ -120,10 +120,13 @@ pub struct Agreed {
 impl Agreed {
     /// What this session speaks, once the handshake is over.
     pub(crate) fn of(session: &rustls::ClientConnection) -> Option<Self> {
-        let version = match session.protocol_version()? {
-            rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
-            rustls::ProtocolVersion::TLSv1_3 => "TLS 1.3",
-            _ => "unknown",
+        let version = session.protocol_version()?;
+        let version = if version == rustls::ProtocolVersion::TLSv1_2 {
+            "TLS 1.2"
+        } else if version == rustls::ProtocolVersion::TLSv1_3 {
+            "TLS 1.3"
+        } else {
+            "unknown"
         };
         let suite = session.negotiated_cipher_suite()?.suite();
         let suite = suite.as_str().unwrap_or("unknown").replace("TLS13_", "TLS_");

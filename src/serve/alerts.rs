@@ -272,7 +272,7 @@ fn of_scenario(watch: &Watch, now: Timestamp) -> Option<(Labels, Labels)> {
     // Alertmanager takes no label without a value.
     all.retain(|_, value| !value.is_empty());
     let failed = state.failures.back();
-    let why = failed.map(|failed| super::page::first(failed)).unwrap_or_default();
+    let why = failed.map(super::page::first).unwrap_or_default();
     let times = state.failed_in_a_row;
     let said = if times > 1 { format!("{why} ({times} times in a row)") } else { why };
     Some((all, notes(&format!("scenario {} {verb}", watch.name), &said)))

@@ -17,6 +17,7 @@ use super::histogram::Histogram;
 use super::keep::{Order, Standings};
 use super::ledger::Ledger;
 use super::watch::Watch;
+use super::web::Web;
 use super::{Notice, Notices, Options, Reader};
 use crate::event::Conclusion;
 use crate::probe::policy::Policy;
@@ -32,6 +33,8 @@ pub(super) struct House {
     /// Where the modules of `/probe` are written, if they are.
     blackbox: Option<PathBuf>,
     modules: Mutex<Arc<Modules>>,
+    /// How the port is kept.
+    pub(super) web: Web,
     /// Where this is.
     pub(super) location: Option<String>,
     /// What Alertmanagers are told.
@@ -88,11 +91,13 @@ impl House {
         orders: mpsc::Sender<Order>,
         ledger: Arc<Ledger>,
         standings: Arc<Standings>,
+        web: Web,
     ) -> Self {
         Self {
             read: Arc::clone(&options.read),
             policy: Arc::clone(&options.policy),
             for_strangers: Arc::clone(&options.for_strangers),
+            web,
             location: options.location.clone(),
             bell: Bell::default(),
             blackbox: options.blackbox.clone(),

@@ -14,6 +14,7 @@ mod probe;
 mod schedule;
 mod state;
 mod watch;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ pub struct Options {
     pub blackbox: Option<PathBuf>,
     /// Alertmanagers that are told what fails and what burns.
     pub alertmanagers: Vec<String>,
+    /// How the port is kept, by a file as Prometheus's exporters have it; without one, in clear for everybody.
+    pub web: Option<PathBuf>,
     /// Where this is, as scenarios name it under `locations`.
     pub location: Option<String>,
     /// The firedrill program itself.
@@ -80,6 +83,9 @@ pub enum Error {
     /// An Alertmanager has no address.
     #[error(transparent)]
     Alertmanager(#[from] crate::prometheus::Setup),
+    /// The file that says how the port is kept is wrong.
+    #[error("{0}")]
+    Web(String),
     /// No thread could be started for the store.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -173,6 +179,8 @@ pub async fn serve(
     mut reload: tokio::sync::mpsc::Receiver<()>,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    let web = web::Web::new(options.web.clone());
+    web.rules().map_err(Error::Web)?;
     let listeners = options.alertmanagers.iter().map(|address| alerts::Listener::new(address));
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let failed = |source| Error::Listen { address: options.listen, source };
@@ -183,7 +191,7 @@ pub async fn serve(
     let (orders, ordered) = mpsc::channel();
     let keeping = std::thread::Builder::new().name("store".to_owned());
     let keeping = keeping.spawn(move || keeper.keep(&ordered)).map_err(Error::Thread)?;
-    let house = Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings));
+    let house = Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings, web));
 
     let port = tokio::spawn(port::open(listener, Arc::clone(&house), stop.clone()));
     house.reload().await;

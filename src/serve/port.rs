@@ -14,9 +14,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::house::House;
@@ -66,9 +68,22 @@ pub(super) async fn open(listener: TcpListener, house: Arc<House>, stop: Cancell
 async fn attend(stream: TcpStream, house: Arc<House>, stop: CancellationToken) {
     // A client that is gone already has no socket to set this on.
     let _ = stream.set_nodelay(true);
+    // What cannot be read any more lets nobody in, in clear least of all.
+    let Ok(rules) = house.web.rules() else { return };
+    let Some(tls) = rules.tls else { return converse(stream, house, stop).await };
+    let shaking = timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream));
+    if let Some(Ok(Ok(stream))) = stop.clone().run_until_cancelled(shaking).await {
+        converse(stream, house, stop).await;
+    }
+}
+
+async fn converse<S>(stream: S, house: Arc<House>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(|request: Request<Incoming>| {
         let house = Arc::clone(&house);
-        async move { Ok::<_, Infallible>(answer(&request, &house).await) }
+        async move { Ok::<_, Infallible>(admitted(&request, &house).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -81,6 +96,24 @@ async fn attend(stream: TcpStream, house: Arc<House>, stop: CancellationToken) {
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// The answer, for whoever may ask.
+async fn admitted(request: &Request<Incoming>, house: &Arc<House>) -> Reply {
+    let Ok(rules) = house.web.rules() else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the file of `--web.config.file` cannot be read\n");
+    };
+    let mut reply = if house.web.admits(&rules, request.headers()).await {
+        answer(request, house).await
+    } else {
+        let mut reply = text(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+        reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+        reply
+    };
+    for (name, value) in &rules.headers {
+        reply.headers_mut().insert(name.clone(), value.clone());
+    }
+    reply
 }
 
 async fn answer(request: &Request<Incoming>, house: &Arc<House>) -> Reply {

@@ -125,7 +125,7 @@ fn an_address_that_is_none_ends_it_at_once() {
         .current_dir(&folder.0)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("nowhere"), "{said}");
 }

@@ -38,6 +38,24 @@ fn query(prometheus: &Running, expr: &str) -> Vec<Value> {
     serde_json::from_str::<Value>(&body).unwrap()["data"]["result"].as_array().unwrap().clone()
 }
 
+/// A Prometheus that scrapes what is served, with the rules beside it.
+fn scraping(folder: &Folder, serving: &Serving) -> Running {
+    fs::write(
+        folder.0.join("prometheus.yml"),
+        format!(
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [rules.yml]\nscrape_configs:\n  \
+             - job_name: firedrill\n    static_configs: [{{ targets: ['{}'] }}]\n",
+            serving.address
+        ),
+    )
+    .unwrap();
+    let address = free();
+    let mut command = std::process::Command::new("prometheus");
+    command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"]);
+    command.arg(format!("--web.listen-address={address}")).current_dir(&folder.0);
+    Running::start(&mut command, address)
+}
+
 #[test]
 #[ignore = "needs prometheus and promtool"]
 fn every_query_of_the_dashboard_has_data_and_the_rules_work() {
@@ -78,21 +96,7 @@ fn every_query_of_the_dashboard_has_data_and_the_rules_work() {
         .output()
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
-    fs::write(
-        folder.0.join("prometheus.yml"),
-        format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [rules.yml]\nscrape_configs:\n  \
-             - job_name: firedrill\n    static_configs: [{{ targets: ['{}'] }}]\n",
-            serving.address
-        ),
-    )
-    .unwrap();
-    let address = free();
-    let mut command = std::process::Command::new("prometheus");
-    command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"]);
-    command.arg(format!("--web.listen-address={address}")).current_dir(&folder.0);
-    let prometheus = Running::start(&mut command, address);
-
+    let prometheus = scraping(&folder, &serving);
     let mut wanted = queries();
     assert!(wanted.len() > 20, "{wanted:?}");
     for slo in ["answers", "fast"] {

@@ -4,6 +4,8 @@
 mod alerts;
 mod blackbox;
 mod dashboard;
+mod durable;
+mod web;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -15,7 +15,7 @@ use super::{refuse, wrong};
 use crate::finding::Findings;
 use crate::probe::trust::{Identity, TlsOptions, TlsVersion, certificates};
 use crate::secret::Secret;
-use crate::source::At;
+use crate::source::{At, Place};
 
 /// Why a module cannot be used as it is: a file that it names.
 #[derive(Debug, thiserror::Error)]
@@ -98,37 +98,50 @@ pub(super) struct Written {
     pub(super) token_file: Option<At<String>>,
 }
 
+/// Which ways to say who we are stand beside a token.
+struct Ways {
+    basic: bool,
+    authorization: bool,
+}
+
+impl Ways {
+    fn check(&self, token: Option<Place>, file: Option<Place>, findings: &mut Findings) {
+        if let (Some(_), Some(file)) = (token, file) {
+            wrong(findings, file, "at most one of bearer_token & bearer_token_file must be configured");
+        }
+        let Some(place) = token.or(file) else { return };
+        if self.basic {
+            let title =
+                "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured";
+            wrong(findings, place, title);
+        }
+        if self.authorization {
+            wrong(findings, place, "authorization is not compatible with bearer_token & bearer_token_file");
+        }
+    }
+}
+
+/// What is written, or stands in a file; not both.
+fn one(written: Option<Hidden>, file: Option<At<String>>, what: &str, findings: &mut Findings) -> Value {
+    let written = written.filter(|value| !value.0.expose().is_empty());
+    let file = file.filter(|at| !at.value.is_empty());
+    if let (Some(_), Some(file)) = (&written, &file) {
+        wrong(findings, file.place, format!("at most one of {what} & {what}_file must be configured"));
+    }
+    match (written, file) {
+        (Some(Hidden(value)), _) => Value::Written(value),
+        (None, Some(file)) => Value::File(file.value.into()),
+        (None, None) => Value::Written(Secret::new("")),
+    }
+}
+
 /// Only one way may be written.
 pub(super) fn auth(written: Written, findings: &mut Findings) -> Auth {
     let Written { basic, authorization, token, token_file } = written;
     let token = token.filter(|at| !at.value.0.expose().is_empty());
     let token_file = token_file.filter(|at| !at.value.is_empty());
-    let tokens = token.as_ref().map(|at| at.place).or_else(|| token_file.as_ref().map(|at| at.place));
-    if let (Some(_), Some(file)) = (&token, &token_file) {
-        wrong(findings, file.place, "at most one of bearer_token & bearer_token_file must be configured");
-    }
-    if let Some(place) = tokens.filter(|_| basic.is_some()) {
-        wrong(
-            findings,
-            place,
-            "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured",
-        );
-    }
-    if let Some(place) = tokens.filter(|_| authorization.is_some()) {
-        wrong(findings, place, "authorization is not compatible with bearer_token & bearer_token_file");
-    }
-    let one = |written: Option<Hidden>, file: Option<At<String>>, what: &str, findings: &mut Findings| {
-        let written = written.filter(|value| !value.0.expose().is_empty());
-        let file = file.filter(|at| !at.value.is_empty());
-        if let (Some(_), Some(file)) = (&written, &file) {
-            wrong(findings, file.place, format!("at most one of {what} & {what}_file must be configured"));
-        }
-        match (written, file) {
-            (Some(Hidden(value)), _) => Value::Written(value),
-            (None, Some(file)) => Value::File(file.value.into()),
-            (None, None) => Value::Written(Secret::new("")),
-        }
-    };
+    let one_way = Ways { basic: basic.is_some(), authorization: authorization.is_some() };
+    one_way.check(token.as_ref().map(|at| at.place), token_file.as_ref().map(|at| at.place), findings);
     if let Some(basic) = basic {
         if let Some(kind) = authorization.as_ref().and_then(|authorization| authorization.kind.as_ref()) {
             wrong(

@@ -56,6 +56,7 @@ pub(super) struct Preference {
 
 /// A request.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the file")]
 pub(super) struct Http {
     pub(super) statuses: Vec<i64>,
     pub(super) versions: Vec<String>,
@@ -329,18 +330,8 @@ impl written::Http {
         {
             wrong(findings, file.place, "setting body and body_file both are not allowed");
         }
-        let mut headers = Vec::new();
-        for (name, value) in self.headers {
-            if name.value.eq_ignore_ascii_case(ACCEPT_ENCODING.as_str()) {
-                let compression = self.compression.as_ref().map_or("", |at| &at.value);
-                if !is_taken(compression, &value.value) {
-                    let title =
-                        format!("compression `{compression}` is not among what `{}` takes", value.value);
-                    wrong(findings, value.place, title);
-                }
-            }
-            headers.extend(client::header(&name, &value, findings));
-        }
+        let compression = self.compression.as_ref().map_or("", |at| &at.value);
+        let headers = sent(self.headers, compression, findings);
         let auth = client::auth(
             client::Written {
                 basic: self.basic_auth,
@@ -353,7 +344,7 @@ impl written::Http {
         let proxy = self.proxy_url.filter(|at| !at.value.is_empty()).and_then(|at| {
             let read = at.value.parse();
             read.map_err(|why: crate::scenario::network::NotAProxy| {
-                wrong(findings, at.place, why.to_string())
+                wrong(findings, at.place, why.to_string());
             })
             .ok()
         });
@@ -411,6 +402,23 @@ impl written::Http {
             }
         }
     }
+}
+
+/// The headers that are sent, of which `Accept-Encoding` has to take what is to be unpacked.
+fn sent(
+    all: crate::yaml::Entries<At<String>>,
+    compression: &str,
+    findings: &mut Findings,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    for (name, value) in all {
+        if name.value.eq_ignore_ascii_case(ACCEPT_ENCODING.as_str()) && !is_taken(compression, &value.value) {
+            let title = format!("compression `{compression}` is not among what `{}` takes", value.value);
+            wrong(findings, value.place, title);
+        }
+        headers.extend(client::header(&name, &value, findings));
+    }
+    headers
 }
 
 fn matches(all: Vec<written::HeaderMatch>, findings: &mut Findings) -> Vec<HeaderMatch> {

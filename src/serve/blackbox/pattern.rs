@@ -16,12 +16,10 @@ impl Pattern {
     /// Compiles what is written in Go's syntax.
     pub(in crate::serve) fn new(written: &str) -> Result<Self, String> {
         let compiled = Regex::new(&translate(written));
-        let compiled = compiled.map_err(|source| match source {
-            regex::Error::Syntax(why) => {
-                let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                format!("`{written}` is not a pattern: {last}")
-            }
-            other => format!("`{written}` is not a pattern: {other}"),
+        let compiled = compiled.map_err(|source| {
+            let why = source.to_string();
+            let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("`{written}` is not a pattern: {last}")
         })?;
         Ok(Self { written: written.to_owned(), compiled })
     }

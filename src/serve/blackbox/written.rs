@@ -33,6 +33,7 @@ pub(super) struct Module {
 /// `http:`, with the keys of Prometheus's own HTTP clients among its own.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names of keys in the file")]
 pub(super) struct Http {
     pub(super) valid_status_codes: Vec<i64>,
     pub(super) valid_http_versions: Vec<String>,
@@ -173,6 +174,7 @@ pub(super) struct Icmp {
 /// `dns:`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names of keys in the file")]
 pub(super) struct Dns {
     #[serde(default)]
     pub(super) preferred_ip_protocol: String,
@@ -199,6 +201,7 @@ pub(super) struct Dns {
 /// What the records of a section must be.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names of keys in the file")]
 pub(in crate::serve) struct Records {
     pub(in crate::serve) fail_if_matches_regexp: Vec<Pattern>,
     pub(in crate::serve) fail_if_all_match_regexp: Vec<Pattern>,

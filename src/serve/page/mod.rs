@@ -212,7 +212,7 @@ fn facts(watch: &Watch, state: &State, now: Timestamp) -> String {
             facts.push(format!("<b>maintenance until {}{about}</b>", until.strftime("%Y-%m-%d %H:%M UTC")));
         }
         Some(Rest::Dependency(name)) => {
-            facts.push(format!("<b>not run, as {} does not pass</b>", link(name)))
+            facts.push(format!("<b>not run, as {} does not pass</b>", link(name)));
         }
         Some(Rest::Maintenance { .. }) | None => {}
     }

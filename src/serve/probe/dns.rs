@@ -25,10 +25,11 @@ pub(super) async fn attempt(module: &Dns, at: &Attempt<'_>, sheet: &mut Sheet) -
     );
     count(sheet, [0, 0, 0]);
     answered(sheet, false);
-    let transport = transport(module)?;
+    known(module)?;
     let (host, port) = split(at.target, Some(if module.over_tls { 853 } else { 53 }))?;
     let chosen = choose(&host, port, module.preference, at, sheet).await;
     sheet.phases(PHASES, PHASES_HELP, &[("resolve", chosen.took)]);
+    let transport = transport(module)?;
     let mut options = at.options();
     options.address = Some(chosen.address?);
     options.tls = module.tls.options().await.map_err(|why| failed(why.to_string()))?;
@@ -69,20 +70,27 @@ fn count(sheet: &mut Sheet, [answers, authorities, additionals]: [usize; 3]) {
 }
 
 fn serial(message: &Message, sheet: &mut Sheet) {
-    let last = message.answers.iter().rev().find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(soa.serial),
-        _ => None,
+    let last = message.answers.iter().rev().find_map(|record| {
+        let RData::SOA(soa) = &record.data else { return None };
+        Some(soa.serial)
     });
     sheet.set("probe_dns_serial", "Returns the serial number of the zone", last.map_or(0.0, f64::from));
 }
 
+/// Whether the transport is one at all; the exporter looks at this before it looks the server up.
+fn known(module: &Dns) -> Result<(), Cause> {
+    match module.transport.as_str() {
+        "udp" | "tcp" => Ok(()),
+        other => Err(failed(format!("`transport_protocol` is `udp` or `tcp`, not `{other}`"))),
+    }
+}
+
 fn transport(module: &Dns) -> Result<Transport, Cause> {
     match (module.transport.as_str(), module.over_tls) {
-        ("udp", false) => Ok(Transport::Udp),
-        ("tcp", false) => Ok(Transport::Tcp),
         ("tcp", true) => Ok(Transport::Tls),
-        ("udp", true) => Err(failed("over TLS, `transport_protocol` is `tcp`".to_owned())),
-        (other, _) => Err(failed(format!("`transport_protocol` is `udp` or `tcp`, not `{other}`"))),
+        (_, true) => Err(failed("over TLS, `transport_protocol` is `tcp`".to_owned())),
+        ("tcp", false) => Ok(Transport::Tcp),
+        (_, false) => Ok(Transport::Udp),
     }
 }
 

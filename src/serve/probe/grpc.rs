@@ -12,7 +12,7 @@ use super::http::with_scheme;
 use super::secured;
 use super::sheet::{Sheet, labels, truth};
 use super::{Attempt, failed};
-use crate::probe::grpc::{Question, call};
+use crate::probe::grpc::{Question, Said, call};
 use crate::sample::{Cause, Reason};
 use crate::scenario::grpc::{RpcStatus, Serving};
 use crate::serve::blackbox::Grpc;
@@ -49,7 +49,7 @@ pub(super) async fn attempt(module: &Grpc, at: &Attempt<'_>, sheet: &mut Sheet) 
     let began = Instant::now();
     let called = call(&question, &at.deadline).await;
     sheet.phases(PHASES, PHASES_HELP, &[("check", began.elapsed())]);
-    let said = called.result.as_ref().ok().and_then(|answer| answer.said).and_then(|said| said.word());
+    let said = called.result.as_ref().ok().and_then(|answer| answer.said).and_then(Said::word);
     for one in (0..).map_while(Serving::of) {
         let name = labels([("serving_status", &one.to_string())]);
         let help = "Response HealthCheck response";

@@ -1,5 +1,7 @@
 //! What TLS showed, as the series of `blackbox_exporter`.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
@@ -119,13 +121,12 @@ impl Leaf {
         let (_, read) = X509Certificate::from_der(der).ok()?;
         let alternative = read.subject_alternative_name().ok().flatten();
         let names: Vec<&str> = alternative.map_or_else(Vec::new, |extension| {
-            let names = extension.value.general_names.iter().filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(*name),
-                _ => None,
+            let names = extension.value.general_names.iter().filter_map(|name| {
+                let GeneralName::DNSName(name) = name else { return None };
+                Some(*name)
             });
             names.collect()
         });
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let serial = read.raw_serial();
         let serial = serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial);
         Some(Self {
@@ -136,6 +137,15 @@ impl Leaf {
             serial: hex(serial).to_uppercase(),
         })
     }
+}
+
+/// Bytes in lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to text does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The parts of a name that have a word, from the last to the first as RFC 2253 has them, each with the last number
@@ -170,8 +180,7 @@ fn name(of: &X509Name<'_>) -> String {
         let data = one.as_slice();
         der.push(u8::try_from(data.len()).unwrap_or(u8::MAX));
         der.extend(data);
-        let der: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}=#{der}", one.attr_type())
+        format!("{}=#{}", one.attr_type(), hex(&der))
     });
     known.chain(other).collect::<Vec<_>>().join(",")
 }
