@@ -207,7 +207,11 @@ impl<'a> Desk<'a> {
         for held in lifted {
             let told = match held.broken.breaks() {
                 Breaks::Traffic(_) => held.told().await,
-                Breaks::Process(_) | Breaks::Container(_) | Breaks::StandIn(_) | Breaks::Deed(_) => {
+                Breaks::Process(_)
+                | Breaks::Container(_)
+                | Breaks::StandIn(_)
+                | Breaks::Receiver(_)
+                | Breaks::Deed(_) => {
                     format!("{}  {}", held.target.service, held.written)
                 }
             };
