@@ -179,10 +179,16 @@ async fn promtool_is_asked_and_contradicts_what_is_not_so() {
         assert!(matches!(&said, Said::Disagrees(what) if what.contains("ALERTS")), "{wrong:?}: {said:?}");
     }
     let many = folder.0.join("many.yml");
-    let all = "groups: [{ name: g, rules: [{ alert: Many, expr: 'count_over_time({job=\"web\"}[30d:100ms]) > 1e9' }] }]";
+    let all = "groups: [{ name: g, rules: [{ alert: Many, expr: 'count_over_time(up[30d:100ms]) > 1e9' }] }]";
     fs::write(&many, all).unwrap();
-    let said = said(vec![check(46, true)], vec![rules, many]).await;
-    assert_eq!(said, Said::Nothing("a query has more samples than it takes".to_owned()));
+    let too_many = said(vec![check(46, true)], vec![rules.clone(), many]).await;
+    assert_eq!(too_many, Said::Nothing("a query has more samples than it takes".to_owned()));
+    // Prometheus goes on with the others; promtool does not, and that says nothing of them.
+    let other = folder.0.join("other.yml");
+    let all = "groups: [{ name: g, rules: [{ alert: Other, expr: 'rate({job=\"web\"}[1m]) > 0' }] }]";
+    fs::write(&other, all).unwrap();
+    let said = said(vec![check(46, true)], vec![rules, other]).await;
+    assert!(matches!(&said, Said::Nothing(why) if why.contains("rule: Other")), "{said:?}");
 }
 
 /// The series as promtool reads them: a value, `_` or `stale` for each interval.
