@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use firedrill::dilation::{Active, Bench, Course, Manner, Reading, Recorded, Recording, Rules, Stamped};
+use firedrill::dilation::promtool::{Check, Question, Said, ask};
+use firedrill::dilation::{
+    Active, Bench, Course, Manner, Reading, Recorded, Recording, Rules, Stamped, stamp,
+};
 use firedrill::finding::Findings;
 use firedrill::source::Sources;
 use firedrill::{rule, yaml};
@@ -139,6 +142,53 @@ async fn promtool_sees_every_alert_in_the_same_state_at_every_evaluation() {
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "needs promtool"]
+async fn promtool_is_asked_and_contradicts_what_is_not_so() {
+    let folder = Folder(std::env::temp_dir().join(format!("firedrill-asked-{}", std::process::id())));
+    fs::create_dir_all(&folder.0).unwrap();
+    let rules = folder.0.join("rules.yml");
+    fs::write(&rules, RULES).unwrap();
+    let stamped = stamp(&recording(), &manner(), 1_600_000_000_000);
+    // The target is down from the 40th scrape to the 52nd, each 15 s of rule time.
+    let check = |scrape: i64, there: bool| Check {
+        at: stamped.calm + 15_000 * scrape,
+        alert: "ALERTS{alertname=\"Down\",alertstate=\"firing\",severity=\"page\"}".to_owned(),
+        there,
+    };
+    let said = |checks: Vec<Check>, files: Vec<PathBuf>| {
+        let (stamped, folder) = (stamped.clone(), folder.0.clone());
+        async move {
+            let every = Duration::from_secs(15);
+            let question = Question {
+                files: &files,
+                stamped: &stamped,
+                scraped_every: every,
+                evaluated_every: every,
+                checks: &checks,
+            };
+            ask(question, &folder).await
+        }
+    };
+    let right = vec![check(38, false), check(46, true), check(50, true), check(56, false)];
+    assert_eq!(said(right, vec![rules.clone()]).await, Said::Agrees);
+    for wrong in [check(38, true), check(46, false), check(56, true)] {
+        let said = said(vec![wrong.clone()], vec![rules.clone()]).await;
+        assert!(matches!(&said, Said::Disagrees(what) if what.contains("ALERTS")), "{wrong:?}: {said:?}");
+    }
+    let many = folder.0.join("many.yml");
+    let all = "groups: [{ name: g, rules: [{ alert: Many, expr: 'count_over_time(up[30d:100ms]) > 1e9' }] }]";
+    fs::write(&many, all).unwrap();
+    let too_many = said(vec![check(46, true)], vec![rules.clone(), many]).await;
+    assert_eq!(too_many, Said::Nothing("a query has more samples than it takes".to_owned()));
+    // Prometheus goes on with the others; promtool does not, and that says nothing of them.
+    let other = folder.0.join("other.yml");
+    let all = "groups: [{ name: g, rules: [{ alert: Other, expr: 'rate({job=\"web\"}[1m]) > 0' }] }]";
+    fs::write(&other, all).unwrap();
+    let said = said(vec![check(46, true)], vec![rules, other]).await;
+    assert!(matches!(&said, Said::Nothing(why) if why.contains("rule: Other")), "{said:?}");
 }
 
 /// The series as promtool reads them: a value, `_` or `stale` for each interval.

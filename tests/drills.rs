@@ -531,7 +531,7 @@ fn a_clock_that_prometheus_cannot_follow_is_lowered() {
     let rules = folder.0.join("alerts.yml");
     let mut text = fs::read_to_string(&rules).expect("rules can be read");
     text += "\n  - name: many\n    rules:\n";
-    for number in 0..4000 {
+    for number in 0..1500 {
         // Each takes a while, and gives nothing.
         let expr = format!("sum by (job) (rate(http_requests_total[5m])) / sum by (job) (up) > 1000{number}");
         writeln!(text, "      - {{ alert: Many{number}, expr: '{expr}' }}").expect("a text takes more");
@@ -540,7 +540,7 @@ fn a_clock_that_prometheus_cannot_follow_is_lowered() {
     let (code, events, said) = events(&folder, "processes");
     let notes = events.iter().filter(|(kind, _)| kind == "stack_noted");
     let notes: Vec<_> = notes.filter_map(|(_, event)| event["note"].as_str()).collect();
-    let lowered = notes.iter().find(|note| note.starts_with("the clock is lowered from 600x to 300x, where"));
+    let lowered = notes.iter().find(|note| note.starts_with("the clock is lowered from 600x to "));
     assert!(lowered.is_some(), "{notes:?}");
     assert_eq!(code, Some(0), "{said}{events:#?}");
 }

@@ -87,12 +87,21 @@ pub async fn ask(question: Question<'_>, folder: &Path) -> Said {
                 Said::Agrees
             } else if all.contains(TOO_MANY) {
                 Said::Nothing("a query has more samples than it takes".to_owned())
+            } else if let Some(rule) = unevaluated(&all) {
+                Said::Nothing(format!("a rule cannot be evaluated, at which it ends: {rule}"))
             } else {
                 let words: Vec<_> = all.split_whitespace().collect();
                 Said::Disagrees(words.join(" ").chars().take(TOLD).collect())
             }
         }
     }
+}
+
+/// The rule that it cannot evaluate, if there is one: any rule of the files, where Prometheus itself goes on.
+fn unevaluated(said: &str) -> Option<String> {
+    let line =
+        said.lines().map(str::trim).find(|line| line.starts_with("rule: ") && line.contains(", err: "))?;
+    Some(line.chars().take(TOLD).collect())
 }
 
 /// Its file; `None` where there is too much to be said in it.

@@ -305,15 +305,13 @@ impl Rehearsal<'_> {
             };
             let up = Box::pin(stack::up(planned, self.sources, &options, &notices, self.stop)).await;
             let running = up.map_err(|error| error.to_string())?;
-            let strained = match speed.slower() {
-                Some(slower) => running.strain().await.map(|why| (why, slower)),
-                None => None,
-            };
-            let Some((why, slower)) = strained.filter(|_| !self.stop.is_cancelled()) else {
+            let strain = if speed.is_usual() { None } else { running.strain().await };
+            let slower = strain.and_then(|strain| Some((speed.slower(strain.times)?, strain.why)));
+            let Some((slower, why)) = slower.filter(|_| !self.stop.is_cancelled()) else {
                 return Ok(Some(Kept { running, speed, by: scenario, spells: Spells::default() }));
             };
             noted(format!(
-                "the clock is lowered from {}x to {}x, where Prometheus keeps up: {why}",
+                "the clock is lowered from {}x to {}x, since Prometheus does not keep up: {why}",
                 speed.factor(),
                 slower.factor()
             ));

@@ -31,6 +31,7 @@ use self::processes::process::Process;
 pub use self::prometheus::Speed;
 pub use self::runtime::Runtime;
 use self::stand_in::Playing;
+pub use self::strain::Strain;
 pub use self::up::{settle, start, up};
 use crate::event::{Event, Sender};
 use crate::fault::relay::Relay;

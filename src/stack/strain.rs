@@ -32,17 +32,26 @@ const FEW: f64 = 20.0;
 /// How much longer than it should be the time between two scrapes may be, in the middle of them.
 const LATE: f64 = 1.5;
 
+/// A Prometheus does not keep up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strain {
+    /// Why, in a sentence.
+    pub why: String,
+    /// So many times too slow it is, as far as that shows; at least 1.
+    pub times: f64,
+}
+
 impl Running {
     /// Why its Prometheus does not keep up, if it does not. One that does not answer is found out by those who ask
     /// more of it.
-    pub async fn strain(&self) -> Option<String> {
+    pub async fn strain(&self) -> Option<Strain> {
         let address = self.address(PROMETHEUS, HTTP)?;
         let client = Client::new(&Access::to(format!("http://{address}"))).ok()?;
         strained(&client).await.ok().flatten()
     }
 }
 
-async fn strained(client: &Client) -> Result<Option<String>, Error> {
+async fn strained(client: &Client) -> Result<Option<Strain>, Error> {
     let groups = client.rules().await?.data.groups;
     let late: Vec<_> = groups.iter().filter(|group| is_late(group)).cloned().collect();
     if late.is_empty() && groups.iter().all(|group| seconds(group.interval) >= LEISURE) {
@@ -52,7 +61,7 @@ async fn strained(client: &Client) -> Result<Option<String>, Error> {
     let began = Instant::now();
     while began.elapsed() < SPELL {
         if let Some(why) = out_of_time(client).await? {
-            return Ok(Some(why));
+            return Ok(Some(Strain { why, times: 1.0 }));
         }
         sleep(GLANCE).await;
     }
@@ -82,10 +91,11 @@ fn is_late(group: &Group) -> bool {
     group.interval > 0.0 && group.evaluation_time > group.interval
 }
 
-fn told_of(group: &Group) -> String {
+fn told_of(group: &Group) -> Strain {
     let rounded = |time: f64| Span(Duration::from_millis(seconds(time).as_millis().try_into().unwrap_or(0)));
     let (takes, every) = (rounded(group.evaluation_time), rounded(group.interval));
-    format!("the rules of group `{}` take {takes} of their {every}", group.name)
+    let why = format!("the rules of group `{}` take {takes} of their {every}", group.name);
+    Strain { why, times: group.evaluation_time / group.interval }
 }
 
 fn seconds(time: f64) -> Duration {
@@ -120,14 +130,16 @@ impl Tally {
     }
 
     /// Why it has not kept up since then.
-    fn since(&self, before: &Self) -> Option<String> {
+    fn since(&self, before: &Self) -> Option<Strain> {
         let (evaluated, missed) = (self.evaluated - before.evaluated, self.missed - before.missed);
         let all = evaluated.max(missed);
         if all > 0.0 && missed * 100.0 / all > FEW {
-            return Some(format!("{missed} of {all} evaluations were missed within {}", Span(SPELL)));
+            let why = format!("{missed} of {all} evaluations were missed within {}", Span(SPELL));
+            return Some(Strain { why, times: 1.0 });
         }
         let (interval, times) = self.scrapes.as_ref().filter(|(_, times)| *times > LATE)?;
-        Some(format!("targets are scraped {times:.1} times as seldom as each {interval}"))
+        let why = format!("targets are scraped {times:.1} times as seldom as each {interval}");
+        Some(Strain { why, times: *times })
     }
 }
 
@@ -156,6 +168,6 @@ mod tests {
         let before = Tally { evaluated: 100.0, missed: 1.0, scrapes: None };
         let scrapes = Some(("25ms".to_owned(), times));
         let after = Tally { evaluated: 100.0 + evaluated, missed: 1.0 + missed, scrapes };
-        assert_eq!(after.since(&before).as_deref(), told);
+        assert_eq!(after.since(&before).map(|strain| strain.why).as_deref(), told);
     }
 }

@@ -51,10 +51,14 @@ impl Speed {
         self.0 <= 1.0
     }
 
-    /// Half of it; `None` where it is as in production.
+    /// So many times slower at least, by halves; `None` where it is as in production.
     #[must_use]
-    pub fn slower(self) -> Option<Self> {
-        (!self.is_usual()).then(|| Self((self.0 / 2.0).max(1.0)))
+    pub fn slower(self, times: f64) -> Option<Self> {
+        let mut factor = self.0 / 2.0;
+        while factor > 1.0 && self.0 / factor < times {
+            factor /= 2.0;
+        }
+        (!self.is_usual()).then(|| Self(factor.max(1.0)))
     }
 
     /// What takes so long in production, here; a millisecond at least.
@@ -200,6 +204,15 @@ mod tests {
     fn a_duration_is_divided(#[case] speed: f64, #[case] millis: u64, #[case] scaled: u64) {
         let speed = Speed::new(speed).unwrap();
         assert_eq!(speed.scaled(Duration::from_millis(millis)), Duration::from_millis(scaled));
+    }
+
+    #[rstest]
+    #[case::half(600.0, 1.0, Some(300.0))]
+    #[case::as_slow_as_that(600.0, 5.0, Some(75.0))]
+    #[case::no_slower_than_production(3.0, 100.0, Some(1.0))]
+    #[case::already(1.0, 2.0, None)]
+    fn a_speed_is_lowered_by_halves(#[case] speed: f64, #[case] times: f64, #[case] lower: Option<f64>) {
+        assert_eq!(Speed::new(speed).unwrap().slower(times).map(Speed::factor), lower);
     }
 
     #[rstest]
