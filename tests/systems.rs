@@ -53,6 +53,23 @@ fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
     assert!(said(&run).lines().last().is_some_and(|line| line.starts_with("PASS")), "{}", said(&run));
 }
 
+/// A part of each system, one of them with all its drills.
+#[rstest]
+#[case::monkeytown_endpoints("monkeytown/endpoints")]
+#[case::bakhmach_endpoints("bakhmach/endpoints")]
+#[case::phoenix_endpoints("phoenix/endpoints")]
+#[case::phoenix_drills("phoenix/drills")]
+#[case::phase5_routing("phase5/routing")]
+#[case::moai_flow_routing("moai-flow/routing")]
+#[ignore = "needs Docker, and images of ci/images.sh"]
+fn a_system_is_the_same_in_containers(#[case] scenario: &str) {
+    let file = format!("scenarios/{scenario}.yaml");
+    let words = ["run", "--no-save", "--runtime", "containers", "--image-map", "fixtures/image-map.yaml"];
+    let run = firedrill(&[&words[..], &[&file]].concat());
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert!(said(&run).lines().last().is_some_and(|line| line.starts_with("PASS")), "{}", said(&run));
+}
+
 #[rstest]
 #[case::monkeytown("monkeytown")]
 #[case::bakhmach("bakhmach")]
