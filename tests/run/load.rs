@@ -182,7 +182,10 @@ fn each_user_has_a_row_that_is_no_other_s() {
     "a step of a flow is tried once"
 )]
 #[case::a_fault("flow: [{ fault: { kill: shop } }]", "a `fault` step cannot be part of a flow")]
-#[case::a_program("flow: [{ exec: { command: ls } }]", "a `exec` step is nothing that many users do at once")]
+#[case::a_program(
+    "flow: [{ exec: { command: [ls] } }]",
+    "a `exec` step is nothing that many users do at once"
+)]
 #[case::empty("flow: []", "the flow has no steps")]
 #[case::two(
     "http: { get: 'http://127.0.0.1:9/' }, flow: [{ http: { get: 'http://127.0.0.1:9/' } }]",
