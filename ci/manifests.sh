@@ -2,12 +2,12 @@
 # Checks what ci/github, ci/gitlab and ci/kubernetes offer to others: each file against the published schema of its
 # kind, and the scripts in them by running them on a scenario.
 #
-#   ci/templates.sh [FIREDRILL]      needs python3 with venv, and PyPI for the schemas
+#   ci/manifests.sh [FIREDRILL]      needs python3 with venv, and PyPI for the schemas
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 firedrill="$(realpath "${1:-${CARGO_TARGET_DIR:-target}/debug/firedrill}")"
-folder="$(mktemp -d /tmp/firedrill-templates.XXXXXX)"
+folder="$(mktemp -d /tmp/firedrill-manifests.XXXXXX)"
 trap 'rm -rf "$folder"' EXIT
 
 main() {
@@ -22,11 +22,11 @@ main() {
   github scenarios/first.yaml 0
   github tests/cmd/short-session.yaml 1
   gitlab
-  printf 'templates.sh: all hold\n'
+  printf 'manifests.sh: all hold\n'
 }
 
 die() {
-  printf 'templates.sh: %s\n' "$@" >&2
+  printf 'manifests.sh: %s\n' "$@" >&2
   exit 1
 }
 
