@@ -27,13 +27,16 @@ const BY_SERIES: [&str; 8] = [
 /// What stands for a value where questions are compared: no label has it.
 const ANY: &str = "\u{1}";
 
+/// Questions by their numbers, and each one's value.
+type Members = Vec<(usize, String)>;
+
 /// Questions to be asked as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
     /// The label that they differ in.
     pub(super) label: String,
-    /// Which questions, by their numbers, and each one's value.
-    pub(super) members: Vec<(usize, String)>,
+    /// Which questions.
+    pub(super) members: Members,
     /// The expressions, in the order of the questions' own; each has a series for each value.
     pub(super) terms: Vec<String>,
 }
@@ -44,7 +47,7 @@ pub(super) fn batches(questions: &[Vec<&str>]) -> Vec<Batch> {
     let read =
         |terms: &Vec<&str>| terms.iter().map(|term| parser::parse(term).ok()).collect::<Option<Vec<_>>>();
     // By what they have in common: the label, and the expressions without its value.
-    let mut alike: BTreeMap<(String, Vec<String>), Vec<(usize, String)>> = BTreeMap::new();
+    let mut alike: BTreeMap<(String, Vec<String>), Members> = BTreeMap::new();
     let mut read_terms = Vec::new();
     for (number, terms) in questions.iter().enumerate() {
         let terms = read(terms);
@@ -81,8 +84,8 @@ pub(super) fn batches(questions: &[Vec<&str>]) -> Vec<Batch> {
 }
 
 /// Members in their order, in groups of as many values as may be asked about at once.
-fn at_once(members: Vec<(usize, String)>) -> Vec<Vec<(usize, String)>> {
-    let mut groups: Vec<Vec<(usize, String)>> = Vec::new();
+fn at_once(members: Members) -> Vec<Members> {
+    let mut groups: Vec<Members> = Vec::new();
     let (mut last, mut values) = (None, 0);
     for (number, value) in members {
         if last.as_ref() != Some(&value) {
