@@ -244,7 +244,10 @@ fn queries(node: &serde_json::Value, found: &mut BTreeSet<String>) {
             entries.values().for_each(|value| queries(value, found));
         }
         serde_json::Value::Array(items) => items.iter().for_each(|item| queries(item, found)),
-        _ => {}
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {}
     }
 }
 
