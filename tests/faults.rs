@@ -64,13 +64,54 @@ fn a_fault_that_nothing_felt_is_no_result() {
     assert_eq!(told(&run(&[&file])), (steps.map(str::to_owned).into(), Some(4)));
 }
 
-#[test]
-fn a_system_that_was_not_steady_is_not_broken() {
-    let file = scenario(
-        "unsteady",
-        "steady:\n  - http: { get: 'http://${service.web.http}/missing' }\nsteps:\n  - fault: { kill: web }\n",
-    );
+#[rstest]
+#[case::a_probe("probe", "http: { get: 'http://${service.web.http}/missing' }")]
+#[case::an_objective(
+    "objective",
+    "load: { rate: 50/s, for: 1s, http: { get: 'http://${service.web.http}/missing' }, thresholds: [{ errors: at most 1% }] }"
+)]
+fn a_system_that_was_not_steady_is_not_broken(#[case] name: &str, #[case] steady: &str) {
+    let text = format!("steady:\n  - {steady}\nsteps:\n  - fault: {{ kill: web }}\n");
+    let file = scenario(&format!("unsteady-{name}"), &text);
     assert_eq!(told(&run(&[&file])), (Vec::new(), Some(4)));
+}
+
+#[rstest]
+#[case::quiet("up == 0", Some(0))]
+#[case::an_alert_fires("up == 1", Some(4))]
+#[ignore = "needs prometheus"]
+fn a_system_is_steady_when_no_alert_fires(#[case] rule: &str, #[case] exit: Option<i32>) {
+    let folder = std::env::temp_dir().join(format!("firedrill-quiet-{}{}", std::process::id(), &rule[6..]));
+    std::fs::create_dir_all(&folder).unwrap();
+    let web = Path::new("fixtures/resilience/web.yaml").canonicalize().unwrap();
+    for (name, text) in [
+        (
+            "stack.yaml",
+            format!(
+                "stack: quiet\nservices:\n  web: {{ simulate: {} }}\nprometheus: {{ config: prometheus.yml }}\n",
+                web.display()
+            ),
+        ),
+        ("alerts.yml", format!("groups: [{{ name: g, rules: [{{ alert: A, expr: '{rule}' }}] }}]\n")),
+        (
+            "prometheus.yml",
+            "global: { scrape_interval: 15s, evaluation_interval: 15s }\nrule_files: [alerts.yml]\n\
+             scrape_configs: [{ job_name: web, static_configs: [{ targets: ['web:8080'] }] }]\n"
+                .to_owned(),
+        ),
+        (
+            "scenario.yaml",
+            "scenario: quiet\nstack: stack.yaml\nsteady:\n  - quiet: { for: 1m }\nsteps:\n".to_owned()
+                + "  - fault: { health: { service: web, status: down } }\n    while: [{ http: { get: 'http://${service.web.http}/who' } }]\n",
+        ),
+    ] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let output = run(&[&folder.join("scenario.yaml")]);
+    let (told, code) = told(&output);
+    assert_eq!(code, exit, "{told:?} {}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(told.is_empty(), exit == Some(4), "{told:?}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn nginx_serves_its_pages_plain_and_over_tls(#[case] path: &str, #[case] parts: 
 
 #[rstest]
 #[case::real("scenarios/real")]
-#[case::stack("scenarios/stack")]
+#[case::stack("scenarios/shop.yaml")]
 #[case::names("scenarios/probes/dns.yaml")]
 #[case::certificates("scenarios/probes/tls.yaml")]
 #[case::queries("scenarios/probes/promql.yaml")]

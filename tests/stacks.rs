@@ -275,7 +275,7 @@ fn a_stack_is_held_until_it_is_stopped() {
     let mut up = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
     let shown: Vec<_> = lines.by_ref().take(4).collect();
-    assert!(shown[0].starts_with("tried is up as "), "{shown:?}");
+    assert!(shown[0].starts_with("tried is up after ") && shown[0].contains("s as 20"), "{shown:?}");
     assert!(shown[1].starts_with("  shop.admin  127.0.0.1:"), "{shown:?}");
     assert!(shown[2].starts_with("  shop.http   http://127.0.0.1:"), "{shown:?}");
     assert!(Command::new("kill").args(["-INT", &up.id().to_string()]).status().unwrap().success());
@@ -332,9 +332,9 @@ impl Held {
 #[case::terminate("-TERM")]
 fn a_stack_that_is_held_is_broken_and_mended_by_hand(#[case] signal: &str) {
     let mut held = Held::new();
-    assert_eq!(held.fault("list"), (Some(0), String::new()));
+    assert_eq!(held.fault("list"), (Some(0), "no fault is in".to_owned()));
     assert_eq!(held.asked(), "HTTP/1.1 200 OK");
-    let added = "web status status=503 path=/who no connection";
+    let added = "web status status=503 path=/who nothing has met it yet";
     assert_eq!(held.fault("add web status=503 path=/who"), (Some(0), added.to_owned()));
     assert_eq!(held.asked(), "HTTP/1.1 503 Service Unavailable");
     let felt = "web status status=503 path=/who 1 request, 1 request answered";
@@ -342,10 +342,11 @@ fn a_stack_that_is_held_is_broken_and_mended_by_hand(#[case] signal: &str) {
     assert_eq!(held.fault("remove web"), (Some(0), format!("{felt}: lifted")));
     assert_eq!(held.asked(), "HTTP/1.1 200 OK");
 
-    assert_eq!(held.fault("add worker pause"), (Some(0), "worker pause".to_owned()));
+    assert_eq!(held.fault("add worker pause"), (Some(0), "worker pause `worker` is held".to_owned()));
     let twice = "error: `pause` is in on `worker` already: remove it first";
     assert_eq!(held.fault("add worker pause"), (Some(4), twice.to_owned()));
-    assert_eq!(held.fault("remove web pause").0, Some(2));
+    let none = "error: no fault `web pause` is in; there is `worker pause`";
+    assert_eq!(held.fault("remove web pause"), (Some(2), none.to_owned()));
     assert!(Command::new("kill").args([signal, &held.up.id().to_string()]).status().unwrap().success());
     assert_eq!(held.up.wait().unwrap().code(), Some(0));
     assert_eq!(held.place.left(), Vec::<PathBuf>::new());
@@ -359,10 +360,12 @@ fn a_stack_that_is_held_is_broken_and_mended_by_hand(#[case] signal: &str) {
 #[rstest]
 #[case::no_service("add wbe kill", 2, "error[fault/target]: the stack has no service `wbe`")]
 #[case::no_kind("add web latncy=1s", 2, "did you mean `latency`?")]
-#[case::no_value("add web latency=soon", 2, "error[file/value]")]
+#[case::ill_value("add web latency=soon", 2, "error[file/value]")]
+#[case::no_value("add web latency", 2, "help: `firedrill fault add web latency=…` says it")]
+#[case::nothing_in("remove web", 2, "error: no fault `web` is in; nor any other")]
 #[case::nothing_for_it("add web kill=9", 2, "`kill` takes no value: write `kill` alone")]
 #[case::no_process("add web memory=64MiB", 4, "`web` gets no less: it is a stand-in")]
-#[case::in_a_scenario("add web exec", 2, "error[file/")]
+#[case::in_a_scenario("add web exec", 2, "`exec` befalls no service: it belongs in a scenario")]
 #[case::another_stack("list --stack nobody", 2, "no stack `nobody` is held; there is `")]
 fn what_cannot_be_broken_by_hand_says_why(#[case] words: &str, #[case] code: i32, #[case] why: &str) {
     let mut held = Held::new();

@@ -56,13 +56,21 @@ pub(super) fn execute(arguments: &Arguments) -> io::Result<Exit> {
         Err(why) => return refuse(&why, Exit::Usage),
     };
     match ask(&folder, &request) {
+        Ok(Answer::Done(lines)) if lines.is_empty() => {
+            writeln!(io::stdout(), "no fault is in")?;
+            Ok(Exit::Pass)
+        }
         Ok(Answer::Done(lines)) => {
             let mut out = io::stdout().lock();
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
             Ok(Exit::Pass)
         }
         Ok(Answer::Invalid(drawn)) if drawn.starts_with("error") => {
-            writeln!(io::stderr(), "{drawn}")?;
+            let mut err = io::stderr().lock();
+            writeln!(err, "{drawn}")?;
+            if let Some(help) = help(&arguments.does, &drawn) {
+                writeln!(err, "help: {help}")?;
+            }
             Ok(Exit::Usage)
         }
         Ok(Answer::Invalid(why)) => refuse(&why, Exit::Usage),
@@ -86,11 +94,26 @@ fn request(does: &Does) -> Result<Request, String> {
     })
 }
 
+/// How a value that is missing is written here, where a key's name is not what one types.
+fn help(does: &Does, drawn: &str) -> Option<String> {
+    let Does::Add { service, kind, .. } = does else { return None };
+    let missing = main_key(kind).is_some_and(|key| drawn.contains(&format!("`{key}` is missing")));
+    missing.then(|| format!("`firedrill fault add {service} {kind}=…` says it"))
+}
+
+/// Kinds that name no service, but what to run or to ask.
+const UNBOUND: [&str; 2] = ["exec", "http"];
+
 /// The fault as a step would have it, a key a line.
 fn written(service: &str, kind: &str, more: &[String]) -> Result<String, String> {
     let (kind, value) = kind.split_once('=').map_or((kind, None), |(kind, value)| (kind, Some(value)));
     if value.is_some() && PLAIN.contains(&kind) {
         return Err(format!("`{kind}` takes no value: write `{kind}` alone"));
+    }
+    if UNBOUND.contains(&kind) {
+        return Err(format!(
+            "`{kind}` befalls no service: it belongs in a scenario; by hand, do what it would do yourself"
+        ));
     }
     // A kind that there is not is found by who reads the fault.
     let main = value.and_then(|value| Some((main_key(kind)?, value)));
@@ -143,6 +166,7 @@ mod tests {
     #[case::more("status=503", &["share=20%", "path=/items/{id}"], Ok("status:\n  service: web\n  status: 503\n  share: 20%\n  path: /items/{id}\n"))]
     #[case::without_its_main_value("metrics", &["family=up", "drop=true"], Ok("metrics:\n  service: web\n  family: up\n  drop: true\n"))]
     #[case::a_value_for_nothing("kill=9", &[], Err("`kill` takes no value: write `kill` alone"))]
+    #[case::no_service("exec", &[], Err("`exec` befalls no service: it belongs in a scenario; by hand, do what it would do yourself"))]
     #[case::no_value("reset", &["share"], Err("`share` says nothing: write `share=…`"))]
     fn words_are_a_fault_as_a_step_has_it(
         #[case] kind: &str,

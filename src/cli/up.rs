@@ -1,5 +1,6 @@
 //! `firedrill up`: hold a stack for a person, until they stop it.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Colour, Input, Runtime, draw, runtime};
@@ -14,7 +16,8 @@ use crate::event::{Event, Sender, Stamped};
 use crate::exit::Exit;
 use crate::plan::PlannedStack;
 use crate::run::control::Desk;
-use crate::stack::{Notices, Options, Running, Speed, up};
+use crate::stack::{Notices, Options, Running, Speed, settle, start};
+use crate::units::Reading;
 
 /// Arguments of `up`.
 #[derive(Debug, Args)]
@@ -74,21 +77,17 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         let (sender, events) = Sender::new(plan.mask.clone(), Instant::now());
         let telling = tokio::spawn(tell(events));
         let notices = Notices { scenario: planned.stack.name.value.clone(), sender };
-        let came = Box::pin(up(planned, &reading.sources, &options, &notices, &stop)).await;
-        drop(notices);
-        let told = telling.await.map_err(std::io::Error::other)?;
-        let exit = match (came, told) {
-            (Ok(running), Ok(())) => Box::pin(hold(planned, &options, running, &stop)).await,
-            (Ok(running), Err(error)) => {
-                running.down().await;
-                Err(error)
-            }
-            (Err(_), _) if stop.is_cancelled() => Ok(Exit::Pass),
-            (Err(error), _) => {
+        let came = Box::pin(start(planned, &reading.sources, &options, &notices, &stop)).await;
+        let exit = match came {
+            Ok(running) => Box::pin(hold(planned, &options, &notices, running, &stop)).await,
+            Err(_) if stop.is_cancelled() => Ok(Exit::Pass),
+            Err(error) => {
                 writeln!(std::io::stderr(), "error: {error}")?;
                 Ok(Exit::NotMeasured)
             }
         };
+        drop(notices);
+        telling.await.map_err(std::io::Error::other)??;
         signals.abort();
         exit
     });
@@ -96,15 +95,30 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     exit
 }
 
+/// How long nothing may be heard of a service that starts, before it is said that it is waited for.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// Tells how the stack comes up, on standard error.
 async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
-    while let Some(stamped) = events.recv().await {
+    let mut awaited = BTreeSet::new();
+    loop {
+        let Ok(heard) = timeout(SILENCE, events.recv()).await else {
+            if !awaited.is_empty() {
+                let awaited: Vec<&str> = awaited.iter().map(String::as_str).collect();
+                writeln!(std::io::stderr(), "waiting for {}", awaited.join(", "))?;
+            }
+            continue;
+        };
+        let Some(stamped) = heard else { return Ok(()) };
         let mut err = std::io::stderr().lock();
         match stamped.event {
-            Event::ServiceStarting { service, .. } => writeln!(err, "{service} starts")?,
+            Event::ServiceStarting { service, .. } => {
+                writeln!(err, "{service} starts")?;
+                awaited.insert(service);
+            }
             Event::ServiceReady { service, took, .. } => {
-                let took = Duration::from(took).as_millis();
-                writeln!(err, "{service} is ready after {took} ms")?;
+                awaited.remove(&service);
+                writeln!(err, "{service} is ready after {}", Reading(took.into()))?;
             }
             Event::StackNoted { note, .. } => writeln!(err, "note: {note}")?,
             Event::RunStarted { .. }
@@ -123,13 +137,13 @@ async fn tell(mut events: UnboundedReceiver<Stamped>) -> std::io::Result<()> {
             | Event::RunEnded { .. } => {}
         }
     }
-    Ok(())
 }
 
 /// Says where everything is, and waits to be stopped.
 async fn hold(
     planned: &PlannedStack,
     options: &Options,
+    notices: &Notices,
     running: Running,
     stop: &CancellationToken,
 ) -> std::io::Result<Exit> {
@@ -141,12 +155,20 @@ async fn hold(
         }
     };
     let said = say(planned, options, &running);
-    match (&said, &mut desk) {
-        (Ok(()), Some(desk)) => {
-            let _ = stop.run_until_cancelled(Box::pin(desk.serve())).await;
-        }
-        (Ok(()), None) => stop.cancelled().await,
-        (Err(_), _) => {}
+    if said.is_ok() {
+        // It can be looked at and broken already.
+        let watching = async {
+            if let Err(error) = settle(planned, options, notices, &running).await {
+                let _ = writeln!(std::io::stderr(), "note: {error}");
+            }
+        };
+        let serving = async {
+            if let Some(desk) = &mut desk {
+                Box::pin(desk.serve()).await;
+            }
+        };
+        stop.run_until_cancelled(async { tokio::join!(Box::pin(watching), serving) }).await;
+        stop.cancelled().await;
     }
     if let Some(desk) = desk {
         desk.close().await;
@@ -157,7 +179,7 @@ async fn hold(
 
 fn say(planned: &PlannedStack, options: &Options, running: &Running) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} is up as {}", planned.stack.name, options.id)?;
+    writeln!(out, "{} is up after {} as {}", planned.stack.name, Reading(running.took()), options.id)?;
     let ports =
         || running.services().flat_map(|service| service.ports.iter().map(move |port| (service, port)));
     let label = |service: &str, port: &str| format!("{service}.{port}");

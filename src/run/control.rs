@@ -1,11 +1,13 @@
 //! Faults by hand: a socket in the folder of a stack that is held, at which they are asked for.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as Line;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -144,7 +146,7 @@ impl<'a> Desk<'a> {
                 Ok((target, breaks)) => self.add(&text, target, &breaks).await,
                 Err(drawn) => Answer::Invalid(drawn),
             },
-            Request::List => Answer::Done(self.held.iter().map(Held::told).collect()),
+            Request::List => Answer::Done(join_all(self.held.iter().map(Held::told)).await),
             Request::Remove { service, kind } => self.remove(&service, kind.as_deref()).await,
         }
     }
@@ -184,7 +186,7 @@ impl<'a> Desk<'a> {
         }
         let written = in_a_line(text);
         let held = Held { target, written, broken, kind };
-        let told = held.told();
+        let told = held.told().await;
         self.held.push(held);
         Answer::Done(vec![told])
     }
@@ -194,11 +196,21 @@ impl<'a> Desk<'a> {
         let (lifted, kept) = std::mem::take(&mut self.held).into_iter().partition(meant);
         self.held = kept;
         if lifted.is_empty() {
-            return Answer::Invalid(format!("no such fault is in on `{service}`"));
+            let known: BTreeSet<_> = self.held.iter().map(|held| format!("`{}`", held.name())).collect();
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            let known =
+                if known.is_empty() { "nor any other".to_owned() } else { format!("there is {known}") };
+            let wanted = kind.map_or_else(|| service.to_owned(), |kind| format!("{service} {kind}"));
+            return Answer::Invalid(format!("no fault `{wanted}` is in; {known}"));
         }
         let (mut done, mut failed) = (Vec::new(), Vec::new());
         for held in lifted {
-            let told = held.told();
+            let told = match held.broken.breaks() {
+                Breaks::Traffic(_) => held.told().await,
+                Breaks::Process(_) | Breaks::Container(_) | Breaks::StandIn(_) | Breaks::Deed(_) => {
+                    format!("{}  {}", held.target.service, held.written)
+                }
+            };
             match held.broken.lift().await {
                 Ok(()) => done.push(format!("{told}: lifted")),
                 Err(why) => failed.push(format!("{told}: it is not mended: {why}")),
@@ -213,16 +225,22 @@ impl Held<'_> {
         self.target.service.value == service
     }
 
+    /// Its service and kind, as it is removed by.
+    fn name(&self) -> String {
+        format!("{} {}", self.target.service, self.kind)
+    }
+
     /// What it is, and what it has done so far.
-    fn told(&self) -> String {
+    async fn told(&self) -> String {
         let Self { target, written, broken, .. } = self;
-        let service = &target.service;
-        match broken.breaks() {
-            Breaks::Traffic(_) => format!("{service}  {written}  {}", broken.effect()),
+        let done = match broken.breaks() {
+            Breaks::Traffic(_) if !broken.effect().is_felt() => "nothing has met it yet".to_owned(),
+            Breaks::Traffic(_) => broken.effect().to_string(),
             Breaks::Process(_) | Breaks::Container(_) | Breaks::StandIn(_) | Breaks::Deed(_) => {
-                format!("{service}  {written}")
+                broken.felt().await.unwrap_or_else(|why| why)
             }
-        }
+        };
+        format!("{}  {written}  {done}", target.service)
     }
 }
 

@@ -8,9 +8,9 @@ use crate::fault::relay::FaultGuard;
 use crate::scenario::fault::container::{Netem, Squeeze};
 use crate::scenario::fault::traffic::{Direction, Distribution, Flow, Interference, Lag};
 use crate::stack::Service;
-use crate::stack::containers::{Contained, Container, Impaired, Impairment, Limits, Means};
+use crate::stack::containers::{Contained, Container, Error, Impaired, Impairment, Limits, Means};
 use crate::stack::processes::cgroup::{Group, Limit};
-use crate::units::{Ratio, Size};
+use crate::units::Ratio;
 
 /// What was done to a container, until it is lifted.
 #[derive(Debug)]
@@ -53,9 +53,9 @@ pub(super) async fn squeeze(
         return Ok((Squeezed::Grouped(group), None));
     }
     let within = contained(service, does.kind())?;
-    let squeezed = match *does {
-        Squeeze::Cpu(processors) => Squeezed::Limited(limit_cpu(within, processors).await?),
-        Squeeze::Memory(most) => Squeezed::Limited(limit_memory(within, most).await?),
+    let limited = match *does {
+        Squeeze::Cpu(processors) => hold(within).await?.limit_cpu(thousandths(processors)).await,
+        Squeeze::Memory(most) => hold(within).await?.limit_memory(most).await,
         Squeeze::Netem(netem) => {
             let container = hold(within).await?;
             let impaired = container.impair(&wanted(netem)).await.map_err(|error| error.to_string())?;
@@ -63,7 +63,15 @@ pub(super) async fn squeeze(
             return Ok((Squeezed::Impaired(impaired), left));
         }
     };
-    Ok((squeezed, None))
+    match (limited, limit(does)) {
+        (Ok(before), _) => Ok((Squeezed::Limited(before), None)),
+        // What the engine does not do can be done to its processes, where they are processes of this machine.
+        (Err(error @ Error::NoUpdates { .. }), Some(limit)) => match within.group(limit).await {
+            Ok(group) => Ok((Squeezed::Grouped(group), None)),
+            Err(why) => Err(format!("{error}, and neither can firedrill: {why}")),
+        },
+        (Err(error), _) => Err(error.to_string()),
+    }
 }
 
 /// What a control group can keep to.
@@ -78,14 +86,6 @@ fn limit(does: &Squeeze) -> Option<Limit> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: 1 to 1,024,000")]
 fn thousandths(processors: f64) -> u32 {
     (processors * 1000.0).round() as u32
-}
-
-async fn limit_cpu(contained: &Contained, processors: f64) -> Result<Limits, String> {
-    hold(contained).await?.limit_cpu(thousandths(processors)).await.map_err(|error| error.to_string())
-}
-
-async fn limit_memory(contained: &Contained, most: Size) -> Result<Limits, String> {
-    hold(contained).await?.limit_memory(most).await.map_err(|error| error.to_string())
 }
 
 fn wanted(netem: Netem) -> Impairment {

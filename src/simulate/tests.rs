@@ -18,7 +18,7 @@ use crate::scenario::profile::{self, Profile};
 use crate::source::Sources;
 use crate::yaml;
 
-const SHOP: &str = include_str!("../../fixtures/quickstart/shop.yaml");
+const SHOP: &str = include_str!("../../fixtures/shop/shop.yaml");
 
 /// Nothing here takes this long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);

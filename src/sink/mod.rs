@@ -79,7 +79,14 @@ impl std::fmt::Debug for Sink {
 /// # Errors
 /// When an address cannot be listened on.
 pub async fn open(listen: Listen) -> io::Result<Sink> {
-    let (http, smtp) = (TcpListener::bind(listen.http).await?, TcpListener::bind(listen.smtp).await?);
+    at(TcpListener::bind(listen.http).await?, TcpListener::bind(listen.smtp).await?)
+}
+
+/// A sink that is told over HTTP and by mail at these; must be called within a runtime.
+///
+/// # Errors
+/// When they do not say where they listen.
+pub fn at(http: TcpListener, smtp: TcpListener) -> io::Result<Sink> {
     let listens = Listen { http: http.local_addr()?, smtp: smtp.local_addr()? };
     let desk = Arc::new(Desk::new()?);
     let stop = CancellationToken::new();

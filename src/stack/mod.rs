@@ -19,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::containers::{Contained, ImageMap};
 pub use self::launch::{File, Launch, Shows, Way};
@@ -28,7 +28,7 @@ use self::processes::process::Process;
 pub use self::prometheus::Speed;
 pub use self::runtime::Runtime;
 use self::stand_in::Playing;
-pub use self::up::up;
+pub use self::up::{settle, start, up};
 use crate::event::{Event, Sender};
 use crate::fault::relay::Relay;
 use crate::scenario::fault::stand_in::Pose;
@@ -203,6 +203,10 @@ pub struct Running {
     services: BTreeMap<String, Service>,
     /// Every receiver's end, where there is an Alertmanager.
     sink: Option<Sink>,
+    /// When it began to come up.
+    began: Instant,
+    /// How long its services took to be ready.
+    took: Duration,
 }
 
 /// A service that was started. What breaks it on purpose takes it by shared reference: steps run side by side.
@@ -244,6 +248,13 @@ impl Running {
     #[must_use]
     pub fn sink(&self) -> Option<&Sink> {
         self.sink.as_ref()
+    }
+
+    /// How long it took until each service was ready, what was pulled included; what Prometheus takes to scrape them
+    /// is not.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// The relay before a port of a service.

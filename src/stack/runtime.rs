@@ -1,14 +1,17 @@
 //! The two ways to run a stack, behind one face.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+
+use tokio::net::TcpListener;
 
 use super::containers::Containers;
 use super::launch::Launch;
 use super::processes::Processes;
 use super::{Error, Service};
-use crate::fault::relay::Relay;
+use crate::fault::relay::{Relay, listen};
 use crate::plan::PlannedStack;
 use crate::scenario::template::Scope;
 
@@ -23,11 +26,20 @@ pub enum Runtime {
 
 impl Runtime {
     /// The address of ours at which services find what we open for them.
-    pub(super) fn meets(&self) -> IpAddr {
+    fn meets(&self) -> IpAddr {
         match self {
             Self::Processes(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
             Self::Containers(containers) => containers.meets(),
         }
+    }
+
+    /// Listens there at a free port; must be called within a runtime.
+    pub(super) fn listen(&self) -> io::Result<TcpListener> {
+        let ahead = match self {
+            Self::Processes(_) => false,
+            Self::Containers(containers) => containers.meets_ahead(),
+        };
+        listen(SocketAddr::new(self.meets(), 0), ahead)
     }
 
     /// The port of a service that has ended at which somebody else listens.

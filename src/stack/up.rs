@@ -30,6 +30,50 @@ pub async fn up(
     notices: &Notices,
     stop: &CancellationToken,
 ) -> Result<Running, Error> {
+    let running = start(planned, sources, options, notices, stop).await?;
+    let settled = stop.run_until_cancelled(settle(planned, options, notices, &running)).await;
+    match settled.unwrap_or(Err(Error::Stopped)) {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.down().await;
+            Err(error)
+        }
+    }
+}
+
+/// Waits until the Prometheus of a stack that was started has scraped every target once and found its Alertmanager;
+/// where there is none, nothing is waited for.
+///
+/// # Errors
+/// When it does not within half a minute and its longest scrape interval.
+pub async fn settle(
+    planned: &PlannedStack,
+    options: &Options,
+    notices: &Notices,
+    running: &Running,
+) -> Result<(), Error> {
+    let (Some(prometheus), Some(own)) = (running.service(PROMETHEUS), &planned.prometheus) else {
+        return Ok(());
+    };
+    let Some(address) = prometheus.ports.get(HTTP) else { return Ok(()) };
+    let pace = prometheus::Watched::of(own, options.speed);
+    prometheus::settle(*address, &pace, running.service(ALERTMANAGER).is_some()).await?;
+    notices.ready(prometheus, running.began.elapsed());
+    Ok(())
+}
+
+/// Brings a stack up, and returns when each of its services is ready; its Prometheus may have scraped nothing yet.
+/// What was started is taken down again where one of them fails.
+///
+/// # Errors
+/// What kept it from coming up.
+pub async fn start(
+    planned: &PlannedStack,
+    sources: &Sources,
+    options: &Options,
+    notices: &Notices,
+    stop: &CancellationToken,
+) -> Result<Running, Error> {
     preflight::check(planned).await?;
     for _ in 1..TRIES {
         match once(planned, sources, options, notices, stop).await {
@@ -55,12 +99,12 @@ async fn once(
     notices: &Notices,
     stop: &CancellationToken,
 ) -> Result<Running, (Error, Option<SocketAddr>)> {
-    let runtime = choose(planned, options).await.map_err(|error| (error, None))?;
+    let began = Instant::now();
+    let runtime = choose(planned, options, notices).await.map_err(|error| (error, None))?;
     let mut sink = None;
     let coming = async {
         if planned.alertmanager.is_some() {
-            let any = SocketAddr::new(runtime.meets(), 0);
-            let opened = sink::open(sink::Listen { http: any, smtp: any }).await;
+            let opened = runtime.listen().and_then(|http| sink::at(http, runtime.listen()?));
             sink = Some(opened.map_err(|error| Error::Runtime(format!("there is no sink: {error}")))?);
         }
         let coming = Coming { planned, sources, options, notices, runtime: &runtime };
@@ -71,7 +115,7 @@ async fn once(
         None => Err(Error::Stopped),
     };
     match came {
-        Ok(services) => Ok(Running { runtime, services, sink }),
+        Ok(services) => Ok(Running { runtime, services, sink, began, took: began.elapsed() }),
         Err(error) => {
             let taken =
                 if let Error::Ended { service, .. } = &error { runtime.taken_from(service) } else { None };
@@ -83,7 +127,7 @@ async fn once(
 
 /// The runtime that was asked for; where none was, containers, unless that would fetch images for which the
 /// programs are here.
-async fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
+async fn choose(planned: &PlannedStack, options: &Options, notices: &Notices) -> Result<Runtime, Error> {
     let in_containers = match options.runtime {
         Choice::Containers => true,
         Choice::Processes => false,
@@ -91,7 +135,7 @@ async fn choose(planned: &PlannedStack, options: &Options) -> Result<Runtime, Er
             has_images(planned) && (are_here(planned, &options.images).await || !has_programs(planned))
         }
     };
-    if in_containers { contain(planned, options).await } else { processes(planned, options).await }
+    if in_containers { contain(planned, options, notices).await } else { processes(planned, options).await }
 }
 
 /// Whether each program of a stack is on this machine.
@@ -109,9 +153,9 @@ fn has_programs(planned: &PlannedStack) -> bool {
 }
 
 /// Containers, with every image made sure of.
-async fn contain(planned: &PlannedStack, options: &Options) -> Result<Runtime, Error> {
+async fn contain(planned: &PlannedStack, options: &Options, notices: &Notices) -> Result<Runtime, Error> {
     let containers = Containers::new(planned, options).await?;
-    match containers.fetch(planned).await {
+    match containers.fetch(planned, notices).await {
         Ok(()) => Ok(Runtime::Containers(containers)),
         Err(error) => {
             containers.down().await;
@@ -135,13 +179,7 @@ struct Coming<'a> {
 
 impl Coming<'_> {
     async fn up(&self, sink: Option<&Sink>) -> Result<BTreeMap<String, Service>, Error> {
-        let began = Instant::now();
-        let services = self.start(self.launches(sink)?).await?;
-        self.settle(&services).await?;
-        if let Some(prometheus) = services.get(PROMETHEUS) {
-            self.notices.ready(prometheus, began.elapsed());
-        }
-        Ok(services)
+        self.start(self.launches(sink)?).await
     }
 
     fn launches(&self, sink: Option<&Sink>) -> Result<Vec<Launch>, Error> {
@@ -201,13 +239,5 @@ impl Coming<'_> {
         let began = Instant::now();
         let service = self.runtime.start(launch).await;
         (service, began.elapsed())
-    }
-
-    /// Waits until Prometheus has scraped every target and found the Alertmanager.
-    async fn settle(&self, services: &BTreeMap<String, Service>) -> Result<(), Error> {
-        let address = services.get(PROMETHEUS).and_then(|service| service.ports.get(HTTP));
-        let (Some(address), Some(own)) = (address, &self.planned.prometheus) else { return Ok(()) };
-        let pace = prometheus::Watched::of(own, self.options.speed);
-        prometheus::settle(*address, &pace, services.contains_key(ALERTMANAGER)).await
     }
 }

@@ -1,5 +1,8 @@
 //! Services in containers, at a real engine, from the images that `ci/images.sh` builds.
+#![cfg(test)]
 
+mod bad;
+mod registry;
 mod runs;
 
 use std::net::SocketAddr;

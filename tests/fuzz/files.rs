@@ -22,8 +22,8 @@ const SOUND: [&str; 14] = [
     include_str!("../../scenarios/probes/promql.yaml"),
     include_str!("../../scenarios/probes/tls.yaml"),
     include_str!("../../slos/quickstart.yaml"),
-    include_str!("../../fixtures/quickstart/shop.yaml"),
-    include_str!("../../fixtures/quickstart/stack.yaml"),
+    include_str!("../../fixtures/shop/shop.yaml"),
+    include_str!("../../fixtures/shop/alone.yaml"),
     include_str!("../../fixtures/probes/deployment.yaml"),
 ];
 

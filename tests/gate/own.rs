@@ -19,7 +19,7 @@ fn firedrill(folder: &Folder, words: &[&str]) -> Output {
 /// A folder in which a scenario has run so many times; its runs, the first one first.
 fn rehearsed(times: usize) -> (Folder, Vec<PathBuf>) {
     let folder = Folder::new();
-    let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/quickstart/stack.yaml");
+    let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/shop/alone.yaml");
     let scenario = format!(
         "scenario: shop\nstack: {}\nsteps:\n  - name: shoppers\n    load:\n      rate: 400/s\n      \
          stages: [{{ hold: 1s }}]\n      \

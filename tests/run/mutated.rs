@@ -13,8 +13,8 @@ const SOUND: [&str; 5] = [
     include_str!("../../scenarios/quickstart.yaml"),
     include_str!("../../scenarios/real/servers.yaml"),
     include_str!("../../slos/quickstart.yaml"),
-    include_str!("../../fixtures/quickstart/shop.yaml"),
-    include_str!("../../fixtures/quickstart/stack.yaml"),
+    include_str!("../../fixtures/shop/shop.yaml"),
+    include_str!("../../fixtures/shop/alone.yaml"),
 ];
 
 /// What means something to YAML, to a template or to a path, and what is long in bytes or has no width.

@@ -19,6 +19,8 @@ const BACKLOG: i32 = 1024;
 pub(super) struct Door {
     pub(super) address: SocketAddr,
     state: Mutex<State>,
+    /// Whether its address may be none of this machine's yet.
+    ahead: bool,
     runtime: Handle,
 }
 
@@ -32,11 +34,11 @@ enum State {
 }
 
 impl Door {
-    /// Opens a door at `listen`; must be called within a runtime.
-    pub(super) fn open(listen: SocketAddr) -> io::Result<Self> {
-        let listener = listening(bound(listen)?)?;
+    /// Opens a door at `listen`, [`listen`] says what `ahead` is; must be called within a runtime.
+    pub(super) fn open(address: SocketAddr, ahead: bool) -> io::Result<Self> {
+        let listener = listen(address, ahead)?;
         let address = listener.local_addr()?;
-        Ok(Self { address, state: Mutex::new(State::Open(listener)), runtime: Handle::current() })
+        Ok(Self { address, state: Mutex::new(State::Open(listener)), ahead, runtime: Handle::current() })
     }
 
     /// Shuts it or opens it again, at once.
@@ -53,9 +55,9 @@ impl Door {
             State::Shut(socket) => socket,
             State::Open(listener) => {
                 drop(listener);
-                bound(self.address)?
+                bound(self.address, self.ahead)?
             }
-            State::Lost => bound(self.address)?,
+            State::Lost => bound(self.address, self.ahead)?,
         };
         let _runtime = self.runtime.enter();
         *state = if shut { State::Shut(socket) } else { State::Open(listening(socket)?) };
@@ -76,11 +78,24 @@ impl Door {
     }
 }
 
-fn bound(address: SocketAddr) -> io::Result<Socket> {
+/// Listens; with `ahead`, also at an address that this machine does not have yet, like that of a bridge which comes
+/// with the first who is on it. Must be called within a runtime.
+///
+/// # Errors
+/// When the address is taken, or not this machine's where it was to be.
+pub fn listen(address: SocketAddr, ahead: bool) -> io::Result<TcpListener> {
+    listening(bound(address, ahead)?)
+}
+
+fn bound(address: SocketAddr, ahead: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of the last listener may still be open.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    #[cfg(target_os = "linux")]
+    if ahead && address.is_ipv4() {
+        socket.set_freebind_v4(true)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -89,4 +104,23 @@ fn listening(socket: Socket) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 192.0.2.0/24 is nobody's (RFC 5737).
+    const NOBODYS: &str = "192.0.2.1:0";
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn an_address_that_is_to_come_is_listened_at_where_that_is_meant() {
+        let address = NOBODYS.parse().unwrap();
+        assert_eq!(listen(address, false).unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+        let door = Door::open(address, true).unwrap();
+        door.shut(true).unwrap();
+        door.shut(false).unwrap();
+        assert_eq!(door.address.ip(), address.ip());
+    }
 }

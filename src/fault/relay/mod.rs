@@ -29,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::door::Door;
+pub use self::door::listen;
 pub use self::effects::{Effect, Effects};
 use self::force::{Armed, Force, lock};
 use self::line::Line;
@@ -69,8 +70,21 @@ impl Relay {
     /// When the address cannot be listened on.
     #[expect(clippy::unused_async, reason = "it must be called where a runtime is")]
     pub async fn start(listen: SocketAddr, upstream: SocketAddr, seed: u64) -> io::Result<Self> {
+        Ok(Self::behind(Door::open(listen, false)?, upstream, seed))
+    }
+
+    /// The same at an address that this machine need not have yet.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    #[expect(clippy::unused_async, reason = "it must be called where a runtime is")]
+    pub async fn start_ahead(listen: SocketAddr, upstream: SocketAddr, seed: u64) -> io::Result<Self> {
+        Ok(Self::behind(Door::open(listen, true)?, upstream, seed))
+    }
+
+    fn behind(door: Door, upstream: SocketAddr, seed: u64) -> Self {
         let shared = Arc::new(Shared {
-            door: Door::open(listen)?,
+            door,
             bell: AtomicWaker::new(),
             upstream: Mutex::new(upstream),
             force: Arc::default(),
@@ -78,7 +92,7 @@ impl Relay {
         });
         let stop = CancellationToken::new();
         let work = tokio::spawn(Arc::clone(&shared).work(stop.clone()));
-        Ok(Self { shared, stop, work })
+        Self { shared, stop, work }
     }
 
     /// Where it listens.

@@ -68,9 +68,9 @@ pub struct FaultWritten {
     abort: Option<At<Brief<AbortFaultWritten>>>,
     /// Spoil HTTP answers.
     corrupt: Option<At<Brief<CorruptFaultWritten>>>,
-    /// Give a service less of a processor; in containers only.
+    /// Give a service less of a processor; as a process, by a control group, which root may make.
     cpu: Option<At<Brief<CpuFaultWritten>>>,
-    /// Give a service less memory; in containers only.
+    /// Give a service less memory; as a process, by a control group, which root may make.
     memory: Option<At<Brief<MemoryFaultWritten>>>,
     /// Lose, delay, double, spoil or reorder packets; in containers only.
     netem: Option<At<Brief<NetemFaultWritten>>>,

@@ -6,7 +6,7 @@ use super::*;
 use crate::source::{Position, Sources};
 use crate::yaml::parse;
 
-const SHOP: &str = include_str!("../../../fixtures/quickstart/shop.yaml");
+const SHOP: &str = include_str!("../../../fixtures/shop/shop.yaml");
 
 /// A profile that says everything there is to say.
 const EVERYTHING: &str = r#"

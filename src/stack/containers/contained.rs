@@ -13,6 +13,7 @@ use super::error::Error as EngineError;
 use super::runtime::{Containers, Parts};
 use crate::stack::Error;
 use crate::stack::launch::{Launch, Shows, Way};
+use crate::stack::processes::cgroup::{Group, Limit};
 use crate::stack::processes::log::Log;
 use crate::stack::ready::{Running, Watched};
 
@@ -48,8 +49,8 @@ impl Contained {
             |error: EngineError| Error::Start { service: launch.name.clone(), why: error.to_string() };
         let engine = runtime.engine();
         let container = engine.start(&request, network, Arc::clone(&log)).await.map_err(failed)?;
-        if let Some(names) = parts.fronts.names() {
-            container.join(names).await.map_err(failed)?;
+        for network in parts.fronts.besides() {
+            container.join(network).await.map_err(failed)?;
         }
         let service = Self { launch, parts: Arc::clone(parts), log, container: Mutex::new(None) };
         service.aim(&container);
@@ -134,8 +135,8 @@ impl Contained {
     pub async fn disconnect(&self) -> Result<(), Error> {
         let done = "disconnected";
         let container = self.container(done).await?;
-        if let Some(names) = self.parts.fronts.names() {
-            names.disconnect(container.id()).await.map_err(|error| self.untold(done, &error))?;
+        for network in self.parts.fronts.besides() {
+            network.disconnect(container.id()).await.map_err(|error| self.untold(done, &error))?;
         }
         container.disconnect().await.map_err(|error| self.untold(done, &error))
     }
@@ -148,8 +149,8 @@ impl Contained {
         let done = "reconnected";
         let mut container = self.container(done).await?;
         container.reconnect().await.map_err(|error| self.untold(done, &error))?;
-        if let Some(names) = self.parts.fronts.names() {
-            container.join(names).await.map_err(|error| self.untold(done, &error))?;
+        for network in self.parts.fronts.besides() {
+            container.join(network).await.map_err(|error| self.untold(done, &error))?;
         }
         self.aim(&container);
         Ok(())
@@ -165,6 +166,20 @@ impl Contained {
             done,
             why: "it was taken down".to_owned(),
         })
+    }
+
+    /// Puts its processes in a control group with this limit, where they are processes of this machine: for engines
+    /// that change no limits of what runs.
+    ///
+    /// # Errors
+    /// Why that cannot be done.
+    pub async fn group(&self, limit: Limit) -> Result<Group, String> {
+        let name = &self.launch.name;
+        let State::Running { pid, .. } = self.state().await.map_err(|error| error.to_string())? else {
+            return Err(format!("`{name}` does not run"));
+        };
+        let first = i32::try_from(pid).map_err(|_| format!("`{name}` has no process of this machine"))?;
+        Group::limit_all(&self.parts.run, name, limit, first)
     }
 
     fn untold(&self, done: &'static str, error: &EngineError) -> Error {

@@ -11,7 +11,7 @@ use testcontainers::bollard::query_parameters::RemoveContainerOptionsBuilder;
 use testcontainers::core::{AccessMode, Host, IntoContainerPort as _, Mount};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, ContainerRequest, CopyTargetOptions, GenericImage, ImageExt as _};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::engine::{Engine, PATIENCE};
 use super::error::Error;
@@ -105,6 +105,9 @@ pub enum State {
         out_of_memory: bool,
     },
 }
+
+/// Between two looks at a container that is about to change.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// How much of a container's output the engine itself keeps.
 const ENGINE_LOG: [(&str, &str); 2] = [("max-size", "8m"), ("max-file", "2")];
@@ -264,7 +267,7 @@ impl Container {
             if tokio::time::Instant::now() >= deadline {
                 return Err(Error::Unable(format!("it still runs after {} s", limit.as_secs())));
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(MOMENT).await;
         }
     }
 
@@ -328,7 +331,16 @@ impl Container {
         &self,
     ) -> Result<testcontainers::bollard::models::ContainerInspectResponse, Error> {
         let doing = format!("looking at `{}`", self.name);
-        self.engine.ask(&doing, self.engine.docker.inspect_container(&self.id, None)).await
+        let look = async {
+            loop {
+                match self.engine.docker.inspect_container(&self.id, None).await {
+                    // Soon it has ended, which has a word that everybody knows.
+                    Err(error) if Error::is_ending(&error) => sleep(MOMENT).await,
+                    answer => return answer,
+                }
+            }
+        };
+        self.engine.ask(&doing, Box::pin(look)).await
     }
 
     /// Where its ports are reached: at the container's own address where the network is of this machine, else

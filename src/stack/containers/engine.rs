@@ -8,6 +8,7 @@ use std::time::Duration;
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::errors::Error as EngineError;
 use testcontainers::core::client::docker_client_instance;
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::error::{Error, one_line};
@@ -32,6 +33,8 @@ pub struct Engine {
     pub(super) reach: IpAddr,
     /// Where this process lives, as the labels have it.
     pub(super) home: String,
+    /// Whether the bridge of a network, and the address that this machine has on it, comes with the first container.
+    pub(super) bridges_come_later: bool,
     /// What it says it is.
     version: String,
 }
@@ -76,7 +79,8 @@ impl Engine {
 
     async fn greet(docker: Docker, host: String) -> Result<Self, Error> {
         let reach = reach(&host).await;
-        let engine = Self { docker, host, reach, home: home(), version: String::new() };
+        let engine =
+            Self { docker, host, reach, home: home(), bridges_come_later: false, version: String::new() };
         let said = engine.ask_within(GREETING, "asking what it is", engine.docker.version()).await;
         // Nobody listens at a socket that was left behind.
         let said = said.map_err(Error::never_there)?;
@@ -89,7 +93,8 @@ impl Engine {
         let is_podman = said.components.iter().flatten().any(|component| component.name.contains("Podman"));
         let kind = if is_podman { "Podman" } else { "Docker" };
         let version = format!("{kind} {}", one_line(&said.version.unwrap_or_default()));
-        Ok(Self { version, ..engine })
+        let bridges_come_later = is_podman && lays_networks_here(&engine.host).await;
+        Ok(Self { bridges_come_later, version, ..engine })
     }
 
     /// The address of its machine that it is to publish ports on: nobody else's business, where that is ours.
@@ -136,6 +141,17 @@ impl Engine {
         };
         self.ask(doing, forgiving).await
     }
+}
+
+/// Whether who listens at a socket lays networks among the interfaces that this process has: root does, in the same
+/// namespace; other users have namespaces of their own for it.
+async fn lays_networks_here(host: &str) -> bool {
+    let Some(path) = host.strip_prefix("unix://") else { return false };
+    let Ok(Ok(stream)) = timeout(GREETING, UnixStream::connect(path)).await else { return false };
+    let Ok(peer) = stream.peer_cred() else { return false };
+    let space = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    let theirs = peer.pid().and_then(|pid| space(&pid.to_string()));
+    peer.uid() == 0 && theirs.is_some() && theirs == space("self")
 }
 
 /// Where the engine's machine is: this one, unless it listens elsewhere.
@@ -278,6 +294,16 @@ mod tests {
             "the container engine at HOST does not answer any more: Connection refused (os error 111), while \
              pausing `web`"
         );
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn root_lays_networks_where_it_lives() {
+        let socket = Socket::new("beside");
+        let _listener = UnixListener::bind(&socket.0).unwrap();
+        assert_eq!(lays_networks_here(&socket.host()).await, rustix::process::geteuid().is_root());
+        assert!(!lays_networks_here("unix:///nowhere/docker.sock").await);
+        assert!(!lays_networks_here("tcp://127.0.0.1:2375").await);
     }
 
     async fn serve_once(listener: &UnixListener, body: &str) {

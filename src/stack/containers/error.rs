@@ -67,7 +67,9 @@ pub enum Error {
         doing: String,
     },
     /// An image that is not on this machine and cannot be fetched.
-    #[error("image `{image}` is not on this machine and cannot be pulled: {why}")]
+    #[error(
+        "image `{image}` is not on this machine and cannot be pulled: {why}; pull it by hand, or name another in its place with `--image-map FILE`"
+    )]
     NoImage {
         /// Its name, as it was looked for.
         image: String,
@@ -81,6 +83,12 @@ pub enum Error {
         what: String,
         /// Why it could not be.
         source: io::Error,
+    },
+    /// It does not know the call that changes the limits of a container.
+    #[error("{engine} changes no limits of a container that runs")]
+    NoUpdates {
+        /// What it says it is.
+        engine: String,
     },
     /// A fault for which this machine lacks something.
     #[error("{0}")]
@@ -96,6 +104,9 @@ impl Error {
         let (host, doing) = (host.to_owned(), doing.to_owned());
         if let EngineError::DockerResponseServerError { message, .. } = error {
             return Self::Refused { why: one_line(message), doing };
+        }
+        if Self::is_ending(error) {
+            return Self::Refused { why: "it ended at once".to_owned(), doing };
         }
         if matches!(error, EngineError::SocketNotFoundError(_)) {
             return Self::Absent { host };
@@ -134,7 +145,12 @@ impl Error {
     /// The same of an image that was to be pulled: what the engine refuses then is the image.
     pub(super) fn not_pulled(self, image: &str) -> Self {
         if let Self::Refused { why, .. } = self {
-            Self::NoImage { image: image.to_owned(), why }
+            let login = if wants_login(&why) {
+                format!(" (`docker login {}` enters it)", registry(image))
+            } else {
+                String::new()
+            };
+            Self::NoImage { image: image.to_owned(), why: why + &login }
         } else {
             self
         }
@@ -146,6 +162,12 @@ impl Error {
         matches!(error, EngineError::DockerResponseServerError { status_code: 404, .. })
     }
 
+    /// Whether it is Podman's own word for a container that has ended and is yet to be tidied up, which no other
+    /// engine has.
+    pub(super) fn is_ending(error: &EngineError) -> bool {
+        error.to_string().contains("unknown variant `stopped`")
+    }
+
     /// Whether the engine itself is lost, and nothing else need be asked of it.
     #[must_use]
     pub fn is_lost(&self) -> bool {
@@ -155,9 +177,28 @@ impl Error {
             | Self::TooOld { .. }
             | Self::Gone { .. }
             | Self::Slow { .. } => true,
-            Self::Refused { .. } | Self::NoImage { .. } | Self::File { .. } | Self::Unable(_) => false,
+            Self::Refused { .. }
+            | Self::NoImage { .. }
+            | Self::NoUpdates { .. }
+            | Self::File { .. }
+            | Self::Unable(_) => false,
         }
     }
+}
+
+/// Whether a registry asks who is there, by what engines make of that; some say `docker login` themselves.
+fn wants_login(why: &str) -> bool {
+    let signs = ["no basic auth credentials", "unauthorized", "authentication required", "denied"];
+    signs.iter().any(|sign| why.contains(sign)) && !why.contains("docker login")
+}
+
+/// The registry of an image, as `docker login` takes it; Docker's own is the one it takes unsaid.
+fn registry(image: &str) -> &str {
+    image
+        .split_once('/')
+        .map(|(first, _)| first)
+        .filter(|first| first.contains(['.', ':']))
+        .unwrap_or_default()
 }
 
 /// The first failure of a socket among the causes.

@@ -42,10 +42,15 @@ pub(super) struct Front {
 }
 
 impl Fronts {
-    /// Makes the networks, and finds a place for the relay of each port.
-    pub(super) async fn make(engine: &Engine, run: &str, services: &[Met]) -> Result<Self, Error> {
+    /// Makes the networks, and finds a place for the relay of each port; `contained` says whether any container comes.
+    pub(super) async fn make(
+        engine: &Engine,
+        run: &str,
+        services: &[Met],
+        contained: bool,
+    ) -> Result<Self, Error> {
         let mut fronts = Self { networks: Vec::new(), names: None, by_service: BTreeMap::new() };
-        match fronts.lay_out(engine, run, services).await {
+        match fronts.lay_out(engine, run, services, contained).await {
             Ok(()) => Ok(fronts),
             Err(error) => {
                 fronts.remove().await;
@@ -54,8 +59,16 @@ impl Fronts {
         }
     }
 
-    async fn lay_out(&mut self, engine: &Engine, run: &str, services: &[Met]) -> Result<(), Error> {
-        let first = engine.make_network(run, 0).await?;
+    async fn lay_out(
+        &mut self,
+        engine: &Engine,
+        run: &str,
+        services: &[Met],
+        contained: bool,
+    ) -> Result<(), Error> {
+        let mut first = engine.make_network(run, 0).await?;
+        // An address that comes with a container never comes without.
+        first.is_here &= contained || !first.is_ahead;
         let is_here = first.is_here;
         self.networks.push(first);
         let ports = |service: &Met| service.ports.iter().map(|(_, number)| *number).collect();
@@ -67,8 +80,9 @@ impl Fronts {
         }
         for service in services {
             let number = spread.get(service.name.as_str()).copied().unwrap_or_default();
-            let gateway = self.networks.get(number).filter(|network| network.is_here);
-            let front = Front::of(service, gateway.and_then(|network| network.gateway))?;
+            let network = self.networks.get(number).filter(|network| network.is_here);
+            let gateway = network.and_then(|network| network.gateway);
+            let front = Front::of(service, gateway, self.is_ahead())?;
             self.by_service.insert(service.name.clone(), front);
         }
         if self.by_service.values().any(|front| front.name.is_none()) {
@@ -82,15 +96,22 @@ impl Fronts {
         self.networks.first()
     }
 
-    /// Where they find each other by name, if they must.
-    pub(super) fn names(&self) -> Option<&Network> {
-        self.names.as_ref()
+    /// The other networks that each container is on: that on which they find each other by name, if they must, and
+    /// those whose gateways come with the first who is on them.
+    pub(super) fn besides(&self) -> impl Iterator<Item = &Network> {
+        let lent = self.networks.iter().skip(1).filter(|network| network.is_ahead);
+        lent.chain(&self.names)
     }
 
     /// The address of this machine that the containers reach, where there is one.
     pub(super) fn meets(&self) -> IpAddr {
         let here = self.home().filter(|network| network.is_here);
         here.and_then(|network| network.gateway).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// Whether addresses of this machine come with the first container, and are listened at before.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.home().is_some_and(|network| network.is_ahead)
     }
 
     /// Where every service is met.
@@ -113,8 +134,9 @@ impl Fronts {
 
 impl Front {
     /// At the gateway where all of its ports are free there, else at ports of this machine.
-    fn of(service: &Met, gateway: Option<IpAddr>) -> Result<Self, Error> {
-        let free = |gateway: &IpAddr| service.ports.iter().all(|(_, port)| can_listen(*gateway, *port));
+    fn of(service: &Met, gateway: Option<IpAddr>, ahead: bool) -> Result<Self, Error> {
+        let free =
+            |gateway: &IpAddr| service.ports.iter().all(|(_, port)| can_listen(*gateway, *port, ahead));
         if let Some(gateway) = gateway.filter(free) {
             let ports = service.ports.iter();
             let ports = ports.map(|(name, port)| (name.clone(), SocketAddr::new(gateway, *port)));

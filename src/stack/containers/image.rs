@@ -109,9 +109,14 @@ impl Engine {
     /// # Errors
     /// When it is neither here nor to be had, or the engine cannot be asked.
     pub async fn fetch(&self, image: &str) -> Result<(), Error> {
-        if self.has(image).await? {
-            return Ok(());
-        }
+        if self.has(image).await? { Ok(()) } else { self.pull(image).await }
+    }
+
+    /// Fetches an image, whether or not there is one of that name already.
+    ///
+    /// # Errors
+    /// When it is not to be had, or the engine cannot be asked.
+    pub async fn pull(&self, image: &str) -> Result<(), Error> {
         match timeout(PULL, named(image).pull_image()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Error::of_started(&error, &self.host, "pulling").not_pulled(image)),

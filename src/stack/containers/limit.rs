@@ -106,6 +106,17 @@ impl Container {
 
     async fn update(&self, doing: &str, body: ContainerUpdateBody) -> Result<(), Error> {
         let doing = format!("{doing} `{}`", self.name);
-        self.engine.ask(&doing, self.engine.docker.update_container(&self.id, body)).await
+        let known = async {
+            match self.engine.docker.update_container(&self.id, body).await {
+                Err(error) if Error::is_missing(&error) => Ok(false),
+                answer => answer.map(|()| true),
+            }
+        };
+        if self.engine.ask(&doing, Box::pin(known)).await? {
+            return Ok(());
+        }
+        // Either there is no such container, or no such call.
+        self.inspect().await?;
+        Err(Error::NoUpdates { engine: self.engine.version().to_owned() })
     }
 }

@@ -1,7 +1,7 @@
 //! The networks of a run: where its services meet, and where containers find firedrill's relays and sinks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use testcontainers::bollard::models::{
     EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
@@ -9,6 +9,7 @@ use testcontainers::bollard::models::{
 
 use super::engine::Engine;
 use super::error::Error;
+use crate::fault::relay::listen;
 use crate::stack::processes::folder::all_runs;
 
 /// What everything that a run starts is labelled with.
@@ -29,6 +30,8 @@ pub struct Network {
     /// Whether that is so, and containers are reached at their own addresses: not where the engine runs in another
     /// machine, virtual or not.
     pub is_here: bool,
+    /// Whether the address comes with the first container, as it does with Podman, and is listened at before.
+    pub is_ahead: bool,
 }
 
 impl Engine {
@@ -45,11 +48,13 @@ impl Engine {
             ..NetworkCreateRequest::default()
         };
         self.ask(&format!("making network `{name}`"), self.docker.create_network(request)).await?;
-        let mut network = Network { engine: self.clone(), name, gateway: None, is_here: false };
+        let mut network =
+            Network { engine: self.clone(), name, gateway: None, is_here: false, is_ahead: false };
         match network.find_gateway().await {
             Ok(gateway) => {
                 network.gateway = gateway;
-                network.is_here = gateway.is_some_and(|gateway| can_listen(gateway, 0));
+                network.is_ahead = self.bridges_come_later;
+                network.is_here = gateway.is_some_and(|gateway| can_listen(gateway, 0, network.is_ahead));
             }
             Err(error) => {
                 // What is not handed out must not stay behind.
@@ -129,9 +134,9 @@ pub(super) fn home() -> String {
     format!("{host} {} {}", files.display(), all_runs().display())
 }
 
-/// Whether something may listen there.
-pub(super) fn can_listen(address: IpAddr, port: u16) -> bool {
-    std::net::TcpListener::bind((address, port)).is_ok()
+/// Whether something may listen there; must be called within a runtime.
+pub(super) fn can_listen(address: IpAddr, port: u16, ahead: bool) -> bool {
+    listen(SocketAddr::new(address, port), ahead).is_ok()
 }
 
 /// On which of a run's networks the relay of each service listens: all on the first, except that a port is given

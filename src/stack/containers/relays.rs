@@ -17,12 +17,18 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 pub(super) struct Relays(BTreeMap<String, BTreeMap<String, Relay>>);
 
 impl Relays {
-    /// Starts one at each of the addresses; at port 0 it finds a free one.
-    pub(super) async fn start(at: &Addresses, seed: u64) -> Result<Self, Error> {
+    /// Starts one at each of the addresses, which with `ahead` may be none of this machine's yet; at port 0 it finds a
+    /// free one.
+    pub(super) async fn start(at: &Addresses, ahead: bool, seed: u64) -> Result<Self, Error> {
         let mut relays = Self::default();
         for (service, ports) in at {
             for (port, address) in ports {
-                let relay = Relay::start(*address, NOWHERE, seed).await.map_err(|error| Error::Start {
+                let relay = if ahead {
+                    Relay::start_ahead(*address, NOWHERE, seed).await
+                } else {
+                    Relay::start(*address, NOWHERE, seed).await
+                };
+                let relay = relay.map_err(|error| Error::Start {
                     service: service.clone(),
                     why: format!("there is no relay before its `{port}` at {address}: {error}"),
                 })?;

@@ -23,7 +23,7 @@ use crate::stack::launch::{Launch, Way};
 use crate::stack::processes::folder::{Folder, all_runs, is_over};
 use crate::stack::processes::port;
 use crate::stack::stand_in::Playing;
-use crate::stack::{Error, Handle, Options, Service, alertmanager, prometheus};
+use crate::stack::{Error, Handle, Notices, Options, Service, alertmanager, prometheus};
 
 /// What runs services in containers, and all that it has started.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ impl Containers {
         let folder = Folder::new(&options.id)?;
         // What cannot be removed disturbs nobody, and `clean` says what is the matter.
         let _ = sweep_the_dead(&engine).await;
-        let fronts = Fronts::make(&engine, &options.id, &met(planned)).await.map_err(lost)?;
+        let contained = !images(planned).is_empty();
+        let fronts = Fronts::make(&engine, &options.id, &met(planned), contained).await.map_err(lost)?;
         let relays = Self::relays(planned, &fronts, options.seed).await;
         let (relays, scrape_relays) = match relays {
             Ok(relays) => relays,
@@ -92,13 +93,13 @@ impl Containers {
     async fn relays(planned: &PlannedStack, fronts: &Fronts, seed: u64) -> Result<(Relays, Relays), Error> {
         let at: Addresses =
             fronts.all().map(|(name, front)| (name.to_owned(), front.ports.clone())).collect();
-        let relays = Relays::start(&at, seed).await?;
+        let relays = Relays::start(&at, fronts.is_ahead(), seed).await?;
         let mut watched = at;
         watched.retain(|name, _| planned.stack.prometheus.is_some() && planned.stack.service(name).is_some());
         for address in watched.values_mut().flat_map(BTreeMap::values_mut) {
             *address = SocketAddr::new(fronts.meets(), 0);
         }
-        Ok((relays, Relays::start(&watched, seed).await?))
+        Ok((relays, Relays::start(&watched, fronts.is_ahead(), seed).await?))
     }
 
     /// The run's folder.
@@ -116,6 +117,11 @@ impl Containers {
         &self.scraped
     }
 
+    /// Whether that address comes with the first container, and is listened at before.
+    pub(in crate::stack) fn meets_ahead(&self) -> bool {
+        self.parts.fronts.is_ahead()
+    }
+
     /// The relay before a port of a service.
     pub(in crate::stack) fn relay(&self, service: &str, port: &str) -> Option<&Relay> {
         self.parts.relays.get(service, port)
@@ -126,13 +132,21 @@ impl Containers {
         self.parts.scrape_relays.get(service, port)
     }
 
-    /// Makes sure of every image that the stack names.
+    /// Makes sure of every image that the stack names, and says which are not here and so take a while.
     ///
     /// # Errors
     /// The first that is neither here nor to be had.
-    pub(in crate::stack) async fn fetch(&self, planned: &PlannedStack) -> Result<(), EngineError> {
+    pub(in crate::stack) async fn fetch(
+        &self,
+        planned: &PlannedStack,
+        notices: &Notices,
+    ) -> Result<(), EngineError> {
         for image in images(planned) {
-            self.engine.fetch(&self.images.resolve(&image)).await?;
+            let image = self.images.resolve(&image);
+            if !self.engine.has(&image).await? {
+                notices.noted(format!("image `{image}` is not on this machine: it is pulled"));
+                self.engine.pull(&image).await?;
+            }
         }
         Ok(())
     }

@@ -52,6 +52,12 @@ enum Version {
     Two,
 }
 
+impl Version {
+    fn of_this_machine() -> Self {
+        if Path::new(ROOT).join("cgroup.controllers").exists() { Self::Two } else { Self::One }
+    }
+}
+
 /// A group with a limit, until it is lifted or dropped.
 #[derive(Debug)]
 pub struct Group {
@@ -66,8 +72,7 @@ impl Group {
     /// # Errors
     /// Why this machine does not let us.
     pub(super) fn limit(run: &str, service: &str, limit: Limit, processes: &[i32]) -> Result<Self, String> {
-        let version =
-            if Path::new(ROOT).join("cgroup.controllers").exists() { Version::Two } else { Version::One };
+        let version = Version::of_this_machine();
         let first = processes.first().copied().unwrap_or_default();
         let before = home(first, limit, version).ok_or("its control group cannot be told from /proc")?;
         let mut refused = String::new();
@@ -80,6 +85,26 @@ impl Group {
         Err(format!(
             "no control group can be made for it ({refused}): run firedrill as root or in a group that is delegated to it, or with `--runtime containers`"
         ))
+    }
+
+    /// The same of all processes that are where this one is: in the group of a container.
+    ///
+    /// # Errors
+    /// As for [`Group::limit`], and when that group is not known here.
+    pub(in crate::stack) fn limit_all(
+        run: &str,
+        service: &str,
+        limit: Limit,
+        first: i32,
+    ) -> Result<Self, String> {
+        let version = Version::of_this_machine();
+        let home = home(first, limit, version).ok_or("its control group cannot be told from /proc")?;
+        let listed = fs::read_to_string(home.join("cgroup.procs"))
+            .map_err(|error| format!("its control group `{}` is not known here: {error}", home.display()))?;
+        let all = listed.lines().filter_map(|line| line.parse().ok());
+        let others = all.filter(|process| *process != first);
+        let processes: Vec<i32> = std::iter::once(first).chain(others).collect();
+        Self::limit(run, service, limit, &processes)
     }
 
     fn make(
