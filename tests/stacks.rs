@@ -494,6 +494,21 @@ const SOONER: &str = "groups:
       - { alert: Never, expr: 'queue_length > 1000', labels: { severity: high } }
 ";
 
+/// An objective whose series no rule looks at.
+const SCRAPED: &str = "apiVersion: openslo/v1
+kind: SLO
+metadata: { name: scraped, annotations: { firedrill/runbook: 'https://example.com/scraped' } }
+spec:
+  description: Scrapes take less than a day.
+  service: web
+  indicator:
+    metadata: { name: scraped }
+    spec: { thresholdMetric: { metricSource: { type: prometheus, spec: { query: scrape_duration_seconds } } } }
+  timeWindow: [{ duration: 1d, isRolling: true }]
+  budgetingMethod: Occurrences
+  objectives: [{ displayName: all of it, op: lt, value: 86400, target: 0.99 }]
+";
+
 const QUICK_PROMETHEUS: &str = "global: { scrape_interval: 1s, evaluation_interval: 1s }
 rule_files: [alerts.yml]
 scrape_configs: [{ job_name: web, static_configs: [{ targets: ['TARGET'] }] }]
@@ -575,6 +590,8 @@ fn an_outage_is_recorded_replayed_cold_and_asked_what_other_rules_had_said() {
     let (from, to) = (from.to_string(), now().to_string());
     let record =
         ["incident", "record", "--prometheus", &address, "--from", &from, "--to", &to, "-o", "outage"];
+    place.write("slo.yaml", SCRAPED);
+    let record = [&record[..], &["--slos", "slo.yaml"]].concat();
     let (code, said) = place.incident(&[&record[..], &["--most-samples", "3"]].concat());
     assert_eq!(code, Some(4), "what would be too much is refused before it is fetched: {said}");
     let (code, said) = place.incident(&record);
@@ -592,6 +609,19 @@ fn an_outage_is_recorded_replayed_cold_and_asked_what_other_rules_had_said() {
     let (code, said) = place.incident(&["incident", "what-if", "outage", "--rules", "sooner.yml"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("\nSOONER by "), "{said}");
+    // Too short a time for a look every 15 s; that the SLO and its series are in the folder is what counts here.
+    assert!(
+        said.contains("budget of scraped (all of it) spent") && !said.contains("is not recorded"),
+        "{said}"
+    );
+    place.write("more.yaml", &SCRAPED.replace("scraped", "other").replace("scrape_duration", "scrape_extra"));
+    let more = ["incident", "what-if", "outage", "--rules", "sooner.yml", "--slo", "more.yaml"];
+    let (code, said) = place.incident(&more);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("other (all of it) is not known: `scrape_extra_seconds` is not recorded"),
+        "{said}"
+    );
 
     // By hand, somebody says that it never fired: the replay does not agree.
     fs::write(place.0.join("outage/alerts.json"), "[]").unwrap();

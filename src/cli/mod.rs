@@ -190,7 +190,7 @@ impl Cli {
             Verb::Fault(arguments) => fault::execute(&arguments),
             Verb::Clean => clean::execute(),
             Verb::Sink(arguments) => sink::execute(&arguments, self.color),
-            Verb::Incident(arguments) => incident::execute(&arguments),
+            Verb::Incident(arguments) => incident::execute(&arguments, self.color),
             Verb::Init(arguments) => init::execute(&arguments, self.color),
             Verb::Explain(arguments) => explain::execute(&arguments),
             Verb::Completions(arguments) => completions::execute(&arguments),

@@ -15,6 +15,6 @@ pub use self::alert::{Active, Holding, Presence, follow};
 pub use self::bench::Bench;
 pub use self::course::{Course, Error};
 pub use self::recording::{Recorded, Recording, record};
-pub use self::rules::Rules;
+pub use self::rules::{Rules, plain};
 pub use self::saved::{ENDING, House, Kept, keep, read, read_one};
 pub use self::stamp::{Manner, Reading, Stamped, stamp};

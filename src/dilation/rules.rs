@@ -161,7 +161,8 @@ fn labels(group: &Group, rule: &Rule) -> BTreeMap<String, String> {
 }
 
 /// A selector as it selects now.
-fn plain(selector: &VectorSelector) -> String {
+#[must_use]
+pub fn plain(selector: &VectorSelector) -> String {
     let mut selector = selector.clone();
     (selector.offset, selector.at) = (None, None);
     Expr::VectorSelector(selector).to_string()

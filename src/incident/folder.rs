@@ -25,6 +25,7 @@ const SERIES: &str = "series.jsonl.gz";
 const ALERTS: &str = "alerts.json";
 const RULES: &str = "rules";
 const ROUTING: &str = "alertmanager.yml";
+const SLOS: &str = "slos";
 const TIMELINE: &str = "timeline.md";
 
 /// The latest version of what is written here; from the second on an incident may have been a drill.
@@ -120,6 +121,7 @@ pub(super) struct Written<'w> {
     pub(super) alerts: &'w [Episode],
     pub(super) rules: &'w [(String, String)],
     pub(super) routing: Option<&'w str>,
+    pub(super) slos: &'w [(String, String)],
 }
 
 impl Written<'_> {
@@ -136,6 +138,13 @@ impl Written<'_> {
         }
         if let Some(routing) = self.routing {
             put(&folder.join(ROUTING), routing)?;
+        }
+        let slos = folder.join(SLOS);
+        if !self.slos.is_empty() {
+            fs::create_dir_all(&slos).map_err(at(&slos))?;
+        }
+        for (name, text) in self.slos {
+            put(&slos.join(name), text)?;
         }
         let path = folder.join(SERIES);
         let file = BufWriter::new(File::create(&path).map_err(at(&path))?);
@@ -196,6 +205,15 @@ impl Incident {
             self.subject.routing.as_ref().map(|routing| pages(&self.alerts, routing, self.manifest.to));
         timeline::document(&self.manifest, &self.alerts, told.as_deref())
     }
+}
+
+/// The files of the SLOs that were recorded with an incident, in their order.
+#[must_use]
+pub fn slo_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join(SLOS)).into_iter().flatten();
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
 }
 
 /// Rules and routing of these files.

@@ -188,6 +188,7 @@ fn write(run: &Run, kept: &Kept, folder: &Path) -> Result<(), Error> {
         alerts: &alerts,
         rules: &house.rules.iter().map(|(name, text)| (file(name), text.clone())).collect::<Vec<_>>(),
         routing: house.routing.as_deref(),
+        slos: &[],
     };
     written.write(folder)
 }

@@ -5,6 +5,7 @@ mod drill;
 mod episode;
 mod folder;
 mod from_run;
+mod loss;
 mod page;
 mod record;
 mod replay;
@@ -13,8 +14,9 @@ mod timeline;
 
 pub use self::drill::{Drill, Expected};
 pub use self::episode::{Agreement, Episode, agreement};
-pub use self::folder::{FILE, Incident, Manifest, subject};
+pub use self::folder::{FILE, Incident, Manifest, slo_files, subject};
 pub use self::from_run::{Wanted, from_run};
+pub use self::loss::{Laid, Loss, selectors};
 pub use self::page::{Page, pages};
 pub use self::record::{Asked, Progress, record};
 pub use self::replay::{Replayed, replay};

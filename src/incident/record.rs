@@ -35,6 +35,10 @@ pub struct Asked {
     pub to: Timestamp,
     /// Only alerts whose rules name this, in their expression or labels.
     pub service: Option<String>,
+    /// Files of SLOs that are kept with it, by their names.
+    pub slos: Vec<(String, String)>,
+    /// What these ask of the Prometheus, as selectors.
+    pub needed_by_slos: BTreeSet<String>,
     /// Samples that are recorded at most.
     pub most_samples: u64,
 }
@@ -74,7 +78,7 @@ pub async fn record(
         None => None,
     };
     let evaluated_every = shortest(&groups);
-    let (selectors, back) = needed(&loaded, evaluated_every);
+    let (mut selectors, back) = needed(&loaded, evaluated_every);
     if selectors.is_empty() {
         return Err(Error::Nothing(match &asked.service {
             Some(service) => {
@@ -83,6 +87,7 @@ pub async fn record(
             None => "this Prometheus has no rules that alert".to_owned(),
         }));
     }
+    selectors.extend(asked.needed_by_slos.iter().cloned());
     let mut notes = Vec::new();
     let begin = asked.from - SignedDuration::try_from(back).unwrap_or_default();
     let scraped_every = scraped_every(client, asked.to).await?;
@@ -112,6 +117,7 @@ pub async fn record(
         alerts: &alerts,
         rules: &loaded,
         routing: routing.as_deref(),
+        slos: &asked.slos,
     };
     written.write(folder)?;
     Ok(manifest)

@@ -85,15 +85,20 @@ fn manners_of(
     if incident.manifest.drill.is_some() {
         return manners(recording, rules, Extent { reach, clears: Duration::ZERO });
     }
-    Ok(vec![Manner {
+    Ok(vec![as_it_was(rules.falsified().contains(&Why::Clock))])
+}
+
+/// Series laid as they were; `moments` says whether values may be moments.
+pub(super) fn as_it_was(moments: bool) -> Manner {
+    Manner {
         reading: Reading::Each,
         counters: BTreeSet::new(),
-        moments: rules.falsified().contains(&Why::Clock),
+        moments,
         history: Duration::ZERO,
         apart: Duration::ZERO,
         held: Duration::ZERO,
         onward: Duration::ZERO,
-    }])
+    }
 }
 
 /// The alerts of one rule over a recording; `None` where there is no room for it.

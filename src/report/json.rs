@@ -7,7 +7,7 @@ use serde::Serialize as _;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::event::{Event, Stamped};
+use crate::event::Stamped;
 use crate::report::Report;
 use crate::report::text::steers;
 
@@ -36,24 +36,8 @@ impl Report for Json {
     fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
         stamped.serialize(&mut Serializer::with_formatter(&mut self.out, Escaping))?;
         self.out.write_all(b"\n")?;
-        match stamped.event {
-            Event::ScenarioEnded { .. } | Event::RunEnded { .. } => self.out.flush(),
-            Event::RunStarted { .. }
-            | Event::ScenarioStarted { .. }
-            | Event::ServiceStarting { .. }
-            | Event::ServiceReady { .. }
-            | Event::StackNoted { .. }
-            | Event::NotMeasured { .. }
-            | Event::StepStarted { .. }
-            | Event::Attempted { .. }
-            | Event::Loading { .. }
-            | Event::Loaded { .. }
-            | Event::Drilled { .. }
-            | Event::Fault { .. }
-            | Event::StepEnded { .. }
-            | Event::Sampled { .. }
-            | Event::Judged { .. } => Ok(()),
-        }
+        // A run that is killed has to leave what happened until then.
+        self.out.flush()
     }
 
     fn close(&mut self) -> io::Result<()> {
@@ -170,6 +154,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::event::Event;
     use crate::report::fixture::{events, hostile_events, written};
 
     fn lines() -> String {
@@ -179,6 +164,19 @@ mod tests {
     #[test]
     fn each_event_is_one_line() {
         insta::assert_snapshot!(lines());
+    }
+
+    #[test]
+    fn a_run_that_is_killed_leaves_what_happened_until_then() {
+        let file = std::env::temp_dir().join(format!("firedrill-killed-{}.jsonl", std::process::id()));
+        let out = io::BufWriter::new(std::fs::File::create(&file).unwrap());
+        let mut report = Json::new("run.jsonl".into(), Box::new(out));
+        for (number, stamped) in events().iter().take(3).enumerate() {
+            report.take(stamped).unwrap();
+            let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+            assert_eq!(lines, number + 1, "each event is in the file as soon as it has happened");
+        }
+        std::fs::remove_file(&file).unwrap();
     }
 
     #[test]

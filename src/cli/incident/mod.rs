@@ -7,14 +7,17 @@ mod replay;
 mod what_if;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use super::{Colour, draw};
 use crate::dilation::Bench;
 use crate::exit::Exit;
 use crate::incident::Error;
+use crate::plan::{self, Surroundings};
+use crate::slo::Slo;
 
 pub(super) use self::replay::execute as again;
 
@@ -37,18 +40,34 @@ enum Verb {
     WhatIf(what_if::Arguments),
 }
 
-pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {
+pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
     match &arguments.verb {
-        Verb::Record(arguments) => record::execute(arguments),
+        Verb::Record(arguments) => record::execute(arguments, colour),
         Verb::FromRun(arguments) => from_run::execute(arguments),
         Verb::Replay(arguments) => replay::execute(&arguments.folder),
-        Verb::WhatIf(arguments) => what_if::execute(arguments),
+        Verb::WhatIf(arguments) => what_if::execute(arguments, colour),
     }
 }
 
 /// Whether a folder is an incident's.
 pub(super) fn is_one(path: &Path) -> bool {
     path.join(crate::incident::FILE).is_file()
+}
+
+/// The SLOs of these files; `None` where they cannot be read, which is said.
+fn slos(paths: &[PathBuf], colour: Colour) -> std::io::Result<Option<Vec<Slo>>> {
+    if paths.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let surroundings = Surroundings { environment: super::environment(), ..Surroundings::default() };
+    let reading = plan::read(paths, &surroundings);
+    draw(&reading, colour)?;
+    let Some(plan) = reading.plan else { return Ok(None) };
+    if plan.slos.is_empty() {
+        writeln!(std::io::stderr(), "error: there is no SLO among the files that are named as SLOs")?;
+        return Ok(None);
+    }
+    Ok(Some(plan.slos))
 }
 
 /// An empty Prometheus to evaluate on.

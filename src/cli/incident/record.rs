@@ -7,11 +7,12 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::refused;
-use crate::cli::runtime;
+use crate::cli::{Colour, runtime};
 use crate::exit::Exit;
 use crate::incident::{self, Asked, Error, Incident, Progress};
 use crate::prometheus::{Access, Auth, Client};
 use crate::secret::Secret;
+use crate::slo::Slo;
 
 /// Arguments of `incident record`.
 #[derive(Debug, Args)]
@@ -39,6 +40,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", help_heading = "Incident")]
     service: Option<String>,
 
+    /// An OpenSLO file whose series are recorded too, and which is kept with them; may be given several times
+    #[arg(long, value_name = "FILE", help_heading = "Incident")]
+    slos: Vec<PathBuf>,
+
     /// Refuse, before anything is fetched, what would be more samples
     #[arg(long, value_name = "NUMBER", default_value_t = 5_000_000, help_heading = "Incident")]
     most_samples: u64,
@@ -48,8 +53,9 @@ pub(super) struct Arguments {
     out: PathBuf,
 }
 
-pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {
-    match runtime()?.block_on(recorded(arguments)) {
+pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
+    let Some(slos) = super::slos(&arguments.slos, colour)? else { return Ok(Exit::Usage) };
+    match runtime()?.block_on(recorded(arguments, &slos)) {
         Ok(incident) => {
             let samples: usize = incident.series.iter().map(|one| one.points.len()).sum();
             let fired = incident.alerts.iter().filter(|one| one.fired.is_some()).count();
@@ -71,7 +77,7 @@ pub(super) fn execute(arguments: &Arguments) -> std::io::Result<Exit> {
     }
 }
 
-async fn recorded(arguments: &Arguments) -> Result<Incident, Error> {
+async fn recorded(arguments: &Arguments, slos: &[Slo]) -> Result<Incident, Error> {
     let client = client(&arguments.prometheus)?;
     let alertmanager = arguments.alertmanager.as_deref().map(self::client).transpose()?;
     let name = arguments.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -80,6 +86,8 @@ async fn recorded(arguments: &Arguments) -> Result<Incident, Error> {
         from: arguments.from,
         to: arguments.to,
         service: arguments.service.clone(),
+        slos: texts(&arguments.slos)?,
+        needed_by_slos: incident::selectors(slos).map_err(Error::Nothing)?,
         most_samples: arguments.most_samples,
     };
     let shown = std::io::stderr().is_terminal();
@@ -96,6 +104,16 @@ async fn recorded(arguments: &Arguments) -> Result<Incident, Error> {
     }
     done?;
     Incident::read(&arguments.out)
+}
+
+/// The texts of these files, by names that leave them in their order.
+fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Error> {
+    let text = |(number, path): (usize, &PathBuf)| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| Error::File { path: path.clone(), source })?;
+        Ok((format!("{number:03}.yaml"), text))
+    };
+    paths.iter().enumerate().map(text).collect()
 }
 
 fn client(address: &str) -> Result<Client, Error> {
