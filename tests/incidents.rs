@@ -131,23 +131,7 @@ fn a_failed_run_is_replayed_in_the_morning_by_who_was_not_there() {
     let fires = said.lines().find(|line| line.trim_start().starts_with("WebGone")).unwrap_or_default();
     assert!(fires.contains("-  ") && fires.contains("fires after"), "{said}");
 
-    // What was lost of a budget until somebody was told: all was down, and a day may be down for 14 minutes and 24 s.
-    place.write("slo.yaml", SLO);
-    let budget = [&mended[..], &["--slo", "slo.yaml", "--format", "json"]].concat();
-    let (code, said) = place.firedrill(&budget);
-    assert_eq!(code, Some(0), "{said}");
-    let read: serde_json::Value = serde_json::from_str(&said).unwrap();
-    for whose in ["as_it_was", "as_proposed"] {
-        let told = read[whose]["first_page"].as_f64().unwrap();
-        let spent = read[whose]["spent"]["up (all of it)"].as_f64().unwrap();
-        // The last scrape that saw it alive may be one evaluation and a scrape after the fault.
-        let (most, least) = (told / 864.0, (told - 45.0) / 864.0);
-        assert!(least <= spent && spent <= most, "{least} {spent} {most}: {said}");
-    }
-    place.write("other.yaml", &SLO.replace("query: 'up{job=\"web\"}'", "query: 'down{job=\"web\"}'"));
-    let (code, said) = place.firedrill(&[&mended[..], &["--slo", "other.yaml"]].concat());
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("is not known: `down{job=\"web\"}` is not recorded"), "{said}");
+    budgets_are_spent(&place, &mended);
 
     // A drill that passed is there too, for who names it.
     let once = ["incident", "from-run", "out/run.jsonl", "--step", "once more", "-o", "green"];
@@ -166,6 +150,27 @@ fn a_failed_run_is_replayed_in_the_morning_by_who_was_not_there() {
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("keeps it in `out/run.recordings`: keep both as artefacts"), "{said}");
     assert!(!place.0.join("none").exists());
+}
+
+/// What was lost of a budget until somebody was told, and that of what was not recorded nothing is known.
+fn budgets_are_spent(place: &Place, mended: &[&str]) {
+    // All was down, and a day may be down for 14 minutes and 24 s.
+    place.write("slo.yaml", SLO);
+    let budget = [mended, &["--slo", "slo.yaml", "--format", "json"]].concat();
+    let (code, said) = place.firedrill(&budget);
+    assert_eq!(code, Some(0), "{said}");
+    let read: serde_json::Value = serde_json::from_str(&said).unwrap();
+    for whose in ["as_it_was", "as_proposed"] {
+        let told = read[whose]["first_page"].as_f64().unwrap();
+        let spent = read[whose]["spent"]["up (all of it)"].as_f64().unwrap();
+        // The last scrape that saw it alive may be one evaluation and a scrape after the fault.
+        let (most, least) = (told / 864.0, (told - 45.0) / 864.0);
+        assert!(least <= spent && spent <= most, "{least} {spent} {most}: {said}");
+    }
+    place.write("other.yaml", &SLO.replace("query: 'up{job=\"web\"}'", "query: 'down{job=\"web\"}'"));
+    let (code, said) = place.firedrill(&[mended, &["--slo", "other.yaml"]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("is not known: `down{job=\"web\"}` is not recorded"), "{said}");
 }
 
 /// A record as `incident record` writes it.
