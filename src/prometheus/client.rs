@@ -11,7 +11,7 @@ use url::Url;
 
 use super::access::{Access, Auth, Limits};
 use super::answer::{self, Answer, Data};
-use super::failure::{Error, Setup, Tries, innermost, no_answer, refusal, shown};
+use super::failure::{Error, Setup, Tries, distrust, innermost, no_answer, refusal, shown};
 use super::state::{Alertmanagers, Alerts, Families, Groups, Metadata, Runtime, Targets};
 use crate::exposition::Labels;
 use crate::secret::Secret;
@@ -389,6 +389,9 @@ impl Client {
 
     fn setback(&self, error: &reqwest::Error, ask: &Ask<'_>, times: Tries) -> Setback {
         let tried = ask.tried.clone();
+        if let Some(why) = distrust(error) {
+            return Setback { error: Error::Distrusted { tried, why }, again: false, pause: None };
+        }
         let error = if error.is_timeout() {
             Error::TimedOut { tried, tries: times, limit: self.limits.timeout }
         } else if error.is_connect() {

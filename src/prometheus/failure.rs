@@ -42,6 +42,14 @@ pub enum Error {
         /// 401, 403 or 407.
         status: u16,
     },
+    /// One side of a TLS connection does not take the other's certificate.
+    #[error("{tried}: {why}")]
+    Distrusted {
+        /// What was asked of whom.
+        tried: String,
+        /// Whose certificate, and what to do.
+        why: String,
+    },
     /// It understood, and said no.
     #[error("{tried}: refused with `{kind}`: {said}")]
     Refused {
@@ -187,6 +195,51 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
         inner = error.source();
     }
     shown(&said.unwrap_or_else(|| "it was closed".to_owned()))
+}
+
+/// Whose certificate was not taken, and what to do; `None` where that is not what happened.
+pub(super) fn distrust(error: &reqwest::Error) -> Option<String> {
+    let mut inner = error.source();
+    while let Some(error) = inner {
+        if let Some(tls) = tls(error) {
+            return said_of(tls);
+        }
+        inner = error.source();
+    }
+    None
+}
+
+/// The error of TLS that this is or wraps: what an `io::Error` wraps is not its source.
+fn tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut error = error;
+    while let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        error = wrapped;
+    }
+    error.downcast_ref()
+}
+
+fn said_of(error: &rustls::Error) -> Option<String> {
+    use rustls::AlertDescription as Alert;
+    if let rustls::Error::InvalidCertificate(why) = error {
+        let why = shown(&why.to_string());
+        return Some(format!("its certificate is not trusted: {why}; name its authority with `--ca`"));
+    }
+    let rustls::Error::AlertReceived(alert) = error else { return None };
+    let refused = [
+        Alert::BadCertificate,
+        Alert::CertificateRequired,
+        Alert::CertificateExpired,
+        Alert::CertificateRevoked,
+        Alert::CertificateUnknown,
+        Alert::UnsupportedCertificate,
+        Alert::UnknownCA,
+        Alert::AccessDenied,
+    ];
+    refused.contains(alert).then(|| {
+        format!(
+            "it asks for a client certificate that it knows ({alert:?}); name one with `--cert` and `--key`"
+        )
+    })
 }
 
 /// The beginning of a text, on one line, without what could steer a terminal.

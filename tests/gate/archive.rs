@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -36,7 +36,11 @@ impl Drop for Folder {
 impl Archive {
     /// Prometheus, which scrapes nothing, with series in OpenMetrics text.
     pub(crate) fn prometheus(series: &str) -> Self {
-        let folder = Folder::new();
+        Self::prometheus_with(Folder::new(), series, &[])
+    }
+
+    /// The same, told more on its command line; it lives in `folder`.
+    pub(crate) fn prometheus_with(folder: Folder, series: &str, more: &[&str]) -> Self {
         let file = |name: &str| folder.0.join(name);
         fs::write(file("series.txt"), series).unwrap();
         fs::write(file("prometheus.yml"), "global: {}\n").unwrap();
@@ -50,6 +54,7 @@ impl Archive {
         let mut command = Command::new("prometheus");
         command.arg("--config.file").arg(file("prometheus.yml")).arg("--storage.tsdb.path").arg(file("data"));
         command.args(["--storage.tsdb.retention.time", "100y"]).arg(format!("--web.listen-address={at}"));
+        command.args(more).current_dir(&folder.0);
         Self { child: start(command, "Server is ready to receive"), folder, at }
     }
 
@@ -66,6 +71,11 @@ impl Archive {
         archive.send("POST", "/api/v1/import/prometheus", &text);
         archive.send("GET", "/internal/force_flush", "");
         archive
+    }
+
+    /// What it lives in.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder.0
     }
 
     /// Where it answers.

@@ -2,7 +2,10 @@
 //! are none.
 #![cfg(test)]
 
+mod access;
 mod archive;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod input;
 mod known;
 mod own;

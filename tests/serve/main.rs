@@ -3,6 +3,8 @@
 
 mod alerts;
 mod blackbox;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod dashboard;
 mod durable;
 mod web;

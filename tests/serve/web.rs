@@ -2,12 +2,8 @@
 
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-
+use super::certificates::{HASH, certificates};
 use super::*;
-
-/// `secret`, hashed by `htpasswd`.
-const HASH: &str = "$2y$04$ZcQsFy/Y35mh4bW2BCFcz.JFMpr5a7OYVqPT8UAMHT20gKAnEx/oO";
 
 /// The status that curl was given, and 000 where there was none.
 fn curl(folder: &Path, words: &[&str]) -> String {
@@ -18,22 +14,6 @@ fn curl(folder: &Path, words: &[&str]) -> String {
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// An authority, and a certificate by it for this machine and one for a client.
-fn certificates(folder: &Path) {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(DnType::CommonName, "Keeper");
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    for name in ["server", "client"] {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
-        fs::write(folder.join(format!("{name}.pem")), own.pem()).unwrap();
-        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
 }
 
 #[test]

@@ -119,6 +119,7 @@ impl From<Error> for Stop {
             Error::Refused { .. } | Error::TooLarge { .. } => Self::Nothing(error.to_string()),
             Error::Unreachable { .. }
             | Error::TimedOut { .. }
+            | Error::Distrusted { .. }
             | Error::Unauthorised { .. }
             | Error::Status { .. }
             | Error::Moved { .. }
