@@ -203,5 +203,8 @@ fn empty_slices(empty: u64, look: &Look) -> String {
 }
 
 fn uncovered(covered: Ratio) -> String {
-    format!("only {:.0}% of the window was measured", 100.0 * covered.share())
+    match 100.0 * covered.share() {
+        percent if percent > 0.0 && percent < 1.0 => "less than 1% of the window was measured".to_owned(),
+        percent => format!("only {percent:.0}% of the window was measured"),
+    }
 }
