@@ -17,6 +17,7 @@ mod alertmanager;
 mod audit;
 mod names;
 mod phases;
+mod sent;
 mod support;
 
 #[rstest]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::remote::RemoteWrite;
 use super::run::{new_id, open, perform, terminal};
 use super::{Colour, draw, environment, save};
 use crate::exit::Exit;
@@ -104,6 +105,9 @@ pub(super) struct Arguments {
     status: Option<u16>,
 
     #[command(flatten)]
+    remote: RemoteWrite,
+
+    #[command(flatten)]
     output: Output,
 }
 
@@ -169,8 +173,9 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     let reading = plan::read_text(NAME, &text, &surroundings);
     draw(&reading, colour)?;
     let Some(plan) = reading.plan else { return Ok(Exit::Usage) };
-    let mut reports = match open(&arguments.output.reports) {
-        Ok(reports) => reports,
+    let opened = open(&arguments.output.reports).map_err(|error| error.to_string());
+    let (mut reports, remote) = match opened.and_then(|reports| Ok((reports, arguments.remote.report()?))) {
+        Ok(opened) => opened,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error}")?;
             return Ok(Exit::Usage);
@@ -178,6 +183,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     };
     let new = |out, style| Terminal::new(out, style).with_tables();
     reports.push(terminal(&arguments.output.reports, arguments.output.quiet, colour, new));
+    reports.extend(remote);
     let now = Timestamp::now();
     let id = new_id(now);
     if !arguments.output.no_save {

@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+mod access;
 mod check;
 mod clean;
 mod completions;
@@ -15,6 +16,7 @@ mod manual;
 mod mutate;
 mod plan;
 mod relay;
+mod remote;
 mod report;
 mod rules;
 mod run;

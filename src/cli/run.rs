@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::remote::RemoteWrite;
 use super::{Colour, Input, Runtime, draw, runtime, save};
 use crate::event::Sender;
 use crate::exit::Exit;
@@ -63,6 +64,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PART", default_value = "1/1", hide_default_value = true, help_heading = "Run")]
     shard: Shard,
 
+    #[command(flatten)]
+    remote: RemoteWrite,
+
     /// Also write a report: json=FILE (events, a line each), junit=FILE, tap=FILE, github=FILE (annotations, and
     /// the job summary where GitHub says where), github-summary=FILE (Markdown), gitlab=FILE (code quality),
     /// matrix=FILE (drilled alerts), html=FILE (a page); - is standard output
@@ -95,14 +99,16 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     let Some(images) = super::images::read(arguments.image_map.as_deref(), colour)? else {
         return Ok(Exit::Usage);
     };
-    let mut reports = match open(&arguments.reports) {
-        Ok(reports) => reports,
+    let opened = open(&arguments.reports).map_err(|error| error.to_string());
+    let (mut reports, remote) = match opened.and_then(|reports| Ok((reports, arguments.remote.report()?))) {
+        Ok(opened) => opened,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error}")?;
             return Ok(Exit::Usage);
         }
     };
     reports.push(terminal(&arguments.reports, arguments.quiet, colour, Terminal::new));
+    reports.extend(remote);
     let now = Timestamp::now();
     let id = new_id(now);
     let mut recordings = beside(&arguments.reports)?;

@@ -110,6 +110,39 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the same, sent again, may be taken.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Broken { .. } => true,
+            Self::Status { status, .. } => matches!(status, 429 | 500 | 502..=504 | 520..=599),
+            Self::Unauthorised { .. }
+            | Self::Refused { .. }
+            | Self::Moved { .. }
+            | Self::TooLarge { .. }
+            | Self::Foreign { .. } => false,
+        }
+    }
+
+    /// The same, where it was tried that often.
+    #[must_use]
+    pub fn after(mut self, times: u32) -> Self {
+        match &mut self {
+            Self::Unreachable { tries, .. }
+            | Self::TimedOut { tries, .. }
+            | Self::Status { tries, .. }
+            | Self::Broken { tries, .. } => *tries = Tries(times),
+            Self::Unauthorised { .. }
+            | Self::Refused { .. }
+            | Self::Moved { .. }
+            | Self::TooLarge { .. }
+            | Self::Foreign { .. } => {}
+        }
+        self
+    }
+}
+
 /// Why a client could not be made at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Setup {

@@ -14,4 +14,4 @@ pub use self::state::{
     Alert, AlertState, Alertmanager, Alertmanagers, Alerts, Group, Groups, Health, Metadata, Rule, Runtime,
     Target, Targets,
 };
-pub use self::write::{STALE, Track};
+pub use self::write::{Batch, Receiver, STALE, Track};

@@ -2,8 +2,11 @@
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 
-use super::{Client, Error};
-use crate::exposition::Labels;
+use url::Url;
+
+use super::{Access, Client, Error, Setup};
+use crate::exposition::protobuf::{Message, varint};
+use crate::exposition::{Labels, Native};
 
 /// The value that marks where a series has ended: a number that is none, and of all of those this one.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -33,19 +36,19 @@ impl Client {
     /// # Errors
     /// When it does not take them.
     pub async fn write(&self, tracks: &[Track]) -> Result<(), Error> {
-        let mut message = Vec::new();
+        let mut message = Message::default();
         let mut held = 0;
         for track in tracks {
             for points in track.points.chunks(AT_ONCE) {
-                field(&mut message, 1, &series(&track.labels, points));
+                message.message(1, &series(&track.labels, points));
                 held += points.len();
                 if held >= AT_ONCE {
-                    self.send_written(&std::mem::take(&mut message)).await?;
+                    self.send_written(&message.take()).await?;
                     held = 0;
                 }
             }
         }
-        if held > 0 { self.send_written(&message).await } else { Ok(()) }
+        if held > 0 { self.send_written(message.bytes()).await } else { Ok(()) }
     }
 
     async fn send_written(&self, message: &[u8]) -> Result<(), Error> {
@@ -53,40 +56,99 @@ impl Client {
     }
 }
 
-/// A `TimeSeries`: labels by name, then samples.
-fn series(labels: &Labels, points: &[(i64, f64)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(points.len() * 20);
+/// The labels of a `TimeSeries`, by name.
+fn named(labels: &Labels) -> Message {
+    let mut series = Message::default();
     for (name, value) in labels {
-        let mut label = Vec::new();
-        field(&mut label, 1, name.as_bytes());
-        field(&mut label, 2, value.as_bytes());
-        field(&mut bytes, 1, &label);
+        let mut label = Message::default();
+        label.text(1, name);
+        label.text(2, value);
+        series.message(1, &label);
     }
+    series
+}
+
+/// A `TimeSeries`: labels by name, then samples.
+fn series(labels: &Labels, points: &[(i64, f64)]) -> Message {
+    let mut series = named(labels);
     for (at, value) in points {
-        let mut sample = vec![1 << 3 | 1];
-        sample.extend(value.to_bits().to_le_bytes());
-        sample.push(2 << 3);
-        varint(&mut sample, at.cast_unsigned());
-        field(&mut bytes, 2, &sample);
+        let mut sample = Message::default();
+        sample.double(1, *value);
+        sample.varint(2, at.cast_unsigned());
+        series.message(2, &sample);
     }
-    bytes
+    series
 }
 
-/// A field of bytes.
-fn field(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    to.push(number << 3 | 2);
-    varint(to, bytes.len() as u64);
-    to.extend_from_slice(bytes);
+/// Samples that go together.
+#[derive(Debug, Clone, Default)]
+pub struct Batch(Message);
+
+impl Batch {
+    /// Adds a sample of a series, whose name is among its labels; its time is in milliseconds since 1970.
+    pub fn sample(&mut self, labels: &Labels, at: i64, value: f64) {
+        self.0.message(1, &series(labels, &[(at, value)]));
+    }
+
+    /// Adds a native histogram.
+    pub fn native(&mut self, labels: &Labels, at: i64, histogram: &Native) {
+        let mut series = named(labels);
+        series.message(4, &histogram.written(at));
+        self.0.message(1, &series);
+    }
 }
 
-fn varint(to: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let [low, ..] = value.to_le_bytes();
-        value >>= 7;
-        if value == 0 {
-            return to.push(low & 0x7f);
+/// Where remote write is taken: the address of a Prometheus, or that of its endpoint itself.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    client: Client,
+    /// Below the client's address.
+    path: String,
+}
+
+/// Where a Prometheus takes it.
+const ENDPOINT: &str = "api/v1/write";
+
+impl Receiver {
+    /// A receiver; nothing is sent yet.
+    ///
+    /// # Errors
+    /// As those of [`Client::new`].
+    pub fn new(access: &Access) -> Result<Self, Setup> {
+        let mut path = String::new();
+        let mut access = access.clone();
+        // What is no address is told as one, with its password left out.
+        if let Ok(mut url) = Url::parse(&access.address) {
+            url.path().trim_matches('/').clone_into(&mut path);
+            url.set_path("");
+            access.address = url.into();
         }
-        to.push(low | 0x80);
+        let path = if path.is_empty() { ENDPOINT.to_owned() } else { path };
+        Ok(Self { client: Client::new(&access)?, path })
+    }
+
+    /// The endpoint, without user and password.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}/{}", self.client.address(), self.path)
+    }
+
+    /// Sends samples, once.
+    ///
+    /// # Errors
+    /// When they are not taken.
+    pub async fn push(&self, batch: &Batch) -> Result<(), Error> {
+        self.client.post_bytes(&self.path, &HEADERS, snappy(batch.0.bytes())).await
+    }
+
+    /// Whether it says of itself, as a Prometheus does, that it takes native histograms. Others take them without
+    /// saying so, or take them and forget them.
+    pub async fn takes_native(&self) -> bool {
+        let Some(before) = self.path.strip_suffix(ENDPOINT) else { return false };
+        let flags = self.client.page(&format!("{before}api/v1/status/flags")).await.unwrap_or_default();
+        let flags: serde_json::Value = serde_json::from_slice(&flags).unwrap_or_default();
+        let features = flags.pointer("/data/enable-feature").and_then(serde_json::Value::as_str);
+        features.is_some_and(|features| features.contains("native-histograms"))
     }
 }
 
@@ -120,7 +182,7 @@ mod tests {
             b"up",
             &[0x12, 12, 0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0x10, 0xac, 0x02],
         ];
-        assert_eq!(bytes, wanted.concat());
+        assert_eq!(bytes.bytes(), wanted.concat());
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod load;
 mod matrix;
 mod problem;
 mod record;
+pub mod remote;
 mod row;
 pub mod sarif;
 pub mod saved;

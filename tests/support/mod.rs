@@ -99,17 +99,43 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it.
     pub(crate) fn start() -> io::Result<Self> {
+        Self::scraping(None, &[])
+    }
+
+    /// Starts it with more words on its command line, to scrape a page, or else itself.
+    pub(crate) fn scraping(page: Option<SocketAddr>, words: &[&str]) -> io::Result<Self> {
         let (server, [address]) = Server::start("Server is ready to receive", |folder, [address]| {
             let configuration = folder.join("prometheus.yml");
+            let page = page.unwrap_or(address);
             let text = format!(
                 "global: {{ scrape_interval: 1s }}\n\
-                 scrape_configs: [{{ job_name: prometheus, static_configs: [{{ targets: ['{address}'] }}] }}]\n"
+                 scrape_configs: [{{ job_name: prometheus, static_configs: [{{ targets: ['{page}'] }}] }}]\n"
             );
             fs::write(&configuration, text)?;
             let mut command = Command::new("prometheus");
             command.arg("--config.file").arg(configuration);
             command.arg("--storage.tsdb.path").arg(folder.join("data"));
-            command.arg("--web.listen-address").arg(address.to_string());
+            command.arg("--web.listen-address").arg(address.to_string()).args(words);
+            Ok(command)
+        })?;
+        Ok(Self { address, _server: server })
+    }
+}
+
+/// `VictoriaMetrics`, empty.
+pub(crate) struct Victoria {
+    /// Where its API is, that of a Prometheus.
+    pub(crate) address: SocketAddr,
+    _server: Server,
+}
+
+impl Victoria {
+    /// Starts it.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (server, [address]) = Server::start("started VictoriaMetrics", |folder, [address]| {
+            let mut command = Command::new("victoria-metrics");
+            command.arg(format!("-storageDataPath={}", folder.join("data").display()));
+            command.arg(format!("-httpListenAddr={address}")).arg("-search.latencyOffset=0s");
             Ok(command)
         })?;
         Ok(Self { address, _server: server })

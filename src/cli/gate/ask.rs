@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::terms::Asked;
 use super::{Arguments, save};
+use crate::cli::access::Said;
 use crate::gate::{Decision, Judgement, Known, Verdict, decide};
 use crate::history::own::{self, Measured};
 use crate::history::{Look, Read, Wanted, known, prometheus};
-use crate::prometheus::{Access, Auth, Client, Identity, Limits};
-use crate::secret::Secret;
+use crate::prometheus::{Access, Client, Limits};
 use crate::store::Store;
 
 /// What a gate decided of each objective, in their order; or why it could not even begin.
@@ -161,28 +161,14 @@ fn compare(
 /// How the Prometheus is reached.
 fn access(address: &str, arguments: &Arguments) -> Result<Access, String> {
     let source = &arguments.source;
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let file = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))
+    let said = Said {
+        user: source.user.as_deref(),
+        password_file: source.password_file.as_deref(),
+        token_file: source.token_file.as_deref(),
+        ca: source.ca.as_deref(),
+        identity: source.cert.as_deref().zip(source.key.as_deref()),
     };
-    let secret = |path: &Option<std::path::PathBuf>, name: &str| match path {
-        Some(path) => file(path).map(|text| Some(Secret::new(text.trim_end_matches(['\r', '\n'])))),
-        None => Ok(variable(name).map(Secret::new)),
-    };
-    let auth = match &source.user {
-        Some(user) => {
-            let password = secret(&source.password_file, "FIREDRILL_PROMETHEUS_PASSWORD")?;
-            Auth::Basic { user: user.clone(), password: password.unwrap_or_else(|| Secret::new("")) }
-        }
-        None => secret(&source.token_file, "FIREDRILL_PROMETHEUS_TOKEN")?.map_or(Auth::None, Auth::Bearer),
-    };
-    let identity = match (&source.cert, &source.key) {
-        (Some(certificate), Some(key)) => {
-            Some(Identity { certificate: file(certificate)?.into_bytes(), key: Secret::new(file(key)?) })
-        }
-        (_, _) => None,
-    };
-    let authorities = source.ca.as_deref().map(file).transpose()?.map(String::into_bytes);
+    let access = said.access(address, "FIREDRILL_PROMETHEUS")?;
     let limits = Limits { timeout: source.query_timeout.0, ..Limits::default() };
-    Ok(Access { auth, authorities, identity, limits, ..Access::to(address) })
+    Ok(Access { limits, ..access })
 }
