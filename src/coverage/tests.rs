@@ -14,6 +14,7 @@ fn drilled(alert: &str, broken: Option<Rung>, stranger: bool) -> Drilled {
         stranger,
         spent: Vec::new(),
         predicted: None,
+        told_within: None,
         rungs: vec![RungSeen { rung: Rung::Firing, at, earliest: None, latest: None }],
         broken,
         told: Vec::new(),

@@ -59,6 +59,7 @@ impl Drill {
                 sum.notes
                     .push("its receiver is not told when it is over (`send_resolved: false`)".to_owned());
             }
+            sum.notes.extend(verdict::may_be_late(&watched.expected, &known.window));
             let case = Case {
                 watched: &sum.watched,
                 window: &known.window,

@@ -55,6 +55,7 @@ pub(super) fn drilled(case: Case<'_>, notes: Vec<String>) -> Drilled {
         stranger: false,
         spent: Vec::new(),
         predicted: None,
+        told_within: watched.expected.told.as_ref().map(|at| at.value.into()),
         rungs: rungs.collect(),
         broken: case.broken.map(|broken| broken.rung),
         told: told.collect(),
@@ -102,6 +103,7 @@ pub(super) fn failures(case: Case<'_>, sources: &Sources) -> Vec<Failure> {
     let mut failures = Vec::new();
     failures.extend(broken(case, sources));
     failures.extend(late(case, sources));
+    failures.extend(told_late(case, sources));
     failures.extend(spared(case, sources));
     failures.extend(misrendered(case, sources));
     failures
@@ -177,6 +179,26 @@ fn late(case: Case<'_>, sources: &Sources) -> Vec<Failure> {
         failures.push(failure(title, &[(place, "", true)], None, sources));
     }
     failures
+}
+
+/// Somebody was told, and not in time.
+fn told_late(case: Case<'_>, sources: &Sources) -> Option<Failure> {
+    let expected = &case.watched.expected;
+    let limit = expected.told.as_ref()?;
+    let after = case.clock.rule_time(case.watched.climb.at(Rung::Delivered)?);
+    if after <= limit.value {
+        return None;
+    }
+    let title =
+        format!("`{}` was told after {}, not within {}", expected.name, said(after), said(limit.value));
+    Some(failure(title, &[(limit.place, "told too late", true)], None, sources))
+}
+
+/// What is worth knowing of a response time that was kept this once: that the configuration allows a later notice.
+pub(super) fn may_be_late(expected: &Expected, window: &Window) -> Option<String> {
+    let (limit, latest) = (expected.told.as_ref()?.value, window.notified?.latest);
+    let longer = latest > limit;
+    longer.then(|| format!("its configuration allows it to be told after {}, not within {}", said(latest), said(limit)))
 }
 
 /// Somebody was told who was not to be.
@@ -259,6 +281,7 @@ pub(super) fn stranger(labels: &Labels, at: Duration, clock: Clock) -> Drilled {
         stranger: true,
         spent: Vec::new(),
         predicted: None,
+        told_within: None,
         rungs: vec![RungSeen { rung: Rung::Firing, at, earliest: None, latest: None }],
         broken: None,
         told: Vec::new(),
@@ -303,4 +326,66 @@ fn said(time: Duration) -> String {
     let whole = if time >= Duration::from_secs(10) { time.as_secs_f64().round() } else { time.as_secs_f64() };
     let millis = Duration::from_millis(Duration::from_secs_f64(whole).as_millis().try_into().unwrap_or(0));
     crate::units::Span(millis).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::source::At;
+
+    fn minutes(minutes: u64) -> Duration {
+        Duration::from_secs(60 * minutes)
+    }
+
+    #[rstest]
+    #[case::in_time(15, None, None)]
+    #[case::at_its_end(14, None, Some("its configuration allows it to be told after 15m, not within 14m"))]
+    #[case::too_late(
+        13,
+        Some("`WebDown` was told after 14m, not within 13m"),
+        Some("its configuration allows it to be told after 15m, not within 13m")
+    )]
+    fn a_notice_is_held_to_its_response_time(
+        #[case] limit: u64,
+        #[case] fails: Option<&str>,
+        #[case] notes: Option<&str>,
+    ) {
+        let mut sources = Sources::default();
+        let place = sources.add("drill.yaml", "told: within 13m").place(6, 16);
+        let expected = Expected {
+            name: At::new("WebDown".to_owned(), place),
+            labels: BTreeMap::new(),
+            fires: None,
+            reaches: Vec::new(),
+            spares: Vec::new(),
+            told: Some(At::new(minutes(limit), place)),
+            clears: None,
+        };
+        let mut watched = Watched::new(expected, true);
+        watched.climb.reach(Rung::Delivered, Duration::from_secs(14));
+        let between = Between { earliest: minutes(5), latest: minutes(15) };
+        let window = Window {
+            pends: between,
+            fires: between,
+            notified: Some(between),
+            clears: between,
+            resolved: None,
+        };
+        let clock = Clock { speed: 60.0, proof: None };
+        let case = Case {
+            watched: &watched,
+            window: &window,
+            clock,
+            proof: Proof::Scaled,
+            broken: None,
+            query: None,
+        };
+        let titles: Vec<_> =
+            failures(case, &sources).into_iter().map(|failure| failure.drawing.title).collect();
+        assert_eq!(titles, fails.map(str::to_owned).into_iter().collect::<Vec<_>>());
+        assert_eq!(may_be_late(&watched.expected, &window).as_deref(), notes);
+        assert_eq!(drilled(case, Vec::new()).told_within, Some(minutes(limit).into()));
+    }
 }

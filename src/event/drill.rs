@@ -29,6 +29,9 @@ pub struct Drilled {
     /// What the formula says, where it is an alert on a burn rate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub predicted: Option<Predicted>,
+    /// How soon its receivers had to be told, where that was said; rule time since the fault took effect.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub told_within: Option<Nanos>,
     /// The rungs, from the fault's effect on.
     pub rungs: Vec<RungSeen>,
     /// The first rung that was not reached and should have been.
@@ -40,6 +43,14 @@ pub struct Drilled {
     /// What is worth knowing and is no failure.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+}
+
+impl Drilled {
+    /// When its receivers were told, if they were.
+    #[must_use]
+    pub fn told_at(&self) -> Option<Nanos> {
+        self.rungs.iter().find(|seen| seen.rung == Rung::Delivered).and_then(|seen| seen.at)
+    }
 }
 
 /// What the formula of burn rates says of an alert, from the events that were counted; all times are rule time.

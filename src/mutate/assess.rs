@@ -326,6 +326,7 @@ fn meant(expected: Option<&Expected>, case: &Case<'_>) -> Expected {
         fires: None,
         reaches: Vec::new(),
         spares: Vec::new(),
+        told: None,
         clears: None,
     })
 }

@@ -9,7 +9,7 @@ use crate::rule::RuleFile;
 use crate::scenario::Scenario;
 use crate::scenario::alert::Expected;
 use crate::scenario::step::{Does, Step};
-use crate::source::At;
+use crate::source::{At, Place};
 
 /// Every alert that a fault step expects must be one that a rule raises, every receiver one that there is.
 pub(super) fn check(scenario: &Scenario, stack: Option<&PlannedStack>, findings: &mut Findings) {
@@ -30,6 +30,9 @@ pub(super) fn check(scenario: &Scenario, stack: Option<&PlannedStack>, findings:
         }
         for name in expected.reaches.iter().chain(&expected.spares) {
             check_receiver(name, stack, findings);
+        }
+        if let Some(told) = expected.told.as_ref().filter(|_| stack.alertmanager.is_none()) {
+            nobody_is_told(told.place, findings);
         }
     }
 }
@@ -52,12 +55,16 @@ pub(super) fn check_receiver(name: &At<String>, stack: &PlannedStack, findings: 
     let Some(routing) = &stack.routing else {
         // Where its configuration was wrong that is a finding already.
         if stack.alertmanager.is_none() {
-            let finding = Finding::new(Code::DrillReceiver, name.place, "nobody is told of alerts here");
-            findings.add(finding.help("give the stack an `alertmanager`, with its configuration"));
+            nobody_is_told(name.place, findings);
         }
         return;
     };
     check_receiver_of(name, routing, findings);
+}
+
+fn nobody_is_told(place: Place, findings: &mut Findings) {
+    let finding = Finding::new(Code::DrillReceiver, place, "nobody is told of alerts here");
+    findings.add(finding.help("give the stack an `alertmanager`, with its configuration"));
 }
 
 /// Checks that a routing has a receiver.

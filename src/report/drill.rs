@@ -26,6 +26,7 @@ pub(crate) fn of_alert(drilled: &Drilled, indent: usize, style: Style) -> String
         pieces.push(format!("broke at rung {} of {}: {broken}", broken.number(), Rung::ALL.len()));
     }
     pieces.push(if drilled.stranger { "not expected".to_owned() } else { proof(drilled) });
+    pieces.extend(in_time(drilled));
     pieces.extend(drilled.predicted.as_ref().map(predicted));
     pieces.extend(drilled.spent.iter().map(spent));
     let beside = indent + style.mark_width() + 1 + width(&name) + 2;
@@ -70,6 +71,17 @@ pub(crate) fn reached(drilled: &Drilled, rung: Rung) -> Option<String> {
         | Rung::Cleared => String::new(),
     };
     Some(format!("{at}{to}{}", allowed(seen)))
+}
+
+/// `told in time, within 15m`, where a response time was said.
+pub(crate) fn in_time(drilled: &Drilled) -> Option<String> {
+    let within = drilled.told_within?;
+    let kept = match drilled.told_at() {
+        Some(at) if at <= within => "told in time, within",
+        Some(_) => "told too late, not within",
+        None => "not told within",
+    };
+    Some(format!("{kept} {}", said(within)))
 }
 
 /// ` (5m to 5m30s)`, where the configuration says when it may be.
@@ -132,6 +144,8 @@ pub fn said(nanos: Nanos) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use rstest::rstest;
+
     use super::*;
     use crate::event::Told;
 
@@ -169,6 +183,7 @@ mod tests {
             stranger: false,
             spent: Vec::new(),
             predicted: None,
+            told_within: None,
             rungs: vec![
                 seen(Rung::Pending, 14, 0, 30),
                 seen(Rung::Firing, 314, 300, 345),
@@ -191,6 +206,17 @@ mod tests {
                            delivered 5m45s to critical-pager (5m30s to 6m30s)   cleared 14s (0s to 30s)
                            resolved 4m30s to critical-pager (0s to 5m45s)   scaled 60x
         ");
+    }
+
+    #[rstest]
+    #[case::met(15, "told in time, within 15m")]
+    #[case::missed(5, "told too late, not within 5m")]
+    fn a_response_time_has_a_verdict(#[case] minutes: u64, #[case] says: &str) {
+        let told_within = Some(Nanos::from(Duration::from_secs(60 * minutes)));
+        assert_eq!(in_time(&Drilled { told_within, ..drilled() }).as_deref(), Some(says));
+        let untold = Drilled { told_within, rungs: Vec::new(), ..drilled() };
+        assert_eq!(in_time(&untold), Some(format!("not told within {minutes}m")));
+        assert_eq!(in_time(&drilled()), None);
     }
 
     #[test]

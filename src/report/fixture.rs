@@ -388,6 +388,7 @@ fn drilled() -> Drilled {
         stranger: false,
         spent: Vec::new(),
         predicted: None,
+        told_within: None,
         rungs: vec![fired],
         broken: Some(Rung::Delivered),
         told: Vec::new(),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::event::{Conclusion, Drilled};
 use crate::ladder::Rung;
-use crate::report::drill::{proof, reached};
+use crate::report::drill::{in_time, proof, reached};
 use crate::report::record::{Run, Scenario};
 use crate::report::style::Style;
 use crate::report::summary::markdown;
@@ -80,7 +80,11 @@ fn of_alert(step: &str, drilled: &Drilled) -> String {
 }
 
 fn cell(drilled: &Drilled, rung: Rung) -> String {
-    reached(drilled, rung).map_or_else(|| "–".to_owned(), |said| markdown(&said))
+    let mut said = reached(drilled, rung).unwrap_or_else(|| "–".to_owned());
+    if let Some(in_time) = in_time(drilled).filter(|_| rung == Rung::Delivered) {
+        said += &format!(", {in_time}");
+    }
+    markdown(&said)
 }
 
 #[cfg(test)]

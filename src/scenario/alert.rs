@@ -144,6 +144,9 @@ pub struct AlertWritten {
     /// A receiver that must not be told, or a list of them.
     #[serde(rename = "does not reach", default)]
     spares: Names,
+    /// `within 15m` from the moment the fault took effect until the last of them was told: a response time, which is
+    /// held against what was measured; what the configuration allows beyond it is noted.
+    told: Option<At<Limit>>,
     /// `within 6m` from the moment the fault was lifted; what the rule's own durations allow, unless said.
     clears: Option<At<Limit>>,
 }
@@ -161,6 +164,8 @@ pub struct Expected {
     pub reaches: Vec<At<String>>,
     /// Who is not.
     pub spares: Vec<At<String>>,
+    /// How soon the last of them is told, in rule time.
+    pub told: Option<At<Duration>>,
     /// How soon it clears, in rule time.
     pub clears: Option<At<Duration>>,
 }
@@ -237,6 +242,7 @@ impl AlertWritten {
             fires: self.fires.map(|at| at.map(|limit| limit.0)),
             reaches: self.reaches.0,
             spares: self.spares.0,
+            told: self.told.map(|at| at.map(|limit| limit.0)),
             clears: self.clears.map(|at| at.map(|limit| limit.0)),
         }
     }

@@ -26,6 +26,7 @@ fn expected(reaches: &[&str]) -> Expected {
         fires: None,
         reaches: reaches.iter().map(|name| At::new((*name).to_owned(), place)).collect(),
         spares: Vec::new(),
+        told: None,
         clears: None,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::markup::line;
 use crate::event::{Drilled, Proof, RungSeen, Told};
 use crate::ladder::Rung;
-use crate::report::drill::{allowed, proof, said};
+use crate::report::drill::{allowed, in_time, proof, said};
 use crate::report::text::in_html;
 
 /// Messages of one alert that are shown.
@@ -50,7 +50,10 @@ pub(super) fn of_alert(alert: &Drilled) -> String {
 
 /// What it came to, in a sentence.
 fn sentence(alert: &Drilled) -> String {
-    let how = proof(alert);
+    let mut how = proof(alert);
+    if let Some(in_time) = in_time(alert) {
+        how += &format!("; {in_time}");
+    }
     let Some(rung) = alert.broken else {
         return match alert.proof {
             Proof::None => format!("Neither proven nor refuted: {how}."),
