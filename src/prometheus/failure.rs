@@ -117,7 +117,8 @@ impl Error {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Broken { .. } => true,
             Self::Status { status, .. } => matches!(status, 429 | 500 | 502..=504 | 520..=599),
-            Self::Unauthorised { .. }
+            Self::Distrusted { .. }
+            | Self::Unauthorised { .. }
             | Self::Refused { .. }
             | Self::Moved { .. }
             | Self::TooLarge { .. }
@@ -133,7 +134,8 @@ impl Error {
             | Self::TimedOut { tries, .. }
             | Self::Status { tries, .. }
             | Self::Broken { tries, .. } => *tries = Tries(times),
-            Self::Unauthorised { .. }
+            Self::Distrusted { .. }
+            | Self::Unauthorised { .. }
             | Self::Refused { .. }
             | Self::Moved { .. }
             | Self::TooLarge { .. }
