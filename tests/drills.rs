@@ -10,6 +10,8 @@ use std::process::{Command, Output};
 use rstest::rstest;
 use serde_json::Value;
 
+mod interrupted;
+
 /// A folder that goes when the test ends.
 struct Folder(PathBuf);
 
@@ -402,6 +404,45 @@ fn a_broken_set_up_is_named_by_its_rung(
     #[case] wanted: &str,
 ) {
     assert_eq!(broken(name, file, from, to, step), wanted);
+}
+
+/// It was active before anything was broken: the drill would show nothing.
+#[rstest]
+#[case::for_another_reason(
+    "early",
+    "alerts.yml",
+    "expr: queue_length > 100",
+    "expr: queue_length < 1000",
+    "  - wait: 5s\n  - fault: { metrics: { service: web, family: queue_length, set: 250 } }\n    alerts: { QueueLong: { reaches: team } }\n",
+    r"^error: `QueueLong` was already firing before the fault: rung 1 of 12: `\{alertname=.QueueLong., .*instance=.web:8080.*\}` was active for \d+m(\d+s)? by then$"
+)]
+#[case::pending(
+    "early-pending",
+    "alerts.yml",
+    "expr: queue_length > 100\n        for: 10m",
+    "expr: queue_length < 1000\n        for: 7d",
+    "  - wait: 2s\n  - fault: { metrics: { service: web, family: queue_length, set: 250 } }\n    alerts: { QueueLong: { reaches: team } }\n",
+    r"^error: `QueueLong` was already pending before the fault: rung 1 of 12: `\{alertname=.QueueLong.,.*\}` was active for \d+m(\d+s)? by then$"
+)]
+#[case::a_target_that_was_down(
+    "early-down",
+    "prometheus.yml",
+    "job_name: web",
+    "job_name: web\n    metrics_path: /nothing",
+    "  - wait: 4s\n  - fault: { kill: web }\n    alerts: { WebDown: { reaches: pager } }\n",
+    r"^error: `WebDown` was already firing before the fault: .* by then; target `web:8080` of job `web` is down: server returned HTTP status 404 Not Found$"
+)]
+#[ignore = "needs prometheus and alertmanager"]
+fn what_fired_before_the_fault_is_not_taken_for_its_work(
+    #[case] name: &str,
+    #[case] file: &str,
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] step: &str,
+    #[case] wanted: &str,
+) {
+    let said = broken(name, file, from, to, step);
+    assert!(regex::Regex::new(wanted).expect("a pattern").is_match(&said), "{said}");
 }
 
 /// A folder with a copy of `fixtures/drills` and these scenarios.

@@ -4,12 +4,14 @@ mod alertmanager;
 mod burn;
 mod dilate;
 mod dissect;
+mod early;
 mod explain;
 mod join;
 mod means;
 mod quiet;
 mod rehearse;
 mod report;
+mod restart;
 mod route;
 mod untold;
 mod verdict;
@@ -53,6 +55,14 @@ impl Instruments {
     /// The pause between two looks: two in each evaluation.
     fn pause(&self) -> Duration {
         (self.evaluated_every / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    }
+
+    /// When the Prometheus that answers now was started, where it says so.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) async fn started(&self) -> Result<Option<Timestamp>, prometheus::Error> {
+        Ok(self.prometheus.runtime().await?.data.start_time)
     }
 
     /// The time by Prometheus's own clock, which stamps everything that is compared with it.

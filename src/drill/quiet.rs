@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Instruments;
+use super::restart::is_another;
 use super::watch::strangers;
 use crate::prometheus::answer::describe;
-use crate::prometheus::{AlertState, Error, Groups, Health, Targets};
+use crate::prometheus::{AlertState, Error, Groups, Health, Target};
 use crate::scenario::alert::{Clock, Quiet};
 
 /// How a quiet spell went.
@@ -36,6 +37,7 @@ pub async fn quiet(
 ) -> Result<Spell, Error> {
     let except: Vec<&str> = quiet.except.iter().map(|at| at.value.as_str()).collect();
     let zero = instruments.time().await?;
+    let started = instruments.started().await?;
     let began = Instant::now();
     let length = clock.wall_time(quiet.lasts.value);
     let mut disturbed = BTreeSet::new();
@@ -54,7 +56,7 @@ pub async fn quiet(
         }
         let targets = instruments.prometheus.targets().await?.data;
         seen_targets |= targets.active_targets.iter().any(|target| target.health == Health::Up);
-        disturbed.extend(down(&targets));
+        disturbed.extend(targets.down().map(Target::told_down));
         if !disturbed.is_empty() || began.elapsed() >= length {
             break;
         }
@@ -62,6 +64,11 @@ pub async fn quiet(
         if stop.run_until_cancelled(tokio::time::sleep(rest.max(Duration::from_millis(1)))).await.is_none() {
             return Ok(Spell::Stopped);
         }
+    }
+    if let Some(again) = is_another(started, instruments.started().await?) {
+        let why =
+            format!("Prometheus was started again meanwhile, at {again}: what was pending, it has forgotten");
+        return Ok(Spell::Unseen(why));
     }
     Ok(match (disturbed.is_empty(), evaluated, seen_targets) {
         (false, ..) => Spell::Disturbed(disturbed.into_iter().collect()),
@@ -75,13 +82,4 @@ pub async fn quiet(
 fn is_evaluated_since(groups: &Groups, zero: jiff::Timestamp) -> bool {
     let rules = groups.groups.iter().flat_map(|group| &group.rules).filter(|rule| rule.state.is_some());
     rules.into_iter().any(|rule| rule.last_evaluation.is_some_and(|at| at > zero))
-}
-
-/// Targets that cannot be scraped.
-fn down(targets: &Targets) -> impl Iterator<Item = String> {
-    let down = targets.active_targets.iter().filter(|target| target.health == Health::Down);
-    down.map(|target| {
-        let instance = target.labels.get("instance").map_or(target.scrape_url.as_str(), String::as_str);
-        format!("target `{instance}` of job `{}` is down: {}", target.scrape_pool, target.last_error)
-    })
 }

@@ -19,7 +19,7 @@ use crate::event::{Drilled, Failure, Predicted};
 use crate::exposition::Labels;
 use crate::ladder::Rung;
 use crate::prometheus::answer::{Data, Value};
-use crate::prometheus::{self, AlertState};
+use crate::prometheus::{self, AlertState, Target};
 use crate::promql::{self, Query};
 use crate::route::Config;
 use crate::rule::window::Window;
@@ -49,6 +49,13 @@ pub enum Error {
     /// Alertmanager does not.
     #[error("{0}")]
     Alertmanager(String),
+    /// It is not the Prometheus that the drill began with.
+    #[error(
+        "Prometheus was started again in mid-drill, at {0}: it has forgotten what was pending and firing, so that no \
+         alert in it is no sign that any has cleared; Alertmanager lets what is not sent again run out, and tells \
+         receivers `resolved` of what goes on"
+    )]
+    Restarted(Timestamp),
 }
 
 /// What was asked of a phase: everything it waits for was seen, or its time is over.
@@ -95,13 +102,17 @@ pub struct Drill {
     /// What is known of each expected alert, in the order of `alerts.expected`.
     pub(super) known: Vec<Known>,
     pub(super) watched: Vec<Watched>,
-    /// Alerts that fired and that nobody expected, by their labels: since when.
-    pub(super) strangers: BTreeMap<Labels, Duration>,
+    /// Alerts that fired and that nobody expected, by their labels: since when, or `None` for before the fault.
+    pub(super) strangers: BTreeMap<Labels, Option<Duration>>,
     /// Since when nothing was broken, and until when.
     pub(super) calm: (Timestamp, Timestamp),
+    /// The targets that were down before the fault was put in.
+    pub(super) down: Vec<Target>,
     /// When the fault took effect, and when it was lifted, by Prometheus's clock.
     pub(super) effect: Timestamp,
     pub(super) lifted: Option<Timestamp>,
+    /// When the Prometheus was started that it began with.
+    pub(super) started: Option<Timestamp>,
     /// Wall time beyond what the configuration allows.
     slack: Duration,
     /// Why each alert did not come up, or down again.
@@ -124,7 +135,8 @@ pub struct Report {
 }
 
 impl Drill {
-    /// A drill whose fault has just taken effect, after a calm spell from one moment to another.
+    /// A drill whose fault has just taken effect, after a calm spell from one moment to another, in which these
+    /// targets were `down`.
     ///
     /// # Errors
     /// When Prometheus or Alertmanager does not answer.
@@ -134,6 +146,7 @@ impl Drill {
         alerts: Alerts,
         known: Vec<Known>,
         calm: (Timestamp, Timestamp),
+        down: Vec<Target>,
     ) -> Result<Self, Error> {
         let client = instruments.alertmanager.as_deref().map(alertmanager::Client::new).transpose();
         Ok(Self {
@@ -143,7 +156,9 @@ impl Drill {
             known,
             strangers: BTreeMap::new(),
             calm,
+            down,
             effect: instruments.time().await?,
+            started: instruments.started().await?,
             lifted: None,
             slack: SLACK,
             broken: vec![None; alerts.expected.len()],
@@ -330,13 +345,19 @@ impl Drill {
     ) -> Result<Ended, Error> {
         let began = Instant::now();
         loop {
+            let before = self.climbs();
             self.look(zero, began, &told(zero)).await?;
-            let done = began.elapsed() >= least;
-            if done && self.watched.iter().all(|watched| Self::is_done(watched, top)) {
-                return Ok(Ended::Complete);
+            let all =
+                began.elapsed() >= least && self.watched.iter().all(|watched| Self::is_done(watched, top));
+            let ended = match all {
+                true => Some(Ended::Complete),
+                false => (began.elapsed() >= limit).then_some(Ended::Late),
+            };
+            if ended.is_some() || self.climbs() != before {
+                self.is_the_same(&before).await?;
             }
-            if began.elapsed() >= limit {
-                return Ok(Ended::Late);
+            if let Some(ended) = ended {
+                return Ok(ended);
             }
             let pause = tokio::time::sleep(self.instruments.pause());
             if stop.run_until_cancelled(pause).await.is_none() {
@@ -347,6 +368,9 @@ impl Drill {
 
     /// Whether there is nothing more to wait for with this alert.
     fn is_done(watched: &Watched, top: Rung) -> bool {
+        if watched.early.is_some() {
+            return true;
+        }
         if top.is_down() {
             // What never fired cannot clear; a receiver that is not told of the end is not waited for.
             let awaited = watched.climb.has(Rung::Delivered) && watched.sends_resolved;
@@ -356,22 +380,33 @@ impl Drill {
         watched.climb.has(top)
     }
 
+    /// What was active before this, nothing broken has moved: a scrape under way when the fault was put in is stamped
+    /// with when it began, and lasts no longer than until the next.
+    pub(super) fn calm_limit(&self) -> Timestamp {
+        self.calm.1.saturating_sub(self.instruments.scraped_every).unwrap_or(self.calm.1)
+    }
+
     async fn look(&mut self, zero: Timestamp, began: Instant, messages: &[Message]) -> Result<(), Error> {
         let groups = self.instruments.prometheus.rules().await?.data;
         let held: Vec<Held> = match &self.alertmanager {
             Some(client) => client.alerts().await.map_err(|error| Error::Alertmanager(error.to_string()))?,
             None => Vec::new(),
         };
-        let look = Look { since: began.elapsed(), zero, groups: &groups, held: &held, messages };
-        for watched in &mut self.watched {
+        let calm = self.calm_limit();
+        let look = Look { since: began.elapsed(), zero, calm, groups: &groups, held: &held, messages };
+        for (watched, known) in self.watched.iter_mut().zip(&self.known) {
+            // What is active at the drill's speed says nothing of a rule that has to be dilated.
+            if self.lifted.is_none() && matches!(known.means, Means::Scaled | Means::Both) {
+                watched.look_before(&look);
+            }
             if self.lifted.is_some() { watched.look_down(&look) } else { watched.look_up(&look) }
         }
         if self.lifted.is_none() {
             let firing = strangers(&groups, &self.alerts.expected, &[])
                 .filter(|alert| alert.state == AlertState::Firing)
-                .map(|alert| alert.labels.clone());
-            for labels in firing {
-                self.strangers.entry(labels).or_insert(look.since);
+                .map(|alert| (alert.labels.clone(), alert.active_at.is_some_and(|at| at < calm)));
+            for (labels, early) in firing {
+                self.strangers.entry(labels).or_insert((!early).then_some(look.since));
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::rehearse::{Drill, Known, Report};
 use super::verdict::{self, Case};
 use super::watch::Watched;
 use crate::dilation::promtool;
-use crate::event::Proof;
+use crate::event::{Drilled, Proof};
 use crate::ladder::Rung;
 use crate::source::Sources;
 
@@ -80,10 +80,15 @@ impl Drill {
             drilled.predicted = self.predicted[number];
             report.drilled.push(drilled);
         }
-        let strangers = self.strangers.iter();
-        report.drilled.extend(strangers.map(|(labels, at)| verdict::stranger(labels, *at, self.clock)));
+        report.drilled.extend(self.beside());
         report.failures.extend(verdict::strangers(&self.alerts, &self.strangers, self.clock, sources));
         report
+    }
+
+    /// The alerts that the fault raised and that nobody expected.
+    pub(super) fn beside(&self) -> impl Iterator<Item = Drilled> {
+        let raised = self.strangers.iter().filter_map(|(labels, at)| Some((labels, (*at)?)));
+        raised.map(|(labels, at)| verdict::stranger(labels, at, self.clock))
     }
 
     /// How far apart scaled and dilated may be, in rule time.
@@ -114,7 +119,12 @@ impl Drill {
             (Means::Both, Some(Virtual::Does(lapse))) => {
                 sum.hear(lapse.checked.as_ref());
                 sum.proof = Proof::Both;
-                sum.disputes = lapse.disputes(&watched.climb, self.clock, self.tolerance(known));
+                let early = watched.early.is_some();
+                sum.disputes = if early {
+                    Vec::new()
+                } else {
+                    lapse.disputes(&watched.climb, self.clock, self.tolerance(known))
+                };
             }
             (Means::Dilated, Some(Virtual::Does(lapse))) => self.dilate(&mut sum, lapse),
         }

@@ -130,6 +130,10 @@ fn wanted(expected: &Expected, case: Case<'_>, rung: Rung) -> (String, Place) {
     let within = |limit: Duration| format!("within {}", said(limit));
     let fires = expected.fires.as_ref().map_or(case.window.fires.latest, |at| at.value);
     let clears = expected.clears.as_ref().map_or(case.window.clears.latest, |at| at.value);
+    if let Some(early) = &case.watched.early {
+        let state = if early.fired { "firing" } else { "pending" };
+        return (format!("was already {state} before the fault"), expected.fires_place());
+    }
     match rung {
         Rung::Effect
         | Rung::Scraped
@@ -292,14 +296,17 @@ pub(super) fn stranger(labels: &Labels, at: Duration, clock: Clock) -> Drilled {
 /// Alerts that fired and that nobody expected, where they had to be quiet.
 pub(super) fn strangers(
     alerts: &Alerts,
-    strangers: &BTreeMap<Labels, Duration>,
+    strangers: &BTreeMap<Labels, Option<Duration>>,
     clock: Clock,
     sources: &Sources,
 ) -> Vec<Failure> {
     let Some(others) = alerts.others.filter(|_| alerts.others_quiet()) else { return Vec::new() };
-    let one = |(labels, at): (&Labels, &Duration)| {
+    let one = |(labels, at): (&Labels, &Option<Duration>)| {
         let labels = describe(labels);
-        let title = format!("`{labels}` fired after {} and is not expected", said(clock.rule_time(*at)));
+        let title = match at {
+            Some(at) => format!("`{labels}` fired after {} and is not expected", said(clock.rule_time(*at))),
+            None => format!("`{labels}` was already active before the fault and is not expected"),
+        };
         failure(title, &[(others.place, "every other alert", true)], None, sources)
     };
     strangers.iter().map(one).collect()

@@ -19,6 +19,8 @@ pub(super) struct Look<'a> {
     pub(super) since: Duration,
     /// The moment the phase began, by Prometheus's clock.
     pub(super) zero: Timestamp,
+    /// What was active before this moment, nothing broken can have moved.
+    pub(super) calm: Timestamp,
     /// What Prometheus's rules say.
     pub(super) groups: &'a Groups,
     /// What Alertmanager has.
@@ -97,6 +99,19 @@ pub(super) struct Watched {
     pub(super) loaded_query: String,
     /// Whether all it reaches are told when it is over.
     pub(super) sends_resolved: bool,
+    /// The alert that was active before the fault, where one was: nothing that comes of it is counted.
+    pub(super) early: Option<Early>,
+}
+
+/// An alert that was active before anything was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Early {
+    /// Its labels.
+    pub(super) labels: Labels,
+    /// Whether it fired already, and was not only pending.
+    pub(super) fired: bool,
+    /// Since when.
+    pub(super) since: Timestamp,
 }
 
 impl Watched {
@@ -113,11 +128,34 @@ impl Watched {
             labels: None,
             held: None,
             messages: Vec::new(),
+            early: None,
         }
+    }
+
+    /// Notes that it was active before anything was broken, if it was.
+    pub(super) fn look_before(&mut self, look: &Look<'_>) {
+        if self.early.is_some() {
+            return;
+        }
+        let alerts = self.named(look.groups).into_iter();
+        let alerts = alerts.flat_map(|rule| rule.alerts.iter().map(move |alert| (rule, alert)));
+        let mine =
+            alerts.filter(|(_, alert)| carries(&alert.labels, &self.expected.name, &self.expected.labels));
+        let before = mine
+            .filter_map(|(rule, alert)| Some((rule, alert, alert.active_at.filter(|at| *at < look.calm)?)));
+        self.early = before.min_by_key(|(.., since)| *since).map(|(rule, alert, since)| {
+            let holds = Duration::try_from_secs_f64(rule.duration).unwrap_or_default();
+            let fired = alert.state == AlertState::Firing
+                && since.saturating_add(holds).is_ok_and(|fires| fires < look.calm);
+            Early { labels: alert.labels.clone(), fired, since }
+        });
     }
 
     /// Takes in what is seen while the fault holds.
     pub(super) fn look_up(&mut self, look: &Look<'_>) {
+        if self.early.is_some() {
+            return;
+        }
         let (rule, alert) = self.find(look.groups);
         self.loaded = rule.is_some();
         if let Some(rule) = rule {
@@ -145,8 +183,7 @@ impl Watched {
 
     /// The rule of that name, and its worst alert with those labels.
     fn find<'g>(&self, groups: &'g Groups) -> (Option<&'g Rule>, Option<&'g Alert>) {
-        let named = |rule: &&Rule| rule.state.is_some() && rule.name == self.expected.name.value;
-        let rules: Vec<_> = groups.groups.iter().flat_map(|group| &group.rules).filter(named).collect();
+        let rules = self.named(groups);
         let alerts = rules.iter().flat_map(|rule| rule.alerts.iter().map(move |alert| (*rule, alert)));
         let worst = alerts
             .filter(|(_, alert)| carries(&alert.labels, &self.expected.name, &self.expected.labels))
@@ -159,6 +196,12 @@ impl Watched {
                 None,
             ),
         }
+    }
+
+    /// The alerting rules of that name.
+    fn named<'g>(&self, groups: &'g Groups) -> Vec<&'g Rule> {
+        let named = |rule: &&Rule| rule.state.is_some() && rule.name == self.expected.name.value;
+        groups.groups.iter().flat_map(|group| &group.rules).filter(named).collect()
     }
 
     fn could_be(&self, rule: &Rule) -> bool {

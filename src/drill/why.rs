@@ -30,6 +30,9 @@ impl Drill {
         let (watched, known) = (&self.watched[number], &self.known[number]);
         let climb = &watched.climb;
         let top = if self.alertmanager.is_some() { Rung::Delivered } else { Rung::Firing };
+        if let Some(early) = &watched.early {
+            return Ok(Some(self.too_early(early)));
+        }
         Ok(Some(match unproven {
             _ if climb.has(top) => return Ok(None),
             // What fired all the same was moved by something.

@@ -16,6 +16,13 @@ pub struct Targets {
     pub active_targets: Vec<Target>,
 }
 
+impl Targets {
+    /// Those that cannot be scraped.
+    pub fn down(&self) -> impl Iterator<Item = &Target> {
+        self.active_targets.iter().filter(|target| target.health == Health::Down)
+    }
+}
+
 /// One thing that is scraped.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,6 +51,15 @@ pub struct Target {
     /// How the last scrape went.
     #[serde(default)]
     pub health: Health,
+}
+
+impl Target {
+    /// Which it is, and that it is down, and why.
+    #[must_use]
+    pub fn told_down(&self) -> String {
+        let instance = self.labels.get("instance").map_or(self.scrape_url.as_str(), String::as_str);
+        format!("target `{instance}` of job `{}` is down: {}", self.scrape_pool, self.last_error)
+    }
 }
 
 /// How the last scrape, or the last evaluation, went.

@@ -17,24 +17,20 @@ use crate::event::{Drilled, Event, Evidence, Failure, Nanos, Outcome, Spent, Ste
 use crate::finding::{Drawing, Severity, excerpts};
 use crate::ladder::Rung;
 use crate::plan::PlannedStack;
-use crate::prometheus::{Access, Client};
+use crate::prometheus::{Access, Client, Target};
 use crate::route::Config;
 use crate::rule::window::{Group, Grouping, Pace, Waits, window};
 use crate::rule::{self, Alert, Recorded, Rule, RuleFile};
 use crate::sample::Reason;
 use crate::scenario::alert::{Alerts, Clock, Expected, Quiet};
 use crate::scenario::fault::Fault;
+use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS};
 use crate::sink::{Delivery, Status};
 use crate::stack::Running;
 use crate::units::Span;
 
 /// What is held of a quiet spell that was held in full by another scenario, in rule time.
 const BRIEF: Duration = Duration::from_secs(5 * 60);
-
-/// Prometheus's and Alertmanager's names as services of a stack, and of their port.
-const PROMETHEUS: &str = "prometheus";
-const ALERTMANAGER: &str = "alertmanager";
-const HTTP: &str = "http";
 
 /// How following alerts ended, and what to know about that; or why nothing can be said.
 pub(super) type Followed = Result<(Outcome, Option<String>), String>;
@@ -62,6 +58,15 @@ pub(super) struct Ground {
     began: (Timestamp, Instant),
     /// Since when nothing is broken.
     calm: Mutex<Timestamp>,
+}
+
+/// What there was before a fault was put in.
+#[derive(Debug)]
+pub(super) struct Before {
+    /// Until when nothing was broken.
+    pub(super) until: Timestamp,
+    /// The targets that were down.
+    pub(super) down: Vec<Target>,
 }
 
 /// What drills need of the run they are in.
@@ -338,9 +343,9 @@ impl Walker {
     /// Follows the alerts of a fault up; what it returns follows them down.
     pub(super) async fn rise(
         &self,
-        ground: &Ground,
-        alerts: &Alerts,
-        broken: Timestamp,
+        id: &StepId,
+        (ground, alerts): (&Ground, &Alerts),
+        before: Before,
     ) -> Result<Drill, String> {
         let known = alerts.expected.iter().map(|expected| ground.known(expected)).collect();
         let begun = Drill::begin(
@@ -348,17 +353,23 @@ impl Walker {
             ground.clock,
             alerts.clone(),
             known,
-            (ground.calm(), broken),
+            (ground.calm(), before.until),
+            before.down,
         );
         let begun = begun.await;
-        let mut drill = begun.map_err(|error| error.to_string())?;
+        let mut drill = match begun {
+            Ok(drill) => drill,
+            Err(error) => return Err(self.gone(error.to_string()).await),
+        };
         let stack = self.stack.clone();
         let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
         if self.estranged > 0 {
             drill.be_patient();
         }
-        drill.rise(&told, &self.stop).await.map_err(|error| error.to_string())?;
-        Ok(drill)
+        match drill.rise(&told, &self.stop).await {
+            Ok(_) => Ok(drill),
+            Err(error) => Err(self.break_off(id, &drill, error.to_string()).await),
+        }
     }
 
     /// Follows them down, and says what it all came to, and what to know about that.
@@ -367,26 +378,13 @@ impl Walker {
     }
 
     async fn follow_down(&mut self, id: &StepId, mut drill: Drill) -> Followed {
-        let stack = self.stack.clone();
-        let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
-        drill.lift().await.map_err(|error| error.to_string())?;
-        let ended = drill.fall(&told, &self.stop).await.map_err(|error| error.to_string())?;
-        if ended == Ended::Stopped || self.stop.is_cancelled() {
-            return Ok((Outcome::Skipped, Some("the run was stopped".to_owned())));
-        }
-        drill.explain_down().await.map_err(|error| error.to_string())?;
-        let ground = self.ground.clone();
-        if let Some(ground) = &ground {
-            self.look_back(ground, id, &mut drill).await?;
-            ground.predict(&mut drill).await?;
-            ground.calm_down();
+        match self.come_down(id, &mut drill).await {
+            Ok(Ended::Stopped) => return Ok((Outcome::Skipped, Some("the run was stopped".to_owned()))),
+            Ok(Ended::Complete | Ended::Late) => {}
+            Err(why) => return Err(self.break_off(id, &drill, why).await),
         }
         let report = drill.report(&self.sources);
-        for mut alert in report.drilled {
-            let budgets = ground.iter().flat_map(|ground| &ground.budgets);
-            alert.spent = budgets.filter_map(|(slo, allowed)| allowed.spent(slo, &alert)).collect();
-            self.sender.send(Event::Drilled { step: id.clone(), alert: Box::new(alert) });
-        }
+        self.drilled(id, report.drilled);
         let outcome = match (report.failures.is_empty(), report.unproven.is_empty()) {
             (false, _) => Outcome::Failed,
             (true, false) => Outcome::Unreliable,
@@ -394,6 +392,33 @@ impl Walker {
         };
         self.told(id, report.failures);
         Ok((outcome, report.unproven.into_iter().reduce(|all, one| format!("{all}; {one}"))))
+    }
+
+    /// Watches alerts clear, and asks what they came to.
+    async fn come_down(&self, id: &StepId, drill: &mut Drill) -> Result<Ended, String> {
+        let stack = self.stack.clone();
+        let told = move |zero: Timestamp| messages(stack.as_deref(), zero);
+        drill.lift().await.map_err(|error| error.to_string())?;
+        let ended = drill.fall(&told, &self.stop).await.map_err(|error| error.to_string())?;
+        if self.stop.is_cancelled() {
+            return Ok(Ended::Stopped);
+        }
+        drill.explain_down().await.map_err(|error| error.to_string())?;
+        if let Some(ground) = &self.ground {
+            self.look_back(ground, id, drill).await?;
+            ground.predict(drill).await?;
+            ground.calm_down();
+        }
+        Ok(ended)
+    }
+
+    /// Tells what was seen of alerts, and what a total outage had spent by then.
+    pub(super) fn drilled(&self, id: &StepId, alerts: Vec<Drilled>) {
+        for mut alert in alerts {
+            let budgets = self.ground.iter().flat_map(|ground| &ground.budgets);
+            alert.spent = budgets.filter_map(|(slo, allowed)| allowed.spent(slo, &alert)).collect();
+            self.sender.send(Event::Drilled { step: id.clone(), alert: Box::new(alert) });
+        }
     }
 
     /// Says what was wrong, as one attempt of the step.

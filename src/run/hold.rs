@@ -5,9 +5,8 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use jiff::Timestamp;
 
-use super::drill::{Boxed, Ground};
+use super::drill::{Before, Boxed};
 use super::fault::Broken;
 use super::walk::Walker;
 use crate::drill::Drill;
@@ -28,13 +27,13 @@ impl Walker {
     async fn hold_open(&mut self, id: &StepId, fault: &Fault) -> (Outcome, Option<String>) {
         let stack = self.stack.clone();
         let added = Instant::now();
-        let calm_until = self.ground.as_deref().map(Ground::now);
+        let before = self.look_before(fault).await;
         let broken = match Broken::add(self, stack.as_deref(), fault).await {
             Ok(broken) => broken,
             Err(why) => return self.stuck(id, fault, why),
         };
         self.tell(id, fault, FaultStage::Added, "");
-        let drilled = self.watch(fault, calm_until).await;
+        let drilled = self.watch(id, fault, before).await;
         let estranges = usize::from(matches!(fault.breaks, Breaks::Receiver(_)));
         self.estranged += estranges;
         let meanwhile = AssertUnwindSafe(self.meanwhile(id.number, fault, added)).catch_unwind().await;
@@ -43,7 +42,7 @@ impl Walker {
         let drilled = match drilled {
             // What was stopped had no time to show anything.
             Ok(Some(_)) if self.stop.is_cancelled() => drilled,
-            Ok(_) | Err(_) => explained(drilled, felt.as_ref().err().cloned()).await,
+            Ok(_) | Err(_) => self.explained(id, drilled, felt.as_ref().err().cloned()).await,
         };
         match &felt {
             Ok(what) => self.tell(id, fault, FaultStage::Felt, what),
@@ -80,23 +79,47 @@ impl Walker {
         }
     }
 
+    /// What there was before the fault, where it has alerts.
+    async fn look_before(&self, fault: &Fault) -> Option<Before> {
+        let ground = self.ground.as_deref().filter(|_| fault.drills().is_some())?;
+        // That it does not answer is found out by those who have to ask more of it.
+        let targets = ground.prometheus().targets().await.map(|answer| answer.data).unwrap_or_default();
+        Some(Before { until: ground.now(), down: targets.down().cloned().collect() })
+    }
+
     /// Watches the alerts of a fault rise, where it has any.
     fn watch<'a>(
         &'a self,
+        id: &'a StepId,
         fault: &'a Fault,
-        calm_until: Option<Timestamp>,
+        before: Option<Before>,
     ) -> Boxed<'a, Result<Option<Drill>, String>> {
         let rising = async move {
-            let (Some(ground), Some(alerts), Some(broken)) =
-                (self.ground.as_deref(), fault.drills(), calm_until)
+            let (Some(ground), Some(alerts), Some(before)) = (self.ground.as_deref(), fault.drills(), before)
             else {
                 return Ok(None);
             };
-            self.rise(ground, alerts, broken).await.map(Some)
+            self.rise(id, (ground, alerts), before).await.map(Some)
         };
         Box::pin(async move {
             let risen = AssertUnwindSafe(rising).catch_unwind().await;
             risen.unwrap_or_else(|_| Err("watching its alerts broke off".to_owned()))
+        })
+    }
+
+    /// Why alerts did not rise, found out while what is broken still is.
+    fn explained<'a>(
+        &'a self,
+        id: &'a StepId,
+        drilled: Result<Option<Drill>, String>,
+        unproven: Option<String>,
+    ) -> Boxed<'a, Result<Option<Drill>, String>> {
+        Box::pin(async move {
+            let Some(mut drill) = drilled? else { return Ok(None) };
+            match drill.explain_up(unproven.as_deref()).await {
+                Ok(()) => Ok(Some(drill)),
+                Err(error) => Err(self.break_off(id, &drill, error.to_string()).await),
+            }
         })
     }
 
@@ -136,18 +159,6 @@ impl Walker {
         let (step, fault, what) = (id.clone(), fault.to_string(), what.to_owned());
         self.sender.send(Event::Fault { step, fault, stage, what });
     }
-}
-
-/// Why alerts did not rise, found out while what is broken still is; and the fall begun.
-fn explained(
-    drilled: Result<Option<Drill>, String>,
-    unproven: Option<String>,
-) -> Boxed<'static, Result<Option<Drill>, String>> {
-    Box::pin(async move {
-        let Some(mut drill) = drilled? else { return Ok(None) };
-        drill.explain_up(unproven.as_deref()).await.map_err(|error| error.to_string())?;
-        Ok(Some(drill))
-    })
 }
 
 /// How many steps these are, with those within them.

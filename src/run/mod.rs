@@ -7,6 +7,7 @@ mod drill;
 mod fault;
 mod fire;
 mod flow;
+mod gone;
 mod hold;
 mod judge;
 mod kept;

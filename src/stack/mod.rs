@@ -402,6 +402,15 @@ impl Service {
         }
     }
 
+    /// How it ended, where it runs no more and that is known.
+    pub async fn ended(&self) -> Option<String> {
+        match &self.handle {
+            Handle::StandIn(_) => None,
+            Handle::Process(process) => process.ended(),
+            Handle::Container(contained) => contained.ended_by_now().await,
+        }
+    }
+
     /// The container it runs in, where it does: for what can be done to containers alone.
     #[must_use]
     pub fn contained(&self) -> Option<&Contained> {

@@ -85,7 +85,7 @@ fn message(receiver: &str, at: u64, resolved: bool) -> Message {
 }
 
 fn look<'a>(since: u64, groups: &'a Groups, held: &'a [Held], messages: &'a [Message]) -> Look<'a> {
-    Look { since: seconds(since), zero: zero(), groups, held, messages }
+    Look { since: seconds(since), zero: zero(), calm: zero(), groups, held, messages }
 }
 
 #[test]
@@ -122,6 +122,31 @@ fn an_alert_with_other_labels_is_another() {
     watched.look_up(&look(8, &rules(&alert("firing", 2), 7), &[], &[]));
     assert!(watched.loaded);
     assert!(!watched.climb.has(Rung::Firing));
+}
+
+/// Its rule has no `for`: what is active fires.
+#[rstest]
+#[case::before("firing", -30, Some(true))]
+#[case::pending_before("pending", -30, Some(false))]
+#[case::since("firing", 0, None)]
+fn what_was_active_before_the_fault_is_not_raised_by_it(
+    #[case] state: &str,
+    #[case] active: i64,
+    #[case] fired: Option<bool>,
+) {
+    let at = zero() + jiff::SignedDuration::from_secs(active);
+    let mut alerts = alert(state, 2);
+    alerts[0]["activeAt"] = json!(at.to_string());
+    let groups = rules(&alerts, 7);
+    let mut watched = Watched::new(expected(&["pager"]), true);
+    let held = [held(&["pager"], &[])];
+    let messages = [message("pager", 8, false)];
+    let look = look(8, &groups, &held, &messages);
+    watched.look_before(&look);
+    watched.look_up(&look);
+    assert_eq!(watched.early.as_ref().map(|early| early.fired), fired);
+    assert_eq!(watched.early.is_some(), watched.climb.reached().next().is_none());
+    assert_eq!(watched.early.is_some(), watched.messages.is_empty());
 }
 
 #[rstest]

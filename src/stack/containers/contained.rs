@@ -249,12 +249,20 @@ impl Contained {
     /// How it ended, when it has.
     async fn ended(&self) -> String {
         loop {
-            match self.state().await {
-                Ok(State::Running { .. }) => sleep(GLANCE).await,
-                Ok(State::Ended { out_of_memory: true, .. }) => return "ended for want of memory".to_owned(),
-                Ok(State::Ended { status, .. }) => return format!("exited with {status}"),
-                Err(error) => return format!("was lost ({error})"),
+            match self.ended_by_now().await {
+                None => sleep(GLANCE).await,
+                Some(how) => return how,
             }
+        }
+    }
+
+    /// How it ended, if it has.
+    pub(in crate::stack) async fn ended_by_now(&self) -> Option<String> {
+        match self.state().await {
+            Ok(State::Running { .. }) => None,
+            Ok(State::Ended { out_of_memory: true, .. }) => Some("ended for want of memory".to_owned()),
+            Ok(State::Ended { status, .. }) => Some(format!("exited with {status}")),
+            Err(error) => Some(format!("was lost ({error})")),
         }
     }
 

@@ -130,6 +130,15 @@ impl Process {
         matches!(*self.life.borrow(), Life::Running(_))
     }
 
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<String> {
+        match &*self.life.borrow() {
+            Life::Ended(how) => Some(how.clone()),
+            Life::Unborn | Life::Running(_) => None,
+        }
+    }
+
     /// Its number, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
