@@ -2,7 +2,7 @@
 //! their plans get wrong by Prometheus' own tool.
 #![cfg(test)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -17,57 +17,121 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// Scenarios of all five systems at a time that two cores bear.
+const JOBS: &str = "3";
+
+/// The folders of their scenarios.
+const SCENARIOS: [&str; 5] = [
+    "scenarios/monkeytown",
+    "scenarios/phase5",
+    "scenarios/moai-flow",
+    "scenarios/bakhmach",
+    "scenarios/phoenix",
+];
+
+/// Everything that all five plans say, in one run: no alert fires in a healthy hour of each, and every rule of every
+/// system is proven, by what and how fast.
 #[rstest]
-#[case::monkeytown_endpoints("monkeytown/endpoints")]
-#[case::monkeytown_load("monkeytown/load")]
-#[case::monkeytown_dashboards("monkeytown/dashboards")]
-#[case::monkeytown_drills("monkeytown/drills")]
-#[case::monkeytown_long("monkeytown/long")]
-#[case::monkeytown_agents("monkeytown/agents")]
-#[case::monkeytown_routing("monkeytown/routing")]
-#[case::monkeytown_runbooks("monkeytown/runbooks")]
-#[case::bakhmach_endpoints("bakhmach/endpoints")]
-#[case::bakhmach_load("bakhmach/load")]
-#[case::bakhmach_dashboards("bakhmach/dashboards")]
-#[case::bakhmach_drills("bakhmach/drills")]
-#[case::bakhmach_database("bakhmach/database")]
-#[case::bakhmach_routing("bakhmach/routing")]
-#[case::bakhmach_gate("bakhmach/gate")]
-#[case::phoenix_endpoints("phoenix/endpoints")]
-#[case::phoenix_load("phoenix/load")]
-#[case::phoenix_dashboards("phoenix/dashboards")]
-#[case::phoenix_drills("phoenix/drills")]
-#[case::phoenix_routing("phoenix/routing")]
-#[case::phase5_well("phase5/well")]
-#[case::phase5_drills("phase5/drills")]
-#[case::phase5_routing("phase5/routing")]
-#[case::moai_flow_well("moai-flow/well")]
-#[case::moai_flow_drills("moai-flow/drills")]
-#[case::moai_flow_idle("moai-flow/idle")]
-#[case::moai_flow_routing("moai-flow/routing")]
-#[ignore = "needs Redis, PostgreSQL, their exporters, node_exporter, Prometheus, Alertmanager, Python, and to be root"]
-fn a_system_is_as_its_plan_says(#[case] scenario: &str) {
-    let file = format!("scenarios/{scenario}.yaml");
-    let run = firedrill(&["run", "--no-save", "--runtime", "processes", &file]);
+#[case::as_processes("processes")]
+#[case::in_containers("containers")]
+#[ignore = "needs Redis, PostgreSQL, their exporters, node_exporter, Prometheus, Alertmanager, Python, Docker, images of ci/images.sh, and to be root"]
+fn the_five_systems_are_as_their_plans_say(#[case] runtime: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("systems-{runtime}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let at = |file: &str| folder.join(file).display().to_string();
+    let (saved, table) = (format!("json={}", at("run.jsonl")), format!("matrix={}", at("alerts.md")));
+    let mut words = vec!["run", "--no-save", "--jobs", JOBS, "--runtime", runtime];
+    words.extend(["--image-map", "fixtures/image-map.yaml", "--report", &saved, "--report", &table]);
+    words.extend(SCENARIOS);
+    let run = firedrill(&words);
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
-    assert!(said(&run).lines().last().is_some_and(|line| line.starts_with("PASS")), "{}", said(&run));
+    // How long it took is told, and not judged: machines differ.
+    let last = said(&run).lines().last().map(str::to_owned).unwrap();
+    assert!(last.starts_with("PASS 27 scenarios: 27 passed in "), "{last}");
+    println!("{runtime}: {last}");
+    assert_eq!(differences(&fs::read_to_string(at("alerts.md")).unwrap()), Vec::<String>::new());
+
+    let runs = at("");
+    let words = ["coverage", "--runs", &runs, "--format", "json"];
+    let coverage = firedrill(&[&words[..], &SCENARIOS].concat());
+    let coverage: serde_json::Value = serde_json::from_slice(&coverage.stdout).unwrap();
+    let alerts = coverage["alerts"].as_array().unwrap();
+    assert_eq!(alerts.len(), 40);
+    let left: Vec<_> = alerts.iter().filter(|row| row["state"] != "proven").collect();
+    assert!(left.is_empty(), "{left:#?}");
+    let read = |row: &serde_json::Value| {
+        let alerts = row["alerts"].as_array().into_iter().flatten();
+        alerts.clone().any(|alert| alert[1] == true)
+            || row["steps"].as_array().is_some_and(|steps| !steps.is_empty())
+    };
+    let left: Vec<_> =
+        coverage["records"].as_array().into_iter().flatten().filter(|row| !read(row)).collect();
+    assert!(left.is_empty(), "{left:#?}");
 }
 
-/// A part of each system, one of them with all its drills.
+/// How a table of alerts differs from `docs/systems/alerts.md`: in anything but the times that were measured, or in one
+/// of those by more than half of what its configuration allows and two minutes. How fast the clock was is not looked at.
+fn differences(table: &str) -> Vec<String> {
+    let recorded = fs::read_to_string("docs/systems/alerts.md").unwrap();
+    let (found, known) = (rows(table), rows(&recorded));
+    let mut differences: Vec<_> =
+        known.keys().filter(|key| !found.contains_key(*key)).map(|key| format!("{key:?} is gone")).collect();
+    for (key, cells) in &found {
+        let Some(wanted) = known.get(key) else {
+            differences.push(format!("{key:?} is not recorded"));
+            continue;
+        };
+        let both = cells.iter().zip(wanted).filter(|(cell, wanted)| !are_alike(cell, wanted));
+        differences.extend(both.map(|(cell, wanted)| format!("{key:?}: `{cell}`, recorded `{wanted}`")));
+    }
+    differences
+}
+
+/// The cells of each row, by system, alert and step; of the proof only what kind it is.
+fn rows(table: &str) -> BTreeMap<[String; 3], Vec<String>> {
+    let mut rows = BTreeMap::new();
+    for section in table.split("### ").skip(1) {
+        let system = section.lines().next().unwrap_or_default();
+        for row in section.lines().skip(4).filter(|row| row.starts_with('|')) {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+            let proof = cells[7].split(' ').next().unwrap_or_default().to_owned();
+            let times = cells[2..7].iter().cloned().chain([proof]).collect();
+            rows.insert([system.to_owned(), cells[0].clone(), cells[1].clone()], times);
+        }
+    }
+    rows
+}
+
+/// Whether two cells of the table say the same but for the time that was measured, and that about the same.
+fn are_alike(cell: &str, recorded: &str) -> bool {
+    let ends = |cell: &str| cell.find(" to ").into_iter().chain(cell.find(" (")).min().unwrap_or(cell.len());
+    let ((time, rest), (known, as_recorded)) =
+        (cell.split_at(ends(cell)), recorded.split_at(ends(recorded)));
+    let allowed = rest.split_once(" (").and_then(|(_, range)| range.split_once(')')?.0.split_once(" to "));
+    match allowed {
+        Some((earliest, latest)) => {
+            let tolerance = (minutes(latest) - minutes(earliest)) / 2.0 + 2.0;
+            rest == as_recorded && (minutes(time) - minutes(known)).abs() <= tolerance
+        }
+        None => cell == recorded,
+    }
+}
+
 #[rstest]
-#[case::monkeytown_endpoints("monkeytown/endpoints")]
-#[case::bakhmach_endpoints("bakhmach/endpoints")]
-#[case::phoenix_endpoints("phoenix/endpoints")]
-#[case::phoenix_drills("phoenix/drills")]
-#[case::phase5_routing("phase5/routing")]
-#[case::moai_flow_routing("moai-flow/routing")]
-#[ignore = "needs Docker, and images of ci/images.sh"]
-fn a_system_is_the_same_in_containers(#[case] scenario: &str) {
-    let file = format!("scenarios/{scenario}.yaml");
-    let words = ["run", "--no-save", "--runtime", "containers", "--image-map", "fixtures/image-map.yaml"];
-    let run = firedrill(&[&words[..], &[&file]].concat());
-    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
-    assert!(said(&run).lines().last().is_some_and(|line| line.starts_with("PASS")), "{}", said(&run));
+#[case::the_same("5m30s (5m to 10m)", "5m30s (5m to 10m)", true)]
+#[case::about_the_same("5m30s to pager (5m to 6m)", "7m50s to pager (5m to 6m)", true)]
+#[case::later("5m30s to pager (5m to 6m)", "8m1s to pager (5m to 6m)", false)]
+#[case::to_others("5m30s to pager (5m to 6m)", "5m30s to team (5m to 6m)", false)]
+#[case::allowed_otherwise("5m30s (5m to 6m)", "5m30s (5m to 7m)", false)]
+#[case::proven_otherwise("scaled", "dilated", false)]
+#[case::never_reached("–", "5m30s (5m to 6m)", false)]
+fn a_cell_of_the_table_may_differ_in_its_time(
+    #[case] cell: &str,
+    #[case] recorded: &str,
+    #[case] alike: bool,
+) {
+    assert_eq!(are_alike(cell, recorded), alike);
 }
 
 #[rstest]
@@ -169,6 +233,27 @@ fn is_of_a_derived_rule(one: &Defect) -> bool {
     let above = ["- alert:", "- record:"].iter().filter_map(|key| text[..at].rfind(key)).max();
     let above = above.and_then(|rule| text[..rule].trim_end().lines().last());
     above.is_some_and(|line| line.contains("# derived"))
+}
+
+/// What the files alone show of a plan is among what is recorded of it.
+#[rstest]
+#[case::monkeytown("monkeytown")]
+#[case::bakhmach("bakhmach")]
+#[case::phoenix("phoenix")]
+#[case::phase5("phase5")]
+#[case::moai_flow("moai-flow")]
+fn what_a_plans_files_show_is_recorded(#[case] system: &str) {
+    let check = firedrill(&["check", "--format", "expect", &format!("fixtures/{system}/as-planned")]);
+    let found: serde_json::Value = serde_json::from_slice(&check.stdout).unwrap();
+    let key = |one: &serde_json::Value| {
+        ["code", "file", "subject"].map(|key| one[key].as_str().unwrap_or_default().to_owned())
+    };
+    let known: BTreeSet<_> =
+        defects().into_iter().map(|Defect { code, file, subject, .. }| [code, file, subject]).collect();
+    let found: Vec<_> = found["findings"].as_array().unwrap().iter().map(key).collect();
+    assert!(!found.is_empty());
+    let new: Vec<_> = found.iter().filter(|one| !known.contains(*one)).collect();
+    assert!(new.is_empty(), "{new:?}");
 }
 
 /// The tests are claims of `docs/systems/`: `promtool` evaluates the plan's own rules.
@@ -305,38 +390,30 @@ fn minutes(time: &str) -> f64 {
     sum
 }
 
-/// Response times of Monkeytown's 4.1 as deadlines: both what was measured and the latest that its configuration allows.
-#[rstest]
-#[case::p1("EventStreamDown", "critical-pager", 15.0)]
-#[case::p2("HighErrorRate", "high-slack", 60.0)]
-#[case::p3_latency("HighLatency", "warning-slack", 24.0 * 60.0)]
-#[case::p3_bundle("BundleSizeGrowing", "warning-slack", 24.0 * 60.0)]
-#[case::p3_witnesses("LowWitnessCount", "warning-slack", 24.0 * 60.0)]
-fn monkeytowns_alerts_are_told_within_their_class(
-    #[case] alert: &str,
-    #[case] receiver: &str,
-    #[case] limit: f64,
-) {
-    let (measured, latest) = told("monkeytown", alert, receiver);
-    assert!(measured <= limit && latest <= limit, "{alert}: {measured} and at the latest {latest}");
-}
-
-/// "All agents failing" is an example of P1, and its own rule waits for 8 hours: a defect of the plan.
+/// A response time that a plan states is met by what its configuration allows at the latest, and not just this once. "All
+/// agents failing" is an example of Monkeytown's P1, and its own rule waits for 7 hours: a defect of the plan.
 #[test]
-fn no_agent_runs_is_told_later_than_its_class_allows() {
-    let (measured, _) = told("monkeytown", "NoAgentRuns", "critical-pager");
-    assert!(measured > 15.0, "{measured}");
-}
-
-/// When a receiver was told of an alert, and when at the latest it may be, in minutes.
-fn told(system: &str, alert: &str, receiver: &str) -> (f64, f64) {
-    let table = fs::read_to_string("docs/systems/alerts.md").unwrap();
-    let section = table.split("### ").find(|section| section.lines().next() == Some(system)).unwrap();
-    let row = section.lines().find(|row| row.starts_with(&format!("| {alert} |"))).unwrap();
-    let cell = row.split('|').nth(5).unwrap().trim();
-    let (measured, rest) = cell.split_once(" to ").unwrap();
-    let (names, range) = rest.split_once(" (").unwrap();
-    assert_eq!(names, receiver);
-    let (_, latest) = range.trim_end_matches(')').split_once(" to ").unwrap();
-    (minutes(measured), minutes(latest))
+fn response_times_are_met_by_configuration() {
+    let table = rows(&fs::read_to_string("docs/systems/alerts.md").unwrap());
+    let mut classes = BTreeMap::new();
+    for ([system, alert, _], cells) in &table {
+        let Some((times, within)) = cells[2].split_once(", told in time, within ") else { continue };
+        let (_, latest) = times.trim_end_matches(')').rsplit_once(" to ").unwrap();
+        assert!(minutes(latest) <= minutes(within), "{alert} is told after {latest}, not within {within}");
+        classes.insert((system.as_str(), alert.as_str()), within);
+    }
+    let monkeytown = |alert| ("monkeytown", alert);
+    assert_eq!(
+        classes,
+        BTreeMap::from([
+            (monkeytown("EventStreamDown"), "15m"),
+            (monkeytown("HighErrorRate"), "1h"),
+            (monkeytown("HighLatency"), "1d"),
+            (monkeytown("BundleSizeGrowing"), "1d"),
+            (monkeytown("LowWitnessCount"), "1d"),
+        ])
+    );
+    let agents = table.iter().find(|([_, alert, _], _)| alert == "NoAgentRuns").unwrap();
+    let (told, _) = agents.1[2].split_once(" to critical-pager").unwrap();
+    assert!(minutes(told) > 15.0, "{told}");
 }

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::drill::Ground;
 use self::slis::{Clock, Slis};
 use self::walk::Walker;
-use self::warm::{Kept, Spells, Warm, chains, goes_on};
+use self::warm::{Kept, Spells, Warm, chains, share};
 use crate::event::{Conclusion, Event, Outcome, Sender, StepId};
 use crate::load::Shard;
 use crate::plan::{Plan, Planned};
@@ -109,8 +109,8 @@ impl FromStr for Jobs {
     }
 }
 
-/// Runs every scenario of a plan, begun in their order and no more at a time than [`Options::jobs`], and says how the
-/// worst of them ended.
+/// Runs every scenario of a plan, no more at a time than [`Options::jobs`], and says how the worst of them ended. They
+/// begin in their order, but that those which share a stack follow one another.
 ///
 /// Once `stop` is cancelled, no further step begins, load ends early, and what was measured is still judged.
 pub async fn run(
@@ -128,9 +128,11 @@ pub async fn run(
     });
     let clock = Clock { started: options.started.as_second(), began };
     let sources = &sources;
-    let on_one_stack = |number| goes_on(plan, number, |number| speed(&plan.scenarios[number]));
+    let speed_of = |number: usize| speed(&plan.scenarios[number]);
+    let on_one_stack = |one, other| share(plan, one, other, speed_of);
     let chains = chains(plan.scenarios.len(), on_one_stack).into_iter().map(|chain| async move {
         let (mut conclusion, mut warm) = (Conclusion::Pass, None);
+        let last = chain.last().copied();
         for number in chain {
             // What has not begun when somebody stops the run does not begin any more.
             if stop.is_cancelled() {
@@ -139,7 +141,7 @@ pub async fn run(
             let planned = &plan.scenarios[number];
             let rehearsal =
                 Rehearsal { planned, number, judges: true, sources, sender, stop, options, clock };
-            conclusion = conclusion.max(Box::pin(rehearsal.run(&mut warm, on_one_stack(number))).await);
+            conclusion = conclusion.max(Box::pin(rehearsal.run(&mut warm, last != Some(number))).await);
         }
         if let Some(warm) = warm {
             warm.down().await;
@@ -221,12 +223,15 @@ impl Rehearsal<'_> {
             steps: self.steps(),
         });
         // Before anything is started that may log.
-        let marks = Arc::new(self.marks());
+        let marks = Arc::new(self.marks(None));
         let conclusion = match self.start(warm.take()).await {
             Err(why) => self.not_measured(why),
             Ok(None) => self.perform(None, speed(self.planned), &Spells::default(), marks).await,
             Ok(Some(Kept { running, speed: pace, by, spells })) => {
                 let stack = Arc::new(running);
+                // What the services of a stack have logged for an earlier scenario is not this one's.
+                let marks =
+                    if by == scenario.name.value { marks } else { Arc::new(self.marks(Some(&stack))) };
                 let conclusion = self.perform(Some(&stack), pace, &spells, marks).await;
                 // Nobody walks any more, and so nobody else has it.
                 if let (Some(running), Some(planned)) = (Arc::into_inner(stack), &self.planned.stack) {
@@ -391,9 +396,12 @@ impl Rehearsal<'_> {
         }
     }
 
-    /// Where the logs end that are read. Variables that need a service have no value yet.
-    fn marks(&self) -> Marks {
+    /// Where the logs end that are read. Variables that need a service have a value only where their stack is up.
+    fn marks(&self, stack: Option<&Running>) -> Marks {
         let mut scope = self.planned.scope.clone();
+        for (name, value) in stack.into_iter().flat_map(Running::variables) {
+            scope.set(name, value);
+        }
         for (name, shape) in &self.planned.vars {
             if let Ok(value) = shape.value(&scope) {
                 scope.set(name, value);

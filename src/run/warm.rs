@@ -65,24 +65,23 @@ pub(super) struct Kept {
     pub(super) spells: Spells,
 }
 
-/// Whether the scenario after that of this number shares its stack, at the same speed.
-pub(super) fn goes_on(plan: &Plan, number: usize, speed: impl Fn(usize) -> Speed) -> bool {
+/// Whether two scenarios share their stack, at the same speed.
+pub(super) fn share(plan: &Plan, one: usize, other: usize, speed: impl Fn(usize) -> Speed) -> bool {
     let stack = |number: usize| plan.scenarios.get(number)?.stack.as_ref();
-    match (stack(number), stack(number + 1)) {
-        (Some(this), Some(next)) => {
-            this.stack.shared && this.file == next.file && speed(number) == speed(number + 1)
-        }
+    match (stack(one), stack(other)) {
+        (Some(this), Some(that)) => this.stack.shared && this.file == that.file && speed(one) == speed(other),
         (_, None) | (None, Some(_)) => false,
     }
 }
 
-/// The numbers of so many scenarios, those in a row that one after another `goes_on` with its stack.
-pub(super) fn chains(scenarios: usize, goes_on: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+/// The numbers of so many scenarios: those that `share` a stack one after another, in the order of the first of them.
+pub(super) fn chains(scenarios: usize, share: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
     let mut chains: Vec<Vec<usize>> = Vec::new();
     for number in 0..scenarios {
-        match chains.last_mut() {
-            Some(chain) if goes_on(number - 1) => chain.push(number),
-            Some(_) | None => chains.push(vec![number]),
+        let on_its_stack = |chain: &&mut Vec<usize>| chain.last().is_some_and(|last| share(*last, number));
+        match chains.iter_mut().find(on_its_stack) {
+            Some(chain) => chain.push(number),
+            None => chains.push(vec![number]),
         }
     }
     chains
@@ -134,6 +133,15 @@ mod tests {
             except: except.iter().map(at).collect(),
             once: true,
         }
+    }
+
+    #[rstest]
+    #[case::all_alone("abc", &[&[0], &[1], &[2]])]
+    #[case::in_a_row("aab", &[&[0, 1], &[2]])]
+    #[case::with_others_between("abacba", &[&[0, 2, 5], &[1, 4], &[3]])]
+    fn who_shares_a_stack_follows_one_another(#[case] stacks: &str, #[case] found: &[&[usize]]) {
+        let stacks = stacks.as_bytes();
+        assert_eq!(chains(stacks.len(), |one, other| stacks[one] == stacks[other]), found);
     }
 
     #[rstest]

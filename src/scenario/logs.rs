@@ -28,7 +28,8 @@ const LINE_LIMIT: Size = Size(1 << 20);
 pub struct LogsWritten {
     /// A file, beside this one. One whose name is known only from an earlier step is read whole.
     file: Option<At<Template>>,
-    /// A service of the stack, which is read whole.
+    /// A service of the stack, which is read from its start on, or from where it was when a scenario before this one
+    /// left a stack that they share.
     service: Option<At<String>>,
     /// Read the file from its beginning, and not only what was appended since the scenario began.
     #[serde(default)]
@@ -120,7 +121,7 @@ impl LogsWritten {
         let subject = service.as_ref().map_or_else(|| file.to_string(), ToString::to_string);
         Some(Logs {
             subject,
-            whole: self.whole || service.is_some(),
+            whole: self.whole,
             file,
             beside: PathBuf::new(),
             level,

@@ -47,8 +47,9 @@ pub struct StackWritten {
     /// A Compose file whose services are started too, beside this file. What is said of one of them here, as the
     /// `process` that it is without containers, goes before what is said there.
     compose: Option<At<String>>,
-    /// Whether scenarios that follow one another at the same speed share it. For each of them the Prometheus is
-    /// emptied and its rules loaded anew, and the Alertmanager is a fresh one; the services go on as they are.
+    /// Whether the scenarios of a run that have the same speed share it, one after another. For each of them the
+    /// Prometheus is emptied and its rules loaded anew, and the Alertmanager is a fresh one; the services go on as
+    /// they are.
     #[serde(default)]
     shared: bool,
 }
@@ -66,7 +67,7 @@ pub struct Stack {
     pub alertmanager: Option<Alertmanager>,
     /// A Compose file, beside the stack's.
     pub compose: Option<At<String>>,
-    /// Whether scenarios that follow one another share it.
+    /// Whether scenarios share it, one after another.
     pub shared: bool,
 }
 

@@ -41,8 +41,7 @@ impl Marks {
     /// end.
     #[must_use]
     pub fn set(scenario: &Scenario, scope: &Scope) -> Self {
-        let steps = scenario.background.iter().chain(&scenario.steps);
-        let logs = steps.filter_map(|step| step.does.log()).filter(|log| !log.whole);
+        let logs = scenario.all_steps().filter_map(|step| step.does.log()).filter(|log| !log.whole);
         let marked = logs.filter_map(|logs| {
             let path = logs.beside.join(logs.file.fill(scope).ok()?);
             let mark = Mark::set(&path).ok()?;
