@@ -106,8 +106,7 @@ fn rows(table: &str) -> BTreeMap<[String; 3], Vec<String>> {
 /// Whether two cells of the table say the same but for the time that was measured, and that about the same.
 fn are_alike(cell: &str, recorded: &str) -> bool {
     let ends = |cell: &str| cell.find(" to ").into_iter().chain(cell.find(" (")).min().unwrap_or(cell.len());
-    let ((time, rest), (known, as_recorded)) =
-        (cell.split_at(ends(cell)), recorded.split_at(ends(recorded)));
+    let ((time, rest), (known, as_recorded)) = (cell.split_at(ends(cell)), recorded.split_at(ends(recorded)));
     let allowed = rest.split_once(" (").and_then(|(_, range)| range.split_once(')')?.0.split_once(" to "));
     match allowed {
         Some((earliest, latest)) => {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::histogram::Histogram;
 use super::state::count;
+use crate::exposition::Distribution;
 use crate::sli::{Bucket, Counts, Folded, Within};
 use crate::store::{Error, Store};
 
@@ -34,6 +35,8 @@ pub(super) struct Total {
     /// Latencies against each limit that an objective compares with, exactly.
     pub(super) within: BTreeMap<Duration, Counts>,
     pub(super) latency: Histogram,
+    /// The same latencies in seconds, as fine as a native histogram has them.
+    pub(super) fine: Distribution,
 }
 
 /// How the writing goes.
@@ -123,7 +126,9 @@ impl Total {
             *mine = mine.plus(*counts);
         }
         for Bucket { nanos, count } in &samples.latency {
-            self.latency.record_all(Duration::from_nanos(*nanos), *count);
+            let latency = Duration::from_nanos(*nanos);
+            self.latency.record_all(latency, *count);
+            self.fine.record(latency.as_secs_f64(), *count);
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::house::House;
 use super::{metrics, page, probe};
-use crate::exposition::{Dialect, print};
+use crate::exposition::Dialect;
 
 /// Further clients wait until one of these leaves.
 const MOST_CONNECTIONS: usize = 4096;
@@ -158,9 +158,8 @@ async fn reload(house: &Arc<House>) -> Reply {
 
 fn scrape(headers: &HeaderMap, house: &House) -> Reply {
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let dialect = metrics::dialect(accepted);
-    let page = print(&metrics::families(house), dialect);
-    reply(StatusCode::OK, dialect.content_type(), page)
+    let form = metrics::Form::liked(accepted);
+    reply(StatusCode::OK, form.content_type(), metrics::page(house, form))
 }
 
 fn html(status: StatusCode, page: String) -> Reply {
@@ -170,7 +169,7 @@ fn html(status: StatusCode, page: String) -> Reply {
     reply
 }
 
-fn text(status: StatusCode, said: impl Into<String>) -> Reply {
+fn text(status: StatusCode, said: impl Into<Bytes>) -> Reply {
     reply(status, "text/plain; charset=utf-8", said)
 }
 
@@ -180,8 +179,8 @@ fn not_allowed(methods: &'static str) -> Reply {
     reply
 }
 
-fn reply(status: StatusCode, kind: &'static str, body: impl Into<String>) -> Reply {
-    let mut reply = Response::new(Full::from(body.into()));
+fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
     let fixed: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_TYPE, kind),

@@ -39,7 +39,7 @@ fn query(prometheus: &Running, expr: &str) -> Vec<Value> {
 }
 
 /// A Prometheus that scrapes what is served, with the rules beside it.
-fn scraping(folder: &Folder, serving: &Serving) -> Running {
+fn scraping(folder: &Folder, serving: &Serving, more: &[&str]) -> Running {
     fs::write(
         folder.0.join("prometheus.yml"),
         format!(
@@ -52,7 +52,7 @@ fn scraping(folder: &Folder, serving: &Serving) -> Running {
     let address = free();
     let mut command = std::process::Command::new("prometheus");
     command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"]);
-    command.arg(format!("--web.listen-address={address}")).current_dir(&folder.0);
+    command.arg(format!("--web.listen-address={address}")).args(more).current_dir(&folder.0);
     Running::start(&mut command, address)
 }
 
@@ -96,7 +96,7 @@ fn every_query_of_the_dashboard_has_data_and_the_rules_work() {
         .output()
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
-    let prometheus = scraping(&folder, &serving);
+    let prometheus = scraping(&folder, &serving, &[]);
     let mut wanted = queries();
     assert!(wanted.len() > 20, "{wanted:?}");
     for slo in ["answers", "fast"] {
@@ -112,4 +112,37 @@ fn every_query_of_the_dashboard_has_data_and_the_rules_work() {
     let ratio = query(&prometheus, "slo:error_ratio:rate5m{slo=\"answers\"}");
     let ratio: f64 = ratio[0]["value"][1].as_str().unwrap().parse().unwrap();
     assert!((0.3..0.7).contains(&ratio), "{ratio}");
+}
+
+/// The number that a query gives, once it gives one.
+fn number(prometheus: &Running, expr: &str) -> f64 {
+    let began = Instant::now();
+    loop {
+        if let [one] = query(prometheus, expr).as_slice() {
+            return one["value"][1].as_str().unwrap().parse().unwrap();
+        }
+        assert!(began.elapsed() < PATIENCE, "no data: {expr}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn a_prometheus_that_takes_native_histograms_is_given_them() {
+    let folder = Folder::new("native");
+    folder.scenario("well", &probing("well", target(WELL), "200ms"));
+    fs::write(folder.0.join("rules.yml"), "").unwrap();
+    let serving = Serving::start(&folder.0, &[]);
+    let prometheus = scraping(&folder, &serving, &["--enable-feature=native-histograms"]);
+    // A classic histogram has no such function.
+    let latency = "firedrill_sli_latency_seconds{sli=\"shop\"}";
+    let count = number(&prometheus, &format!("histogram_count({latency})"));
+    let good = number(&prometheus, "firedrill_sli_good_total{sli=\"shop\"}");
+    assert!(count >= 1.0 && good >= count, "{count} of {good}");
+    let median = number(&prometheus, &format!("histogram_quantile(0.5, {latency})"));
+    let mean = number(&prometheus, &format!("histogram_sum({latency}) / histogram_count({latency})"));
+    assert!(median > 0.0 && median < 5.0 && mean > 0.0 && mean < 5.0, "{median} {mean}");
+    // Everything else comes by the same page.
+    assert!((number(&prometheus, "up") - 1.0).abs() < f64::EPSILON);
+    assert!(number(&prometheus, "firedrill_build_info") > 0.0);
 }
