@@ -202,7 +202,9 @@ fn told_late(case: Case<'_>, sources: &Sources) -> Option<Failure> {
 pub(super) fn may_be_late(expected: &Expected, window: &Window) -> Option<String> {
     let (limit, latest) = (expected.told.as_ref()?.value, window.notified?.latest);
     let longer = latest > limit;
-    longer.then(|| format!("its configuration allows it to be told after {}, not within {}", said(latest), said(limit)))
+    longer.then(|| {
+        format!("its configuration allows it to be told after {}, not within {}", said(latest), said(limit))
+    })
 }
 
 /// Somebody was told who was not to be.
