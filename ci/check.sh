@@ -20,7 +20,7 @@ GLOBIGNORE=fixtures/bad:fixtures/image-map.yaml:fixtures/audit:fixtures/drills:f
 NGINX_CA=/dev/null TLS_CA=/dev/null step cargo run --locked --quiet -- check scenarios slos fixtures/* fixtures/drills/*.{yaml,json} fixtures/moai-flow/repaired fixtures/moai-flow/*.yaml
 
 if command -v cargo-deny >/dev/null; then
-  step cargo deny --locked --config ci/deny.toml check licenses bans sources
+  step cargo deny --locked check --config ci/deny.toml licenses bans sources
 else
   printf '\n==> licences, bans and sources are not checked: cargo-deny is not installed\n'
 fi
