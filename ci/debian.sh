@@ -3,6 +3,8 @@
 #
 #   ci/debian.sh      target/package/firedrill_VERSION_ARCH.deb
 set -euo pipefail
+# What is packaged can be read by all, whatever the caller's files are.
+umask 022
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 out="target/package"
@@ -58,10 +60,12 @@ CONTROL
 smoke() {
   local there
   there="$(mktemp -d)"
+  # Its name is gone by the time the shell ends.
+  # shellcheck disable=SC2064
+  trap "rm -rf '$there'" EXIT
   dpkg-deb --extract "$1" "$there"
   FIREDRILL_NO_SAVE=1 "$there/usr/bin/firedrill" run --quiet scenarios/first.yaml
   gzip -dc "$there/usr/share/man/man1/firedrill-run.1.gz" | grep -q '^\.SH SYNOPSIS'
-  rm -rf "$there"
 }
 
 main

@@ -23,7 +23,7 @@ smoke() {
   local user
   user="$(docker image inspect --format '{{.Config.User}}' "$name")"
   [[ $user == 65534:65534 ]] || {
-    printf 'image.sh: the image runs as `%s`\n' "$user" >&2
+    printf 'image.sh: the image runs as %s\n' "$user" >&2
     exit 1
   }
   docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL --env FIREDRILL_NO_SAVE=1 \

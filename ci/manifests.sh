@@ -37,16 +37,17 @@ said() {
 
 # The arguments that the pods are started with are arguments of ours.
 kubernetes() {
-  local arguments
-  arguments="$(said ci/kubernetes/nightly.yaml '"\n".join(all[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"])')"
-  arguments="${arguments//\/report\//$folder/}"
-  mapfile -t arguments <<<"${arguments//\/scenarios/scenarios/first.yaml}"
+  local text arguments
+  text="$(said ci/kubernetes/nightly.yaml '"\n".join(all[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"])')"
+  text="${text//\/report\//$folder/}"
+  mapfile -t arguments <<<"${text//\/scenarios/scenarios/first.yaml}"
   "$firedrill" "${arguments[@]}" >/dev/null 2>&1
   [[ -s $folder/run.jsonl && -s $folder/report.html ]] || die "the nightly run writes no report"
 
-  arguments="$(said ci/kubernetes/serve.yaml '"\n".join(all[1]["spec"]["template"]["spec"]["containers"][0]["args"])')"
-  arguments="${arguments//\/store\//$folder/}" arguments="${arguments//0.0.0.0:9115/127.0.0.1:0}"
-  mapfile -t arguments <<<"${arguments//\/scenarios/scenarios/first.yaml}"
+  text="$(said ci/kubernetes/serve.yaml '"\n".join(all[1]["spec"]["template"]["spec"]["containers"][0]["args"])')"
+  text="${text//\/store\//$folder/}"
+  text="${text//0.0.0.0:9115/127.0.0.1:0}"
+  mapfile -t arguments <<<"${text//\/scenarios/scenarios/first.yaml}"
   "$firedrill" "${arguments[@]}" 2>"$folder/served" &
   local served=$! waited
   for ((waited = 0; waited < 100; waited++)); do

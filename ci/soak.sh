@@ -72,7 +72,7 @@ if (($# == 0)); then
 fi
 for job in "$@"; do
   if [[ -z ${jobs[$job]+known} ]]; then
-    printf 'soak.sh: there is no job `%s`; there is: %s\n' "$job" "${!jobs[*]}" >&2
+    printf 'soak.sh: there is no job %s; there is: %s\n' "$job" "${!jobs[*]}" >&2
     exit 2
   fi
 done

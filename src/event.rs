@@ -222,6 +222,9 @@ pub enum Event {
         took: Nanos,
         /// Whether somebody stopped it.
         interrupted: bool,
+        /// Whether the run has no end of its own: it was cut off, and this was added as it was read again.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        cut: bool,
     },
 }
 

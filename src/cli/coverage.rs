@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{Colour, Input, count, draw};
+use super::{Colour, Format, Input, count, draw};
 use crate::coverage::{AlertRow, Cause, Cell, Coverage, FaultRow, RecordRow, State, read_runs};
 use crate::event::Proof;
 use crate::exit::Exit;
@@ -24,15 +24,6 @@ pub(super) struct Arguments {
     /// How to print it: text, or json for other programs
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     format: Format,
-}
-
-/// How it is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {

@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::coverage::Format;
-use super::{Colour, Input, count, draw, run, runtime};
+use super::{Colour, Format, Input, count, draw, run, runtime};
 use crate::dilation::read;
 use crate::exit::Exit;
 use crate::mutate::{Fate, Judged, Kind, Trial, Tried, assess};

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{Colour, Input};
+use super::{Colour, Format, Input};
 use crate::exit::Exit;
 use crate::probe::policy::{Net, Policy};
 use crate::report::printable;
@@ -63,14 +63,6 @@ pub(super) struct Arguments {
     /// How to log on standard error
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     log_format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// An object a line
-    Json,
 }
 
 pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{Colour, runtime};
+use super::{Colour, Format, runtime};
 use crate::exit::Exit;
 use crate::finding::{Code, Finding, Severity};
 use crate::report::printable;
@@ -33,14 +33,6 @@ pub(super) struct Arguments {
     /// How to print what is delivered; to re-address, YAML is printed
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// An object a line
-    Json,
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {

@@ -127,10 +127,7 @@ pub(super) struct Written<'w> {
 impl Written<'_> {
     /// Writes the folder; one that is there already is not written over.
     pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
-        if folder.join(FILE).exists() {
-            let why = "there is an incident already; name another folder".to_owned();
-            return Err(Error::Malformed { path: folder.to_owned(), why });
-        }
+        vacant(folder)?;
         let rules = folder.join(RULES);
         fs::create_dir_all(&rules).map_err(at(&rules))?;
         for (name, text) in self.rules {
@@ -146,14 +143,7 @@ impl Written<'_> {
         for (name, text) in self.slos {
             put(&slos.join(name), text)?;
         }
-        let path = folder.join(SERIES);
-        let file = BufWriter::new(File::create(&path).map_err(at(&path))?);
-        let mut out = GzEncoder::new(file, Compression::best());
-        for series in self.series {
-            let line = serde_json::to_string(series).unwrap_or_default() + "\n";
-            out.write_all(line.as_bytes()).map_err(at(&path))?;
-        }
-        out.finish().and_then(|mut file| file.flush()).map_err(at(&path))?;
+        pack(&folder.join(SERIES), self.series)?;
         put(&folder.join(ALERTS), &json(&self.alerts))?;
         // The last one: a folder without it is none of an incident's.
         put(&folder.join(FILE), &json(self.manifest))?;
@@ -162,15 +152,35 @@ impl Written<'_> {
     }
 }
 
-fn json<T: Serialize + ?Sized>(value: &T) -> String {
+/// Refuses a folder that holds an incident.
+pub(super) fn vacant(folder: &Path) -> Result<(), Error> {
+    if folder.join(FILE).exists() {
+        let why = "there is an incident already; name another folder".to_owned();
+        return Err(Error::Malformed { path: folder.to_owned(), why });
+    }
+    Ok(())
+}
+
+/// Writes series, one a line.
+pub(super) fn pack(path: &Path, all: &[Recorded]) -> Result<(), Error> {
+    let file = BufWriter::new(File::create(path).map_err(at(path))?);
+    let mut out = GzEncoder::new(file, Compression::best());
+    for series in all {
+        let line = serde_json::to_string(series).unwrap_or_default() + "\n";
+        out.write_all(line.as_bytes()).map_err(at(path))?;
+    }
+    out.finish().and_then(|mut file| file.flush()).map_err(at(path))
+}
+
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
-fn put(path: &Path, text: &str) -> Result<(), Error> {
+pub(super) fn put(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(at(path))
 }
 
-fn at(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+pub(super) fn at(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     move |source| Error::File { path: path.to_owned(), source }
 }
 
@@ -237,13 +247,13 @@ pub fn subject(
     Ok(subject)
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let text = fs::read_to_string(path).map_err(at(path))?;
     serde_json::from_str(&text)
         .map_err(|error| Error::Malformed { path: path.to_owned(), why: error.to_string() })
 }
 
-fn read_series(path: &Path) -> Result<Vec<Recorded>, Error> {
+pub(super) fn read_series(path: &Path) -> Result<Vec<Recorded>, Error> {
     let file = File::open(path).map_err(at(path))?;
     let mut lines = BufReader::new(GzDecoder::new(BufReader::new(file)).take(MOST_SERIES));
     let mut all = Vec::new();

@@ -1,8 +1,10 @@
 //! Incidents: what a Prometheus saw of an outage, kept in a folder of its own, evaluated again by a real Prometheus,
 //! and asked what other rules would have said.
 
+mod alias;
 mod drill;
 mod episode;
+mod estimate;
 mod folder;
 mod from_run;
 mod loss;
@@ -11,7 +13,9 @@ mod record;
 mod replay;
 mod rules;
 mod timeline;
+mod unfinished;
 
+pub use self::alias::Hidden;
 pub use self::drill::{Drill, Expected};
 pub use self::episode::{Agreement, Episode, agreement};
 pub use self::folder::{FILE, Incident, Manifest, slo_files, subject};
@@ -65,6 +69,9 @@ pub enum Error {
         /// The selectors that give the most.
         largest: String,
     },
+    /// What is asked for cannot be done, and why.
+    #[error("{0}")]
+    Refused(String),
     /// There is nothing to record.
     #[error("{0}")]
     Nothing(String),

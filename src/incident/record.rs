@@ -5,11 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 
+use super::alias::{Aliases, Hidden};
 use super::episode::episodes;
-use super::folder::{Manifest, Written};
+use super::estimate::estimate;
+use super::folder::{Manifest, Written, vacant};
+use super::unfinished::{Part, Question, Unfinished};
 use super::{Error, rules};
-use crate::dilation::{self, Recorded, Rules};
+use crate::dilation::{Recorded, Rules};
 use crate::prometheus::answer::Data;
 use crate::prometheus::{Client, Group};
 use crate::rule;
@@ -21,8 +25,8 @@ const ALERTS: &str = "ALERTS";
 /// Where a query looks for the last sample, which comes before everything else that a rule looks back.
 const LOOKBACK: Duration = Duration::from_secs(300);
 
-/// Selectors that are named where there is too much.
-const MOST_NAMED: usize = 3;
+/// Every target, by whose scrapes is known when a series ended.
+const TARGETS: &str = "up";
 
 /// What is to be recorded.
 #[derive(Debug, Clone)]
@@ -41,23 +45,44 @@ pub struct Asked {
     pub needed_by_slos: BTreeSet<String>,
     /// Samples that are recorded at most.
     pub most_samples: u64,
+    /// Values of labels that are not written down.
+    pub hidden: Hidden,
 }
 
 /// How far a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Selectors that were asked for.
-    pub done: usize,
-    /// Selectors in all.
-    pub of: usize,
-    /// Samples so far.
-    pub samples: usize,
+pub enum Progress {
+    /// Nothing is fetched yet.
+    Announced {
+        /// About so many samples will be.
+        samples: u64,
+        /// Of so many selectors.
+        selectors: usize,
+    },
+    /// A record that was cut off goes on.
+    Resumed {
+        /// Parts that are there.
+        done: u64,
+        /// Parts in all.
+        of: u64,
+    },
+    /// A part is fetched.
+    Fetching {
+        /// Parts that are there.
+        done: u64,
+        /// Parts in all.
+        of: u64,
+        /// Samples that were fetched.
+        samples: u64,
+    },
 }
 
-/// Records an incident into a folder, and says how far it is meanwhile.
+/// Records an incident into a folder, and says how far it is meanwhile. Where the folder holds a part of the same record,
+/// it goes on with that.
 ///
 /// # Errors
-/// When Prometheus does not answer, when it would be more than is allowed, and when nothing is there to record.
+/// When Prometheus does not answer, when it would be more than is allowed, when nothing is there to record, and when
+/// what is to be hidden cannot be.
 pub async fn record(
     client: &Client,
     alertmanager: Option<&Client>,
@@ -66,33 +91,28 @@ pub async fn record(
     tell: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Manifest, Error> {
     if asked.from >= asked.to {
-        return Err(Error::Nothing(
-            "an incident ends after it has begun: `--from` lies before `--to`".to_owned(),
-        ));
+        let why = "an incident ends after it has begun: `--from` lies before `--to`";
+        return Err(Error::Nothing(why.to_owned()));
     }
-    let groups = client.rules().await?.data.groups;
-    let groups = about(groups, asked.service.as_deref());
-    let loaded = rules::files(&groups);
-    let routing = match alertmanager {
-        Some(client) => Some(configuration(client).await?),
-        None => None,
-    };
+    vacant(folder)?;
+    let unfinished = Unfinished::of(folder)?;
+    let mut aliases = Aliases::new(asked.hidden.clone(), unfinished.salt());
+    let groups = about(client.rules().await?.data.groups, asked.service.as_deref());
+    let house = House::of(client, alertmanager, asked, &groups, &mut aliases).await?;
     let evaluated_every = shortest(&groups);
-    let (mut selectors, back) = needed(&loaded, evaluated_every);
+    let (mut selectors, back) = needed(&rules::files(&groups), evaluated_every);
     if selectors.is_empty() {
-        return Err(Error::Nothing(match &asked.service {
-            Some(service) => {
-                format!("no alert's rule names `{service}`: neither in its expression nor in a label")
-            }
-            None => "this Prometheus has no rules that alert".to_owned(),
-        }));
+        return Err(nothing(asked.service.as_deref()));
     }
     selectors.extend(asked.needed_by_slos.iter().cloned());
-    let mut notes = Vec::new();
+    selectors.extend([ALERTS, TARGETS].map(str::to_owned));
     let begin = asked.from - SignedDuration::try_from(back).unwrap_or_default();
     let scraped_every = scraped_every(client, asked.to).await?;
-    bounded(client, asked, &selectors, begin, scraped_every).await?;
-    let series = fetched(client, &selectors, (begin, asked.to), tell, &mut notes).await?;
+    let fetching = Fetching { client, unfinished: &unfinished, aliases: &aliases, selectors: &selectors };
+    let question = fetching.question(asked, begin, scraped_every, &groups, tell).await?;
+    fetching.fetch(&question, asked.most_samples, tell).await?;
+    let mut notes = aliases.said();
+    let series = fetching.series(&question, &mut notes)?;
     missing(&series, asked, scraped_every, &mut notes);
     let (from, to) = (asked.from.as_millisecond(), asked.to.as_millisecond());
     let every = i64::try_from(evaluated_every.as_millis()).unwrap_or(i64::MAX);
@@ -111,16 +131,58 @@ pub async fn record(
         notes,
         drill: None,
     };
+    let House { rules, routing, slos } = &house;
     let written = Written {
         manifest: &manifest,
         series: &kept,
         alerts: &alerts,
-        rules: &loaded,
+        rules,
         routing: routing.as_deref(),
-        slos: &asked.slos,
+        slos,
     };
     written.write(folder)?;
+    unfinished.remove()?;
     Ok(manifest)
+}
+
+/// The files that are kept with the series, as they are written down.
+struct House {
+    rules: Vec<(String, String)>,
+    routing: Option<String>,
+    slos: Vec<(String, String)>,
+}
+
+impl House {
+    async fn of(
+        client: &Client,
+        alertmanager: Option<&Client>,
+        asked: &Asked,
+        groups: &[Group],
+        aliases: &mut Aliases,
+    ) -> Result<Self, Error> {
+        let hashed: Vec<String> = aliases.hashed().map(str::to_owned).collect();
+        for label in &hashed {
+            let values = client.label_values(label).await?.data;
+            values.iter().for_each(|value| aliases.learn(label, value));
+        }
+        let rules = rules::files(&aliases.groups(groups).map_err(Error::Refused)?);
+        let routing = match alertmanager {
+            Some(client) => Some(aliases.routing(&configuration(client).await?).map_err(Error::Refused)?),
+            None => None,
+        };
+        let named = asked.slos.iter().map(|(name, text)| Ok((name.clone(), aliases.slos(name, text)?)));
+        let slos = named.collect::<Result<_, String>>().map_err(Error::Refused)?;
+        Ok(Self { rules, routing, slos })
+    }
+}
+
+fn nothing(service: Option<&str>) -> Error {
+    Error::Nothing(match service {
+        Some(service) => {
+            format!("no alert's rule names `{service}`: neither in its expression nor in a label")
+        }
+        None => "this Prometheus has no rules that alert".to_owned(),
+    })
 }
 
 fn name(series: &Recorded) -> &str {
@@ -198,52 +260,124 @@ async fn scraped_every(client: &Client, at: Timestamp) -> Result<Duration, Error
     Ok(seconds.map_or(Duration::from_secs(60), Duration::from_secs))
 }
 
-/// Refuses what would be more than is allowed, before any of it is fetched.
-async fn bounded(
-    client: &Client,
-    asked: &Asked,
-    selectors: &BTreeSet<String>,
-    begin: Timestamp,
-    every: Duration,
-) -> Result<(), Error> {
-    let length = Duration::try_from(asked.to.duration_since(begin)).unwrap_or_default();
-    let each = u64::try_from(length.as_millis() / every.as_millis().max(1)).unwrap_or(u64::MAX);
-    let mut counts = Vec::new();
-    for selector in selectors {
-        let count = client.series(&[selector], begin, asked.to).await?.data.len();
-        counts.push((u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(each), selector));
-    }
-    let samples = counts.iter().fold(0, |sum: u64, (count, _)| sum.saturating_add(*count));
-    if samples <= asked.most_samples {
-        return Ok(());
-    }
-    counts.sort_by(|one, other| other.cmp(one));
-    let largest = counts.iter().take(MOST_NAMED).map(|(count, selector)| format!("{count} of `{selector}`"));
-    let largest = largest.collect::<Vec<_>>().join(", ");
-    Err(Error::TooMuch { samples, most: asked.most_samples, largest })
+/// The series of selectors on their way into parts.
+struct Fetching<'f> {
+    client: &'f Client,
+    unfinished: &'f Unfinished,
+    aliases: &'f Aliases,
+    selectors: &'f BTreeSet<String>,
 }
 
-/// The series, selector by selector.
-async fn fetched(
-    client: &Client,
-    selectors: &BTreeSet<String>,
-    (begin, to): (Timestamp, Timestamp),
-    tell: &mut (dyn FnMut(Progress) + Send),
-    notes: &mut Vec<String>,
-) -> Result<Vec<Recorded>, Error> {
-    let mut all: Vec<Recorded> = Vec::new();
-    let mut known = BTreeSet::new();
-    let wanted: Vec<&str> = selectors.iter().map(String::as_str).chain([ALERTS]).collect();
-    for (done, selector) in wanted.iter().enumerate() {
-        tell(Progress { done, of: wanted.len(), samples: all.iter().map(|one| one.points.len()).sum() });
-        let found = dilation::record(client, &BTreeSet::from([(*selector).to_owned()]), begin, to).await?;
-        // `up` comes with each of them.
-        if *selector != ALERTS && !found.iter().any(|one| name(one) != "up" || selector.starts_with("up")) {
-            notes.push(format!("`{selector}` selected nothing in this time"));
+impl Fetching<'_> {
+    /// What is asked: that which was cut off, or a new question whose size is allowed.
+    async fn question(
+        &self,
+        asked: &Asked,
+        begin: Timestamp,
+        every: Duration,
+        groups: &[Group],
+        tell: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Question, Error> {
+        // Nothing that is to be hidden can be read out of it.
+        let mut digest = Sha256::new().chain_update(self.unfinished.salt());
+        for part in [&asked.hidden as &dyn std::fmt::Debug, self.selectors, &rules::files(groups)] {
+            digest = digest.chain_update(format!("{part:?}"));
         }
-        all.extend(found.into_iter().filter(|one| known.insert(one.labels.clone())));
+        let mut question = Question {
+            prometheus: self.client.address().to_owned(),
+            begin: begin.as_millisecond(),
+            to: asked.to.as_millisecond(),
+            digest: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            slices: 1,
+        };
+        if let Some(slices) = self.unfinished.slices(&question)? {
+            question.slices = slices;
+            let parts = self.parts(&question);
+            let done = parts.iter().filter(|(part, _)| self.unfinished.has(*part)).count();
+            tell(Progress::Resumed { done: number(done), of: number(parts.len()) });
+            return Ok(question);
+        }
+        let estimate = estimate(self.client, self.selectors, (begin, asked.to), every).await?;
+        tell(Progress::Announced { samples: estimate.samples, selectors: self.selectors.len() });
+        estimate.within(asked.most_samples)?;
+        question.slices = estimate.slices();
+        self.unfinished.begin(&question)?;
+        Ok(question)
     }
-    Ok(all)
+
+    /// Every part with its selector.
+    fn parts(&self, question: &Question) -> Vec<(Part, &str)> {
+        let mut all = Vec::new();
+        for (selector, text) in self.selectors.iter().enumerate() {
+            all.extend((0..question.slices).map(|slice| (Part { selector, slice }, text.as_str())));
+        }
+        all
+    }
+
+    /// Fetches the parts that are not there yet. An estimate may be wrong, though not by more than that again.
+    async fn fetch(
+        &self,
+        question: &Question,
+        most: u64,
+        tell: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<(), Error> {
+        let parts = self.parts(question);
+        let mut samples = 0;
+        for (done, (part, selector)) in parts.iter().enumerate() {
+            if self.unfinished.has(*part) {
+                continue;
+            }
+            tell(Progress::Fetching { done: number(done), of: number(parts.len()), samples });
+            let (to, length) = question.slice(part.slice);
+            let to = Timestamp::from_millisecond(to).map_err(crate::dilation::Error::from)?;
+            let answer = self.client.instant(&format!("{selector}[{length}ms]"), Some(to)).await?;
+            let series = self.named(answer.data, selector)?;
+            samples += series.iter().map(|one| number(one.points.len())).sum::<u64>();
+            if samples / 2 > most {
+                let largest = format!("`{selector}`, up to which all was fetched");
+                return Err(Error::TooMuch { samples, most, largest });
+            }
+            self.unfinished.keep(*part, &series)?;
+        }
+        Ok(())
+    }
+
+    /// The series of an answer, as they are written down.
+    fn named(&self, data: Data, selector: &str) -> Result<Vec<Recorded>, Error> {
+        let Data::Matrix(matrix) = data else { return Ok(Vec::new()) };
+        let mut known = BTreeSet::new();
+        let mut all = Vec::new();
+        for series in matrix {
+            let labels = self.aliases.labels(series.labels);
+            if !known.insert(labels.clone()) {
+                return Err(Error::Refused(format!(
+                    "series of `{selector}` that were different are the same once their labels are mapped: map each value to a name of its own"
+                )));
+            }
+            let points = series.points.iter().map(|point| (point.at.as_millisecond(), point.value));
+            all.push(Recorded { labels, points: points.collect() });
+        }
+        Ok(all)
+    }
+
+    /// All series, each once.
+    fn series(&self, question: &Question, notes: &mut Vec<String>) -> Result<Vec<Recorded>, Error> {
+        let mut all: Vec<Recorded> = Vec::new();
+        let mut known = BTreeSet::new();
+        for (number, selector) in self.selectors.iter().enumerate() {
+            let found = self.unfinished.read(number, question.slices)?;
+            if found.is_empty() && ![ALERTS, TARGETS].contains(&selector.as_str()) {
+                let selector = self.aliases.expression(selector).map_err(Error::Refused)?;
+                notes.push(format!("`{selector}` selected nothing in this time"));
+            }
+            all.extend(found.into_iter().filter(|one| known.insert(one.labels.clone())));
+        }
+        Ok(all)
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// What the Prometheus no longer had, or had not yet.

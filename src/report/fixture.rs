@@ -235,7 +235,12 @@ pub(super) fn events() -> Vec<Stamped> {
         ),
         (
             7_334,
-            Event::RunEnded { conclusion: Conclusion::Fail, took: micros(7_334_000), interrupted: false },
+            Event::RunEnded {
+                conclusion: Conclusion::Fail,
+                took: micros(7_334_000),
+                interrupted: false,
+                cut: false,
+            },
         ),
     ]);
     happened.into_iter().map(|(millis, event)| Stamped { at: millis * 1_000_000, event }).collect()

@@ -7,7 +7,7 @@ use serde::Serialize as _;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::event::Stamped;
+use crate::event::{Conclusion, Event, Nanos, Stamped};
 use crate::report::Report;
 use crate::report::text::steers;
 
@@ -18,13 +18,15 @@ const LONGEST_LINE: u64 = 64 << 20;
 pub struct Json {
     name: String,
     out: Box<dyn Write + Send>,
+    /// When the last event happened, of a run that has not ended.
+    open: Option<u64>,
 }
 
 impl Json {
     /// Writes to `out`, which is called `name` in messages.
     #[must_use]
     pub fn new(name: String, out: Box<dyn Write + Send>) -> Self {
-        Self { name, out }
+        Self { name, out, open: None }
     }
 }
 
@@ -34,6 +36,8 @@ impl Report for Json {
     }
 
     fn take(&mut self, stamped: &Stamped) -> io::Result<()> {
+        let ended = matches!(stamped.event, Event::RunEnded { .. });
+        self.open = (!ended).then_some(stamped.at);
         stamped.serialize(&mut Serializer::with_formatter(&mut self.out, Escaping))?;
         self.out.write_all(b"\n")?;
         // A run that is killed has to leave what happened until then.
@@ -41,6 +45,12 @@ impl Report for Json {
     }
 
     fn close(&mut self) -> io::Result<()> {
+        if let Some(at) = self.open {
+            // What is read again has to say that it was cut off.
+            let (conclusion, took) = (Conclusion::NotMeasured, Nanos(at));
+            let event = Event::RunEnded { conclusion, took, interrupted: false, cut: true };
+            self.take(&Stamped { at, event })?;
+        }
         self.out.flush()
     }
 }

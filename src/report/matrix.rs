@@ -33,6 +33,9 @@ fn document(run: &Run) -> String {
         systems.entry(system(&scenario.file)).or_default().push(scenario);
     }
     let mut page = String::new();
+    if let Some(said) = verdict::not_whole(run) {
+        let _ = writeln!(page, "**Not whole.** {said}");
+    }
     for (system, scenarios) in systems {
         let rows: String = scenarios.iter().map(|scenario| of_scenario(scenario)).collect();
         if rows.is_empty() {

@@ -216,7 +216,8 @@ impl Run {
             Event::ScenarioEnded { scenario, conclusion, took } => {
                 self.scenario(scenario, at).end = Some((*conclusion, (*took).into()));
             }
-            Event::RunEnded { conclusion, took, interrupted } => {
+            Event::RunEnded { cut: true, .. } => {}
+            Event::RunEnded { conclusion, took, interrupted, cut: false } => {
                 let (conclusion, took) = (*conclusion, Duration::from(*took));
                 self.end = Some(RunEnd { conclusion, took, interrupted: *interrupted });
             }

@@ -67,7 +67,7 @@ pub fn read(path: &Path, mut take: impl FnMut(&Stamped) -> Result<(), Error>) ->
         match event {
             Ok(stamped) => {
                 whole.events += 1;
-                whole.ended |= matches!(stamped.event, Event::RunEnded { .. });
+                whole.ended |= matches!(stamped.event, Event::RunEnded { cut: false, .. });
                 take(&stamped)?;
             }
             Err(error) => whole.broken(&error),

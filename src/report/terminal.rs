@@ -302,6 +302,6 @@ mod tests {
 
     fn end(conclusion: Conclusion, interrupted: bool) -> Stamped {
         let took = Duration::from_millis(1_400).into();
-        Stamped { at: 1_400_000_000, event: Event::RunEnded { conclusion, took, interrupted } }
+        Stamped { at: 1_400_000_000, event: Event::RunEnded { conclusion, took, interrupted, cut: false } }
     }
 }

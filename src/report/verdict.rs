@@ -45,6 +45,20 @@ pub(crate) fn of_run(run: &Run, style: Style) -> String {
     line
 }
 
+/// Why a run is not all that it should have been.
+pub(crate) fn not_whole(run: &Run) -> Option<&'static str> {
+    match run.end {
+        None => Some(
+            "This run was cut off: it has no end. What stands here is what it had written until then, \
+             and says nothing of what was still to come.",
+        ),
+        Some(end) if end.interrupted => {
+            Some("This run was interrupted: what was still to come was not done.")
+        }
+        Some(_) => None,
+    }
+}
+
 /// How the run ended; one that was cut off is never a pass.
 pub(crate) fn conclusion(run: &Run) -> Conclusion {
     let worst = || run.scenarios.iter().map(Scenario::conclusion).max().unwrap_or_default();

@@ -154,7 +154,7 @@ pub async fn run(
     if interrupted {
         conclusion = conclusion.max(Conclusion::Inconclusive);
     }
-    sender.send(Event::RunEnded { conclusion, took: began.elapsed().into(), interrupted });
+    sender.send(Event::RunEnded { conclusion, took: began.elapsed().into(), interrupted, cut: false });
     conclusion
 }
 

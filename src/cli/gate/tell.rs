@@ -56,7 +56,7 @@ impl Telling<'_> {
         };
         let took = self.began.elapsed().into();
         self.sender.send(Event::ScenarioEnded { scenario, conclusion, took });
-        self.sender.send(Event::RunEnded { conclusion, took, interrupted: false });
+        self.sender.send(Event::RunEnded { conclusion, took, interrupted: false, cut: false });
         conclusion
     }
 

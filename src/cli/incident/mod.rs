@@ -82,7 +82,7 @@ async fn bench() -> Result<Bench, Error> {
 fn refused(error: &Error) -> std::io::Result<Exit> {
     writeln!(std::io::stderr(), "error: {error}")?;
     Ok(match error {
-        Error::File { .. } | Error::Malformed { .. } => Exit::Usage,
+        Error::File { .. } | Error::Malformed { .. } | Error::Refused(_) => Exit::Usage,
         Error::Prometheus(_)
         | Error::Course(_)
         | Error::Stack(_)

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::refused;
 use crate::cli::{Colour, runtime};
 use crate::exit::Exit;
-use crate::incident::{self, Asked, Error, Incident, Progress};
+use crate::incident::{self, Asked, Error, Hidden, Incident, Progress};
 use crate::prometheus::{Access, Auth, Client};
 use crate::secret::Secret;
 use crate::slo::Slo;
@@ -48,9 +48,49 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 5_000_000, help_heading = "Incident")]
     most_samples: u64,
 
-    /// The folder to write; it must not hold an incident yet
+    /// Write each value of this label as a hash, one that is the same throughout the record and in no other; may be
+    /// given several times
+    #[arg(long, value_name = "NAME", help_heading = "Privacy")]
+    hash_label: Vec<String>,
+
+    /// Write TO for the value FROM of a label; FROM may hold colons, TO none; may be given several times
+    #[arg(long, value_name = "NAME=FROM:TO", help_heading = "Privacy", value_parser = mapping)]
+    map_label: Vec<Mapping>,
+
+    /// The folder to write; an unfinished record of the same in it goes on where it stopped
     #[arg(short, long, value_name = "FOLDER", help_heading = "Output")]
     out: PathBuf,
+}
+
+/// A value of a label, and what it is to be called.
+#[derive(Debug, Clone)]
+struct Mapping {
+    label: String,
+    from: String,
+    to: String,
+}
+
+fn mapping(text: &str) -> Result<Mapping, String> {
+    let parts = text.split_once('=').and_then(|(label, rest)| Some((label, rest.rsplit_once(':')?)));
+    match parts {
+        Some((label, (from, to))) if ![label, from, to].contains(&"") => {
+            Ok(Mapping { label: label.to_owned(), from: from.to_owned(), to: to.to_owned() })
+        }
+        Some(_) | None => Err("expected NAME=FROM:TO, as `user=alice:somebody`".to_owned()),
+    }
+}
+
+impl Arguments {
+    fn hidden(&self) -> Result<Hidden, Error> {
+        let mapped = self.map_label.iter().map(|one| ((one.label.clone(), one.from.clone()), one.to.clone()));
+        let hidden = Hidden { hashed: self.hash_label.iter().cloned().collect(), mapped: mapped.collect() };
+        match hidden.meant() {
+            Some(label) => Err(Error::Refused(format!(
+                "`{label}` cannot be hidden: Prometheus reads it, or alerts are known by it"
+            ))),
+            None => Ok(hidden),
+        }
+    }
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
@@ -89,14 +129,13 @@ async fn recorded(arguments: &Arguments, slos: &[Slo]) -> Result<Incident, Error
         slos: texts(&arguments.slos)?,
         needed_by_slos: incident::selectors(slos).map_err(Error::Nothing)?,
         most_samples: arguments.most_samples,
+        hidden: arguments.hidden()?,
     };
     let shown = std::io::stderr().is_terminal();
+    let most = arguments.most_samples;
     let mut tell = move |progress: Progress| {
-        if shown {
-            let Progress { done, of, samples } = progress;
-            // Progress is for who looks; where it cannot be shown, the work goes on.
-            let _ = write!(std::io::stderr(), "\r\x1b[Krecording {} of {of}, {samples} samples", done + 1);
-        }
+        // Progress is for who looks; where it cannot be shown, the work goes on.
+        let _ = told(progress, most, shown);
     };
     let done = incident::record(&client, alertmanager.as_ref(), &asked, &arguments.out, &mut tell).await;
     if shown {
@@ -104,6 +143,23 @@ async fn recorded(arguments: &Arguments, slos: &[Slo]) -> Result<Incident, Error
     }
     done?;
     Incident::read(&arguments.out)
+}
+
+fn told(progress: Progress, most: u64, shown: bool) -> std::io::Result<()> {
+    let mut err = std::io::stderr();
+    match progress {
+        Progress::Announced { samples, selectors } => writeln!(
+            err,
+            "about {samples} samples of {selectors} selectors are to be recorded, and {most} may be"
+        ),
+        Progress::Resumed { done, of } => {
+            writeln!(err, "an unfinished record is there, and goes on: {done} of its {of} parts are fetched")
+        }
+        Progress::Fetching { done, of, samples } if shown => {
+            write!(err, "\r\x1b[Krecording part {} of {of}, {samples} samples", done + 1)
+        }
+        Progress::Fetching { .. } => Ok(()),
+    }
 }
 
 /// The texts of these files, by names that leave them in their order.

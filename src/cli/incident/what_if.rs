@@ -5,12 +5,12 @@ mod told;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 
 use self::told::{Account, Comparison};
 use super::{bench, refused, slos};
-use crate::cli::{Colour, runtime};
+use crate::cli::{Colour, Format, runtime};
 use crate::dilation::Bench;
 use crate::exit::Exit;
 use crate::incident::{self, Error, Incident, Laid, Replayed, pages};
@@ -44,15 +44,6 @@ pub(super) struct Arguments {
     /// How to print it: text, or json for other programs
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     format: Format,
-}
-
-/// How it is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::cli::{Colour, run};
+use crate::cli::{Colour, Format, run};
 use crate::event::{Event, Interval, Nanos, Sharded, StepId, Tally};
 use crate::exit::Exit;
 use crate::load::Times;
@@ -23,14 +23,6 @@ pub(super) struct Arguments {
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// An object a line, for each load
-    Json,
 }
 
 /// Why files cannot be merged.

@@ -89,14 +89,7 @@ fn facts(run: &Run) -> String {
 
 /// What must be known before anything else is read.
 fn warnings(run: &Run) -> String {
-    let said = match run.end {
-        None => {
-            "This run was cut off: it has no end. What stands here is what it had written until then, \
-                 and says nothing of what was still to come."
-        }
-        Some(end) if end.interrupted => "This run was interrupted: what was still to come was not done.",
-        Some(_) => return String::new(),
-    };
+    let Some(said) = verdict::not_whole(run) else { return String::new() };
     format!("<p class=\"warning\" role=\"note\"><strong>Not whole.</strong> {said}</p>\n")
 }
 
