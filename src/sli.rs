@@ -139,6 +139,15 @@ impl Sli {
         self.latency.as_ref().map_or_else(|| pack(&empty_histogram()), pack)
     }
 
+    /// Adds latencies that were [packed](Self::packed); it counts nothing good or bad.
+    ///
+    /// # Errors
+    /// When they are no histogram of such latencies.
+    pub fn add_packed(&mut self, packed: &str) -> Result<(), NotPacked> {
+        let more = unpack(packed)?;
+        self.latency.get_or_insert_with(empty_histogram).add(more).map_err(|_| NotPacked)
+    }
+
     /// Good and bad attempts.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -62,6 +62,23 @@ fn modules_use_only_those_above_them() {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
+/// A clock that is set while a load runs moves no hit, and no measured time: none of it is by such a clock.
+#[rstest]
+#[case::load("src/load")]
+#[case::how_it_is_fired("src/run/fire.rs")]
+#[case::what_is_fired("src/run/battery.rs")]
+fn a_load_goes_by_no_clock_that_can_be_set(#[case] path: &str) {
+    let path = Path::new(path);
+    let files = if path.is_dir() { rust_files(path).unwrap() } else { vec![path.to_owned()] };
+    assert!(!files.is_empty());
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for clock in ["SystemTime", "Timestamp::now", "Zoned::now", "ClockId::Realtime"] {
+            assert!(!text.contains(clock), "{} goes by {clock}", file.display());
+        }
+    }
+}
+
 /// What holds however the list is rearranged: reports know events and not who sends them, and what breaks a
 /// target on purpose is nothing to those that ask how it is.
 #[rstest]

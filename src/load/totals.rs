@@ -152,7 +152,7 @@ impl Totals {
             let due = self.due;
             return Some(format!(
                 "this machine had no port or file left for {own} of {due} attempts: raise the limit of open files \
-                 (`ulimit -n`), keep connections open, or load with less"
+                 (`ulimit -n`), widen net.ipv4.ip_local_port_range, keep connections open, or load with less"
             ));
         }
         let [median, p99] = [0.5, 0.99].map(Ratio::new);

@@ -120,13 +120,15 @@ pub struct Policy {
     deny: Vec<Net>,
     /// Hosts that may be loaded, beside this machine.
     targets: Vec<String>,
+    /// Whether it is a load's, which is not led to any other host.
+    of_load: bool,
 }
 
 impl Policy {
     /// The policy of these `--allow-net` and `--deny-net`.
     #[must_use]
     pub fn new(allow: Vec<Net>, deny: Vec<Net>) -> Self {
-        Self { allow, deny, targets: Vec::new() }
+        Self { allow, deny, ..Self::default() }
     }
 
     /// The policy by which these hosts may be loaded too: each `--allow-target`.
@@ -154,13 +156,36 @@ impl Policy {
         })
     }
 
+    /// The policy of a load that may go to these hosts too: where an answer leads to another, it is not followed.
+    #[must_use]
+    pub fn of_load(&self, allowed: Vec<String>) -> Self {
+        let targets = self.targets.iter().cloned().chain(allowed).collect();
+        Self { targets, of_load: true, ..self.clone() }
+    }
+
+    /// Why an answer is not followed to `host`, if it is not.
+    ///
+    /// # Errors
+    /// That it is part of a load, and nobody has agreed to load that host.
+    pub fn follows(&self, host: &Host) -> Result<(), Cause> {
+        match self.forbids_load(host, &[]).filter(|_| self.of_load) {
+            None => Ok(()),
+            Some(why) => Err(Cause::new(Reason::Policy, format!("the redirect is not followed: {why}"))),
+        }
+    }
+
     /// The policy for targets that anybody may name: what is private is closed too. `allow` of a network that is not
     /// closed already is a list, and nothing outside of it is connected to.
     #[must_use]
     pub fn for_strangers(allow: Vec<Net>) -> Self {
         let listed = allow.iter().any(|net| net.closed().is_none());
         let private = PRIVATE.iter().filter_map(|net| net.parse().ok());
-        Self { allow, targets: Vec::new(), deny: if listed { Vec::new() } else { private.collect() } }
+        Self {
+            allow,
+            targets: Vec::new(),
+            of_load: false,
+            deny: if listed { Vec::new() } else { private.collect() },
+        }
     }
 
     /// Whether `ip` may be connected to.

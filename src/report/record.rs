@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::finding::Drawing;
 use crate::gate::{Decision, Judgement, Verdict};
-use crate::sli::Folded;
+use crate::sli::{Folded, Sli};
 
 /// Attempts of one step that are kept, the latest ones: a step may try for minutes.
 const ATTEMPTS_KEPT: usize = 16;
@@ -30,6 +30,8 @@ pub(crate) struct Run {
     pub(crate) end: Option<RunEnd>,
     /// When the last event happened, since the run started.
     pub(crate) latest: Duration,
+    /// Whether all latencies of load are kept, which takes a while and some memory.
+    keeps_latencies: bool,
 }
 
 /// How a run ended.
@@ -95,6 +97,8 @@ pub(crate) struct Step {
     pub(crate) sli: Option<String>,
     /// How load went, in order.
     pub(crate) moments: Vec<Moment>,
+    /// The latencies of load, where the run keeps them.
+    pub(crate) latencies: Option<Box<Sli>>,
     /// What was broken and mended, in order.
     pub(crate) faults: Vec<FaultSeen>,
     /// Alerts of a drill.
@@ -172,6 +176,11 @@ impl Slo {
 }
 
 impl Run {
+    /// A run of which nothing is known yet, and which keeps all latencies of its load.
+    pub(crate) fn keeping_latencies() -> Self {
+        Self { keeps_latencies: true, ..Self::default() }
+    }
+
     /// Takes in what happened next.
     pub(crate) fn take(&mut self, stamped: &Stamped) {
         let at = Duration::from_nanos(stamped.at);
@@ -241,9 +250,14 @@ impl Run {
                 };
                 self.step(step, at).attempted(attempt);
             }
-            Event::Loading { step, elapsed, length: _, tally, recent, interval: _ } => {
+            Event::Loading { step, elapsed, length: _, tally, recent, interval } => {
                 let (elapsed, recent) = ((*elapsed).into(), recent.clone());
+                let packed = interval.as_ref().filter(|_| self.keeps_latencies);
                 let step = self.step(step, at);
+                if let Some(interval) = packed {
+                    // What cannot be read is missing, and so nothing is shown by it.
+                    let _ = step.latencies.get_or_insert_default().add_packed(&interval.latency);
+                }
                 step.passed(Moment { elapsed, ended: tally.ended, good: tally.good, recent });
                 step.tally = Some(tally.clone());
             }
@@ -342,6 +356,7 @@ impl Step {
             load_sample: None,
             sli: None,
             moments: Vec::new(),
+            latencies: None,
             faults: Vec::new(),
             drilled: Vec::new(),
             end: None,

@@ -103,7 +103,7 @@ impl Whole {
 /// When either cannot be read.
 pub fn compare(now: &Path, before: &Path, margin: Margin) -> Result<Comparison, Error> {
     let record = |path: &Path| {
-        let mut run = Run::default();
+        let mut run = Run::keeping_latencies();
         read(path, |stamped| {
             run.take(stamped);
             Ok(())

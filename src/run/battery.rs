@@ -23,7 +23,7 @@ use crate::probe::weigh;
 use crate::scenario::http::Http;
 use crate::scenario::load::data::{Data, Take};
 use crate::scenario::load::{Ask, Load};
-use crate::scenario::template::Unset;
+use crate::scenario::template::{Scope, Unset};
 use crate::units::Ratio;
 
 /// Everything that the guns of a load share.
@@ -122,14 +122,17 @@ impl Battery {
     /// # Errors
     /// When a name that a request needs has no value.
     pub(super) fn new(walker: &Walker, load: &Load) -> Result<Self, Unset> {
+        let mut session = walker.session.apart();
+        let allowed = load.allow_targets.iter().map(|at| at.value.clone()).chain(walker.own_hosts());
+        session.policy = Arc::new(session.policy.of_load(allowed.collect()));
         let mut barrels: Vec<Barrel> = Vec::new();
         let (mut weight, mut parts, mut roads) = (0, 0, Roads::default());
         for ask in &load.asks {
             let part = (load.asks.len() > 1).then_some(parts);
             parts += usize::from(part.is_some());
             weight += u64::from(ask.weight);
-            let charge = charge(walker, load, ask, parts, &mut roads)?;
-            parts += ask.told().count() + usize::from(ask.sends());
+            let charge = charge((&walker.scope, &session), load, ask, parts, &mut roads)?;
+            parts += ask.told().count() + ask.books().count();
             barrels.push(Barrel { charge, weight_up_to: weight, part });
         }
         let supply = load
@@ -143,7 +146,7 @@ impl Battery {
             timeout: load.timeout,
             examined: load.examined,
             supply,
-            session: Arc::new(walker.session.apart()),
+            session: Arc::new(session),
             kept: Kept::new(),
         })
     }
@@ -195,8 +198,13 @@ impl Battery {
 }
 
 /// Makes ready what is asked; the books of its steps begin at `parts`.
-fn charge(walker: &Walker, load: &Load, ask: &Ask, parts: usize, roads: &mut Roads) -> Result<Charge, Unset> {
-    let (scope, session) = (&walker.scope, &walker.session);
+fn charge(
+    (scope, session): (&Scope, &Session),
+    load: &Load,
+    ask: &Ask,
+    parts: usize,
+    roads: &mut Roads,
+) -> Result<Charge, Unset> {
     let single = ask.request().filter(|_| ask.columns().next().is_none());
     let Some((http, expect)) = single else {
         let told = (load.examined, load.timeout);

@@ -52,9 +52,7 @@ pub(super) async fn fire(
 /// Why no load is sent to `host`, if none is.
 fn forbidden(walker: &Walker, load: &Load, host: &Host) -> Option<String> {
     let name = host.to_string();
-    let variables = walker.stack.iter().flat_map(|stack| stack.variables());
-    let is_host = |variable: &str| variable.rsplit('.').next() == Some("host");
-    let ours = variables.into_iter().any(|(variable, value)| is_host(&variable) && value == name);
+    let ours = walker.own_hosts().any(|own| own == name);
     walker.session.policy.forbids_load(host, &load.allow_targets).filter(|_| !ours)
 }
 

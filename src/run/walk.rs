@@ -54,6 +54,13 @@ pub(super) struct Walker {
 }
 
 impl Walker {
+    /// The hosts of the scenario's own stack.
+    pub(super) fn own_hosts(&self) -> impl Iterator<Item = String> {
+        let variables = self.stack.iter().flat_map(|stack| stack.variables());
+        let of_host = |(variable, value): (String, String)| variable.ends_with(".host").then_some(value);
+        variables.filter_map(of_host)
+    }
+
     /// A walker of the same scenario with cookies and captures of its own.
     pub(super) fn apart(&self) -> Self {
         Self {

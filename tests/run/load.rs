@@ -357,6 +357,30 @@ fn a_host_that_nobody_agreed_to_is_not_loaded() {
     assert!(ended.why("far").unwrap().contains("`--allow-target 192.0.2.1`"), "{:?}", ended.why("far"));
 }
 
+/// What an answer leads to is loaded as well, and so somebody must have agreed to that.
+#[test]
+fn a_redirect_leads_only_where_load_may_go() {
+    let lead = |to: &str| {
+        let location = format!("location: {to}\r\n");
+        let target = keeping(move |heard| match heard.line.as_str() {
+            "GET /there" => ok("there"),
+            _ => (302, location.clone(), String::new()),
+        });
+        let ended = Drill::run(format!(
+            "scenario: led\nsteps:\n  - name: led\n    load: {{ users: 1, for: 300ms, http: {{ get: 'http://{target}/', redirects: 2 }} }}\n"
+        ));
+        ended.start().end()
+    };
+    lead("/there").exits(0);
+    let ended = lead("http://192.0.2.7/");
+    ended.exits(1);
+    let (tally, failures) = ended.load("led");
+    assert_eq!(tally.reasons.keys().collect::<Vec<_>>(), ["policy"]);
+    let said = &failures[0].drawing.title;
+    assert!(said.starts_with("the redirect is not followed: load on `192.0.2.7` is not sent"), "{said}");
+    assert!(said.contains("`--allow-target 192.0.2.7`"), "{said}");
+}
+
 #[cfg(target_os = "linux")]
 mod limits {
     use super::*;
@@ -399,6 +423,32 @@ mod limits {
         assert!(text.contains("measurement unreliable: this machine had no port or file left for"), "{text}");
         assert!(text.contains("(`ulimit -n`)"), "{text}");
     }
+}
+
+/// In a network of its own, where six connections can be open at once.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs nginx, and to be root"]
+fn a_machine_without_a_free_port_is_no_fault_of_the_target() {
+    let scenario = "scenario: ports\nsteps:\n  - name: ports\n    load: { users: 20, for: 1s, http: { get: 'http://127.0.0.1:8080/' } }\n    sli: any\n";
+    let drill = Drill::run(scenario);
+    let inner = drill.command();
+    let folder = inner.get_current_dir().unwrap();
+    let nginx = "daemon off; pid n.pid; events {} \
+                 http { access_log off; server { listen 127.0.0.1:8080; return 200; } }\n";
+    std::fs::write(folder.join("nginx.conf"), nginx).unwrap();
+    let before = "ip link set lo up; echo '40000 40005' >/proc/sys/net/ipv4/ip_local_port_range; \
+                  nginx -p . -e stderr -c nginx.conf 2>nginx.log & \
+                  for i in $(seq 50); do (exec 3<>/dev/tcp/127.0.0.1/8080) 2>/dev/null && break; sleep 0.1; done; \
+                  \"$0\" \"$@\"; code=$?; kill %1; exit $code";
+    let mut shell = std::process::Command::new("unshare");
+    shell.args(["--net", "bash", "-c", before]).arg(inner.get_program()).args(inner.get_args());
+    shell.current_dir(folder).envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let said = shell.output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(said.status.code(), Some(3), "{text}\n{}", String::from_utf8_lossy(&said.stderr));
+    assert!(text.contains("measurement unreliable: this machine had no port or file left for"), "{text}");
+    assert!(text.contains("net.ipv4.ip_local_port_range"), "{text}");
 }
 
 /// Takes the upgrade, and then answers every message with `answers` of the same, until it has had `most`.
@@ -448,6 +498,47 @@ fn a_dropped_connection_is_a_failure_and_its_user_opens_another() {
     assert!(tally.ended >= 2 && tally.good == 0, "{tally:?}");
     assert_eq!(tally.reasons.keys().collect::<Vec<_>>(), ["closed"]);
     assert!(failures[0].drawing.title.starts_with("the server ended the connection with"), "{failures:?}");
+}
+
+#[test]
+fn a_dropped_connection_is_opened_again_where_it_is_to_be() {
+    let ended =
+        sockets(echo(1, 2), "rate: 4/s, for: 500ms", "hold: 1s, send: 20/s, reopen: true, message: tick");
+    let (tally, _) = fine(&ended).load("prices");
+    assert_eq!((tally.ended, tally.good), (2, 2));
+    let (parts, _) = loaded(&ended, "prices");
+    let [("round trip", ..), ("reopened", again, good)] = counts(parts)[..] else { panic!("{parts:?}") };
+    assert!(again == good && again >= 6, "{parts:?}");
+}
+
+/// Pushes three messages that say they were sent a while ago, and one that says nothing.
+fn pushes() -> SocketAddr {
+    serve(move |stream, _| {
+        let Ok(mut socket) = tokio_tungstenite::tungstenite::accept(stream) else { return };
+        let sent = jiff::Timestamp::now() - jiff::SignedDuration::from_millis(250);
+        for message in [
+            format!("{{\"at\": \"{sent}\"}}"),
+            format!("{{\"at\": {}}}", sent.as_millisecond()),
+            format!("{{\"at\": {}}}", sent.as_nanosecond()),
+            "{}".to_owned(),
+        ] {
+            if socket.send(message.into()).is_err() {
+                return;
+            }
+        }
+        while socket.read().is_ok() {}
+    })
+}
+
+#[test]
+fn pushes_are_measured_from_when_they_say_they_were_sent() {
+    let ended = sockets(pushes(), "rate: 4/s, for: 500ms", "hold: 1s, stamp: $.at");
+    let (parts, _) = loaded(fine(&ended), "prices");
+    let [delivery] = parts else { panic!("{parts:?}") };
+    assert_eq!((delivery.name.as_str(), delivery.tally.ended, delivery.tally.good), ("delivery", 8, 6));
+    assert_eq!(delivery.tally.reasons, [("json".to_owned(), 2)].into());
+    let median = delivery.tally.latency.p50.unwrap().0;
+    assert!((250_000_000..400_000_000).contains(&median), "{median}");
 }
 
 #[test]

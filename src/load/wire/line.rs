@@ -132,7 +132,8 @@ impl Line {
                 Err(Failed { cause, .. }) => return Err(cause),
             }
         }
-        let stream = self.open(written).await?;
+        // On the heap: the way to a connection is long, and a connection that stands must not go on holding it.
+        let stream = Box::pin(self.open(written)).await?;
         let stream = self.talk(stream, bytes, terms).await.map_err(|failed| failed.cause)?;
         self.stream = Some(stream);
         Ok(())

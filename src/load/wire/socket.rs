@@ -57,6 +57,16 @@ impl Socket {
         Self { stream, reader: Reader::new(limit), out: Vec::new(), rest }
     }
 
+    /// Keeps the messages that come from now on, for whoever [takes](Self::take_messages) them.
+    pub fn keep_messages(&mut self) {
+        self.reader.kept.get_or_insert_default();
+    }
+
+    /// The messages that were heard since, where they are kept.
+    pub fn take_messages(&mut self) -> Vec<Vec<u8>> {
+        self.reader.kept.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Sends a text.
     ///
     /// # Errors
@@ -168,11 +178,24 @@ struct Reader {
     message: Option<u64>,
     /// The payload so far of a frame that is no message's.
     control: Vec<u8>,
+    /// Messages that are whole, where they are kept.
+    kept: Option<Vec<Vec<u8>>>,
+    /// As much as there is of the one that is being read, where it is kept.
+    begun: Vec<u8>,
 }
 
 impl Reader {
     fn new(limit: Size) -> Self {
-        Self { limit, head: [0; 10], head_len: 0, left: None, message: None, control: Vec::new() }
+        Self {
+            limit,
+            head: [0; 10],
+            head_len: 0,
+            left: None,
+            message: None,
+            control: Vec::new(),
+            kept: None,
+            begun: Vec::new(),
+        }
     }
 
     /// Reads on; answers to pings go to `out`.
@@ -192,6 +215,8 @@ impl Reader {
             bytes = after;
             if self.opcode() >= CLOSE {
                 self.control.extend_from_slice(payload);
+            } else if self.kept.is_some() {
+                self.begun.extend_from_slice(payload);
             }
             if left > len as u64 {
                 self.left = Some(left - len as u64);
@@ -260,6 +285,9 @@ impl Reader {
             }
             opcode if opcode < CLOSE && self.is_final() => {
                 heard.messages += 1;
+                if let Some(kept) = &mut self.kept {
+                    kept.push(std::mem::take(&mut self.begun));
+                }
                 self.message = None;
             }
             _ => {}
@@ -315,6 +343,16 @@ mod tests {
         for len in [1, 2, bytes.len()] {
             assert_eq!(heard(bytes, len).map(|(heard, _)| heard), wanted, "{len}");
         }
+    }
+
+    #[test]
+    fn messages_are_kept_whole_where_they_are_wanted() {
+        let (mut reader, mut out) = (Reader::new(LIMIT), Vec::new());
+        reader.kept = Some(Vec::new());
+        for byte in b"\x01\x01a\x89\x01p\x80\x01c\x81\x02hi" {
+            reader.take(&[*byte], &mut out).unwrap();
+        }
+        assert_eq!(reader.kept, Some(vec![b"ac".to_vec(), b"hi".to_vec()]));
     }
 
     #[test]

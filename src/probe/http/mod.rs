@@ -276,7 +276,12 @@ impl Client {
                 Some(to) if request.same_host && to.host() != request.url.host() => {
                     return Err(redirect::elsewhere(&request.url, &to));
                 }
-                Some(to) => redirect::follow(&mut request, response.status, to),
+                Some(to) => {
+                    if let Some(host) = to.host() {
+                        request.options.policy.follows(&host.to_owned())?;
+                    }
+                    redirect::follow(&mut request, response.status, to);
+                }
                 None => return Ok(response),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Conclusion, Drilled, Outcome};
+use crate::event::{Conclusion, Drilled, Nanos, Outcome, Quantiles, Tally};
 use crate::gate::Verdict;
 use crate::ladder::Rung;
 use crate::report::drill::said;
@@ -178,15 +178,11 @@ impl Terms {
     fn step(&self, now: &Step, before: &Step) -> Vec<Line> {
         let mut lines: Vec<_> = outcomes(now, before).into_iter().collect();
         if let (Some(later), Some(earlier), None) = (&now.tally, &before.tally, &now.sli) {
-            let counts = |tally: &crate::event::Tally| Counts {
-                good: tally.good,
-                bad: tally.ended.saturating_sub(tally.good),
-            };
+            let counts =
+                |tally: &Tally| Counts { good: tally.good, bad: tally.ended.saturating_sub(tally.good) };
             lines.push(self.failures(&now.id.name, counts(later), counts(earlier)));
-            let p99 = |tally: &crate::event::Tally| shown(time(tally.latency.p99));
-            let (what, why) = (format!("{}, p99", now.id.name), "no SLI keeps its latencies".to_owned());
-            lines.push(Line { what, before: p99(earlier), now: p99(later), change: Change::Same, why });
         }
+        lines.extend(self.percentiles(now, before));
         for alert in &now.drilled {
             let earlier =
                 before.drilled.iter().find(|one| one.alert == alert.alert && one.labels == alert.labels);
@@ -194,7 +190,55 @@ impl Terms {
         }
         lines
     }
+
+    /// How slow load was, percentile by percentile. It is judged by its median and its p99, as an SLI is, where both
+    /// runs have all its latencies and no SLI has them; what else is shown proves nothing by itself.
+    fn percentiles(&self, now: &Step, before: &Step) -> Vec<Line> {
+        let (Some(later), Some(earlier)) = (&now.tally, &before.tally) else { return Vec::new() };
+        let latencies = now.latencies.as_deref().zip(before.latencies.as_deref());
+        let latencies = latencies
+            .filter(|(later, earlier)| now.sli.is_none() && later.timed() > 0 && earlier.timed() > 0);
+        let mut lines = Vec::new();
+        for (word, of) in SHOWN {
+            let what = format!("{}, {word}", now.id.name);
+            let share = match word {
+                "p50" => Ratio::new(0.5),
+                "p99" => Ratio::new(0.99),
+                _ => None,
+            };
+            lines.extend(match (share.zip(latencies), now.sli.is_some()) {
+                (Some((share, (later, earlier))), _) => {
+                    Some(slow(&what, &slowness(later, earlier, share, self.margin, self.confidence)))
+                }
+                // An SLI has these already.
+                (None, true) if ["p50", "p99"].contains(&word) => None,
+                (None, _) => beside(what, of(&later.latency), of(&earlier.latency)),
+            });
+        }
+        for part in &now.parts {
+            let Some(same) = before.parts.iter().find(|same| same.name == part.name) else { continue };
+            let (later, earlier) = (&part.tally.latency, &same.tally.latency);
+            lines.extend(beside(format!("{}, p50", part.name), later.p50, earlier.p50));
+            lines.extend(beside(format!("{}, p99", part.name), later.p99, earlier.p99));
+        }
+        lines
+    }
 }
+
+/// Two times that prove nothing by themselves; none where neither was measured.
+fn beside(what: String, now: Option<Nanos>, before: Option<Nanos>) -> Option<Line> {
+    (now.is_some() || before.is_some())
+        .then(|| only(&what, &shown(time(before)), &shown(time(now)), Change::Same))
+}
+
+/// The percentiles of load that are shown.
+const SHOWN: [(&str, fn(&Quantiles) -> Option<Nanos>); 5] = [
+    ("p50", |times| times.p50),
+    ("p90", |times| times.p90),
+    ("p99", |times| times.p99),
+    ("p99.9", |times| times.p999),
+    ("max", |times| times.max),
+];
 
 fn verdicts(now: &Scenario, before: &Scenario) -> Line {
     let (later, earlier) = (now.conclusion(), before.conclusion());

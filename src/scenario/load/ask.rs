@@ -99,10 +99,9 @@ impl Ask {
         needed.into_iter()
     }
 
-    /// Whether messages are sent that are to be answered.
-    #[must_use]
-    pub fn sends(&self) -> bool {
-        self.sockets.as_ref().is_some_and(|sockets| sockets.every.is_some())
+    /// What books of their own are kept of its connections, where it holds any.
+    pub fn books(&self) -> impl Iterator<Item = &'static str> {
+        self.sockets.iter().flat_map(Sockets::books)
     }
 
     /// The columns of data that it names.

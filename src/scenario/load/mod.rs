@@ -176,8 +176,8 @@ impl Load {
         for ask in &self.asks {
             let whole = Part { name: ask.name.clone(), tags: &ask.tags };
             parts.extend((!alone).then_some(whole));
-            parts.extend(ask.sends().then(|| Part {
-                name: if alone { ROUND_TRIP.to_owned() } else { format!("{} / {ROUND_TRIP}", ask.name) },
+            parts.extend(ask.books().map(|book| Part {
+                name: if alone { book.to_owned() } else { format!("{} / {book}", ask.name) },
                 tags: &[],
             }));
             parts.extend(ask.told().map(|step| Part {
@@ -245,9 +245,6 @@ impl Load {
         }
     }
 }
-
-/// What the books of messages and their answers are called.
-const ROUND_TRIP: &str = "round trip";
 
 /// Something of a load that books of its own are kept of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,10 @@ use http::HeaderName;
 use http::header::{CONNECTION, UPGRADE};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json_path::JsonPath;
 
 use crate::finding::{Code, Finding, Findings};
+use crate::scenario::expect::json_path;
 use crate::scenario::http::{Http, Tls, check_headers};
 use crate::scenario::network::Network;
 use crate::scenario::probe::Probe;
@@ -40,6 +42,12 @@ pub struct SocketsWritten {
     message: Option<At<Template>>,
     /// The longest message that is read; 1MiB unless said.
     limit: Option<Size>,
+    /// Where in each message that comes the time is when it was sent, as a JSON path: how long each took to be
+    /// delivered is measured.
+    stamp: Option<At<String>>,
+    /// Whether a connection that is dropped is opened again until its time is over; else that is a failure.
+    #[serde(default)]
+    reopen: bool,
 }
 
 /// What is done with each connection, checked.
@@ -53,6 +61,24 @@ pub struct Sockets {
     pub message: At<Template>,
     /// The longest message that is read.
     pub limit: Size,
+    /// Where in each message the time is when it was sent.
+    pub stamp: Option<JsonPath>,
+    /// Whether a connection that is dropped is opened again.
+    pub reopen: bool,
+}
+
+/// What books of their own are kept of such connections.
+const ROUND_TRIP: &str = "round trip";
+const DELIVERY: &str = "delivery";
+const REOPENED: &str = "reopened";
+
+impl Sockets {
+    /// What books of their own are kept of it, in order.
+    pub fn books(&self) -> impl Iterator<Item = &'static str> {
+        let all =
+            [(self.every.is_some(), ROUND_TRIP), (self.stamp.is_some(), DELIVERY), (self.reopen, REOPENED)];
+        all.into_iter().filter_map(|(kept, name)| kept.then_some(name))
+    }
 }
 
 /// What a client says to be understood: the key is answered for by the server, who need not know that it is the same
@@ -94,6 +120,8 @@ impl SocketsWritten {
             every: self.send.map(|at| Duration::from_secs_f64(1.0 / at.value.per_second())),
             message: self.message.unwrap_or_else(|| At::new(Template::plain("ping"), place)),
             limit: self.limit.unwrap_or(Size(1 << 20)),
+            stamp: self.stamp.and_then(|path| json_path(&path, findings)),
+            reopen: self.reopen,
         };
         let request = Http { headers, tls: self.tls, network: self.network, ..Http::get(url) };
         let name = format!("WebSocket {text}");
