@@ -481,14 +481,15 @@ fn events(folder: &Folder, runtime: &str) -> (Option<i32>, Vec<(String, Value)>,
 }
 
 /// A first scenario with a fault, and a second one that must see nothing of it.
-const FIRST: &str = r"
+const FIRST: &str = r#"
 scenario: first
 stack: ../stack.yaml
 clock: { speed: 120 }
 steps:
   - { name: calm, quiet: { for: 20m, once: true } }
+  - { name: somebody looks, http: { get: "http://${service.web.http}/items" } }
   - { name: dies, fault: { kill: web }, alerts: { WebDown: { reaches: pager } }, others: quiet }
-";
+"#;
 const SECOND: &str = r#"
 scenario: second
 stack: ../stack.yaml
@@ -501,7 +502,12 @@ steps:
   - name: nor of its alerts
     promql: { url: "http://${service.prometheus.http}", query: "absent_over_time(ALERTS[1d])" }
     expect: { value: 1 }
-  - { name: dies again, fault: { kill: web }, alerts: { WebDown: { reaches: pager } }, others: quiet }
+  - { name: somebody looks, http: { get: "http://${service.web.http}/items" } }
+  - { name: nor of its log, logs: { service: web }, expect: { lines: 1, fields: { path: /items } }, within: 5s }
+  - name: dies again
+    fault: { kill: web }
+    alerts: { WebDown: { reaches: pager, told: within 15m } }
+    others: quiet
 "#;
 
 #[rstest]
@@ -510,6 +516,9 @@ steps:
 #[ignore = "needs prometheus, alertmanager and a container engine"]
 fn scenarios_share_a_stack_and_see_nothing_of_one_another(#[case] runtime: &str) {
     let folder = folder_of(&format!("shared-{runtime}"), &[("1.yaml", FIRST), ("2.yaml", SECOND)]);
+    let web = folder.0.join("web.yaml");
+    let text = fs::read_to_string(&web).expect("a profile can be read");
+    fs::write(&web, text + "\nlog: { answered: { path: \"${path}\" } }\n").expect("a profile can be written");
     let (code, events, said) = events(&folder, runtime);
     let all = |kind: &str| {
         let of_kind = events.iter().filter(|(name, _)| name == kind);
@@ -523,6 +532,8 @@ fn scenarios_share_a_stack_and_see_nothing_of_one_another(#[case] runtime: &str)
     let ended = all("step_ended");
     let hours: Vec<_> = ended.iter().filter(|event| event["step"]["name"] == "calm").collect();
     let whys: Vec<_> = hours.iter().map(|event| event["why"].as_str().unwrap_or_default()).collect();
+    let owed: Vec<_> = all("drilled").iter().map(|event| event["alert"]["told_within"].as_u64()).collect();
+    assert_eq!(owed, [None, Some(900_000_000_000)]);
     let told = "20m of it were held by `calm` of `first` for all who share the stack, 5m here";
     assert_eq!(whys, ["", told]);
 }
