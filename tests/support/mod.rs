@@ -99,6 +99,11 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it.
     pub(crate) fn start() -> io::Result<Self> {
+        Self::start_behind("")
+    }
+
+    /// Starts it with this `--web.config.file`, by which others are let in; it scrapes nobody then.
+    pub(crate) fn start_behind(web: &str) -> io::Result<Self> {
         let (server, [address]) = Server::start("Server is ready to receive", |folder, [address]| {
             let configuration = folder.join("prometheus.yml");
             let text = format!(
@@ -110,6 +115,10 @@ impl Prometheus {
             command.arg("--config.file").arg(configuration);
             command.arg("--storage.tsdb.path").arg(folder.join("data"));
             command.arg("--web.listen-address").arg(address.to_string());
+            if !web.is_empty() {
+                fs::write(folder.join("web.yml"), web)?;
+                command.arg("--web.config.file").arg(folder.join("web.yml"));
+            }
             Ok(command)
         })?;
         Ok(Self { address, _server: server })

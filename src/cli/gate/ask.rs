@@ -9,8 +9,7 @@ use super::{Arguments, save};
 use crate::gate::{Decision, Judgement, Known, Verdict, decide};
 use crate::history::own::{self, Measured};
 use crate::history::{Look, Read, Wanted, known, prometheus};
-use crate::prometheus::{Access, Auth, Client, Identity, Limits};
-use crate::secret::Secret;
+use crate::prometheus::Client;
 use crate::store::Store;
 
 /// What a gate decided of each objective, in their order; or why it could not even begin.
@@ -29,8 +28,14 @@ impl Source {
     pub(super) fn open(arguments: &Arguments) -> Result<Self, String> {
         let past = &arguments.source.past;
         if let Some(address) = &past.prometheus {
-            let client = Client::new(&access(address, arguments)?).map_err(|error| error.to_string())?;
+            let access = arguments.source.reach.access(address)?;
+            let client = Client::new(&access).map_err(|error| error.to_string())?;
             return Ok(Self::Prometheus(client));
+        }
+        if let Some(word) = arguments.source.reach.said() {
+            return Err(format!(
+                "`{word}` says how a Prometheus is reached, and none is asked: give `--prometheus`"
+            ));
         }
         if let Some(path) = &past.store {
             return Ok(Self::Store(path.clone()));
@@ -156,33 +161,4 @@ fn compare(
         past.doubts.extend(doubt.filter(|(verdict, _)| *verdict != Verdict::Pass));
     }
     Ok(())
-}
-
-/// How the Prometheus is reached.
-fn access(address: &str, arguments: &Arguments) -> Result<Access, String> {
-    let source = &arguments.source;
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let file = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))
-    };
-    let secret = |path: &Option<std::path::PathBuf>, name: &str| match path {
-        Some(path) => file(path).map(|text| Some(Secret::new(text.trim_end_matches(['\r', '\n'])))),
-        None => Ok(variable(name).map(Secret::new)),
-    };
-    let auth = match &source.user {
-        Some(user) => {
-            let password = secret(&source.password_file, "FIREDRILL_PROMETHEUS_PASSWORD")?;
-            Auth::Basic { user: user.clone(), password: password.unwrap_or_else(|| Secret::new("")) }
-        }
-        None => secret(&source.token_file, "FIREDRILL_PROMETHEUS_TOKEN")?.map_or(Auth::None, Auth::Bearer),
-    };
-    let identity = match (&source.cert, &source.key) {
-        (Some(certificate), Some(key)) => {
-            Some(Identity { certificate: file(certificate)?.into_bytes(), key: Secret::new(file(key)?) })
-        }
-        (_, _) => None,
-    };
-    let authorities = source.ca.as_deref().map(file).transpose()?.map(String::into_bytes);
-    let limits = Limits { timeout: source.query_timeout.0, ..Limits::default() };
-    Ok(Access { auth, authorities, identity, limits, ..Access::to(address) })
 }
