@@ -21,7 +21,7 @@ impl Said<'_> {
     /// where no file has it.
     pub(super) fn access(&self, address: &str, prefix: &str) -> Result<Access, String> {
         let secret = |path: Option<&Path>, name: &str| match path {
-            Some(path) => file(path).map(|text| Some(Secret::new(text.trim_end_matches(['\r', '\n'])))),
+            Some(path) => line(path).map(Some),
             None => {
                 let value = std::env::var(format!("{prefix}_{name}")).ok().filter(|value| !value.is_empty());
                 Ok(value.map(Secret::new))
@@ -32,6 +32,8 @@ impl Said<'_> {
                 let password = secret(self.password_file, "PASSWORD")?;
                 Auth::Basic { user: user.to_owned(), password: password.unwrap_or_else(|| Secret::new("")) }
             }
+            // Who asks stands in the address.
+            None if self.token_file.is_none() && has_user(address) => Auth::None,
             None => secret(self.token_file, "TOKEN")?.map_or(Auth::None, Auth::Bearer),
         };
         let identity = match self.identity {
@@ -43,6 +45,15 @@ impl Said<'_> {
         let authorities = self.ca.map(file).transpose()?.map(String::into_bytes);
         Ok(Access { auth, authorities, identity, ..Access::to(address) })
     }
+}
+
+fn has_user(address: &str) -> bool {
+    url::Url::parse(address).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
+/// What a file holds, without the end of its last line.
+pub(super) fn line(path: &Path) -> Result<Secret, String> {
+    Ok(Secret::new(file(path)?.trim_end_matches(['\r', '\n'])))
 }
 
 fn file(path: &Path) -> Result<String, String> {

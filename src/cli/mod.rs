@@ -15,6 +15,7 @@ mod load;
 mod manual;
 mod mutate;
 mod plan;
+mod reach;
 mod relay;
 mod remote;
 mod report;
@@ -72,7 +73,7 @@ enum Verb {
     /// Run scenarios again and again, with metrics, budgets and a status page
     Serve(Box<serve::Arguments>),
     /// Read files and report every problem in them; nothing is run
-    Check(check::Arguments),
+    Check(Box<check::Arguments>),
     /// Show what a run would do, without doing it
     Plan(plan::Arguments),
     /// Show a saved run again, write it in another format, or hold it against another run
@@ -96,7 +97,7 @@ enum Verb {
     /// Be every receiver of an Alertmanager, and print what is delivered
     Sink(sink::Arguments),
     /// Record an outage that really was, replay it, and ask what other rules would have said
-    Incident(incident::Arguments),
+    Incident(Box<incident::Arguments>),
     /// Write a first scenario, SLO and drill for what answers at an address
     Init(init::Arguments),
     /// Say what a finding is, with an example

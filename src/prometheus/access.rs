@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -20,6 +21,8 @@ pub struct Access {
     pub address: String,
     /// Who asks.
     pub auth: Auth,
+    /// What every question says beside that: `X-Scope-OrgID`.
+    pub headers: Vec<(String, Secret)>,
     /// Authorities to trust and no others, in PEM; `None` trusts the machine's own.
     pub authorities: Option<Vec<u8>>,
     /// Who we are, where TLS asks.
@@ -85,6 +88,7 @@ impl Access {
         Self {
             address: address.into(),
             auth: Auth::None,
+            headers: Vec::new(),
             authorities: None,
             identity: None,
             limits: Limits::default(),
@@ -133,8 +137,20 @@ impl Access {
             // What we know of ourselves is meant for this address alone.
             .redirect(redirect::Policy::none())
             .timeout(self.limits.timeout)
+            .default_headers(self.all_headers()?)
             .tls_backend_preconfigured(self.tls(url.scheme() == "https")?);
         client.build().map_err(|error| Setup::Client(error.to_string()))
+    }
+
+    fn all_headers(&self) -> Result<HeaderMap, Setup> {
+        let unsendable = |name: &str| Setup::Header(name.to_owned());
+        let all = self.headers.iter().map(|(name, value)| {
+            let known = HeaderName::try_from(name.as_str()).map_err(|_| unsendable(name))?;
+            let mut value = HeaderValue::try_from(value.expose()).map_err(|_| unsendable(name))?;
+            value.set_sensitive(true);
+            Ok((known, value))
+        });
+        all.collect()
     }
 
     /// Whom to trust and who we are; the machine's own authorities are read where they are needed.
@@ -221,6 +237,21 @@ mod tests {
         let mut access = Access::to("http://me:x@a.test");
         access.auth = Auth::Bearer(Secret::new("token"));
         assert_eq!(access.resolve().unwrap_err(), Setup::TwoUsers);
+    }
+
+    #[rstest]
+    #[case::name("X Scope", "shop", "X Scope")]
+    #[case::value("X-Scope-OrgID", "a\nb", "X-Scope-OrgID")]
+    fn a_header_that_cannot_be_sent_is_named_without_its_value(
+        #[case] name: &str,
+        #[case] value: &str,
+        #[case] named: &str,
+    ) {
+        let mut access = Access::to("http://a.test");
+        access.headers.push((name.to_owned(), Secret::new(value)));
+        let (url, _) = access.resolve().unwrap();
+        let said = access.http(&url).unwrap_err().to_string();
+        assert_eq!(said, format!("the header `{named}` has a name or a value that no header can have"));
     }
 
     #[test]

@@ -168,6 +168,9 @@ pub enum Setup {
     /// A user, password or token that cannot be sent.
     #[error("the user, password or token holds what no header can carry")]
     Unsendable,
+    /// A header that cannot be sent.
+    #[error("the header `{0}` has a name or a value that no header can have")]
+    Header(String),
     /// The machine could not do it.
     #[error("no HTTP client can be made: {0}")]
     Client(String),

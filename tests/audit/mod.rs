@@ -1,11 +1,17 @@
 //! `check --against` a real Prometheus, by rules and a dashboard about itself.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Prometheus};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+
+use crate::support::{Folder, PATIENCE, Prometheus};
 
 /// The body of a page.
 fn page(address: SocketAddr, path: &str) -> String {
@@ -59,4 +65,90 @@ fn a_prometheus_that_is_not_there_is_could_not_measure() {
     let said = String::from_utf8(check.stderr).unwrap();
     assert_eq!(check.status.code(), Some(4), "{said}");
     assert!(said.starts_with("error: ") && said.contains("cannot connect (tried 4 times)"), "{said}");
+}
+
+/// `secret`, hashed by `htpasswd`.
+const HASH: &str = "$2y$04$ZcQsFy/Y35mh4bW2BCFcz.JFMpr5a7OYVqPT8UAMHT20gKAnEx/oO";
+
+/// An authority, and a certificate by it for this machine and one for a client.
+fn certificates(folder: &Path) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(DnType::CommonName, "Keeper");
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    for name in ["server", "client"] {
+        let key = KeyPair::generate().unwrap();
+        let mut own = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        own.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        fs::write(folder.join(format!("{name}.pem")), own.signed_by(&key, &authority).unwrap().pem())
+            .unwrap();
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn a_prometheus_that_does_not_let_everybody_in_is_reached_as_its_file_says() {
+    let folder = Folder::new().unwrap();
+    certificates(&folder.0);
+    let file = |name: &str| folder.0.join(name).display().to_string();
+    fs::write(file("password"), "secret\n").unwrap();
+    let web = format!(
+        "basic_auth_users: {{ anna: {HASH} }}\ntls_server_config: {{ cert_file: {}, key_file: {}, client_ca_file: {}, \
+         client_auth_type: RequireAndVerifyClientCert }}\n",
+        file("server.pem"),
+        file("server.key"),
+        file("ca.pem")
+    );
+    let prometheus = Prometheus::start_behind(&web).unwrap();
+    let address = format!("https://{}", prometheus.address);
+    let ask = |words: &[&str]| {
+        let check = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+            .args([
+                "check",
+                "--color",
+                "never",
+                "--rules",
+                "fixtures/audit/alerts.yml",
+                "--against",
+                &address,
+            ])
+            .args(words)
+            .output()
+            .unwrap();
+        (check.status.code(), String::from_utf8(check.stderr).unwrap())
+    };
+    let (ca, cert, key, password) =
+        (file("ca.pem"), file("client.pem"), file("client.key"), file("password"));
+    let tls = ["--ca", &ca, "--cert", &cert, "--key", &key];
+    let with = |words: &[&str]| ask(&[&tls[..], words].concat());
+
+    let (code, said) = with(&["--user", "anna", "--password-file", &password]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error[audit/"), "{said}");
+    let basic = "Authorization: Basic YW5uYTpzZWNyZXQ=";
+    assert_eq!(with(&["--header", basic]).0, Some(1));
+    fs::write(file("header"), "Basic YW5uYTpzZWNyZXQ=\n").unwrap();
+    assert_eq!(with(&["--header", &format!("Authorization: @{}", file("header"))]).0, Some(1));
+
+    fs::write(file("wrong"), "otto").unwrap();
+    let (code, said) = with(&["--user", "anna", "--password-file", &file("wrong")]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("status 401, not allowed; check the user and password"), "{said}");
+    assert!(!said.contains("otto"), "{said}");
+    let (code, said) = with(&["--token-file", &password]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("status 401") && !said.contains("secret"), "{said}");
+    let (code, said) = ask(&["--ca", &ca, "--user", "anna", "--password-file", &password]);
+    assert_eq!(code, Some(4), "{said}");
+    let (code, said) = ask(&["--user", "anna", "--password-file", &password]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("cannot connect"), "{said}");
+    let (code, said) = with(&["--user", "anna", "--password-file", "nowhere"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(4), "error: `nowhere` cannot be read: No such file or directory (os error 2)\n")
+    );
 }

@@ -63,6 +63,8 @@ fn a_slow_prometheus_is_not_waited_for() {
 #[case::no_source(&[KNOWN], 2)]
 #[case::two_sources(&[KNOWN, "--run", "a", "--prometheus", "http://a.test"], 2)]
 #[case::no_address(&[KNOWN, "--prometheus", "127.0.0.1:9090"], 2)]
+#[case::nobody_to_be_let_in_by(&[KNOWN, "--store", "nowhere.db", "--user", "anna"], 2)]
+#[case::no_header(&[KNOWN, "--prometheus", "http://127.0.0.1:1", "--header", "shop"], 2)]
 #[case::no_slo(&["scenarios/first.yaml", "--prometheus", "http://127.0.0.1:1"], 2)]
 #[case::no_such_run(&[KNOWN, "--run", "nowhere.jsonl"], 2)]
 #[case::no_reason(&[KNOWN, "--prometheus", "http://127.0.0.1:1", "--override", "because"], 2)]

@@ -102,8 +102,17 @@ impl Prometheus {
         Self::scraping(None, &[])
     }
 
+    /// Starts it with this `--web.config.file`, by which others are let in; it scrapes nobody then.
+    pub(crate) fn start_behind(web: &str) -> io::Result<Self> {
+        Self::begin(None, &[], web)
+    }
+
     /// Starts it with more words on its command line, to scrape a page, or else itself.
     pub(crate) fn scraping(page: Option<SocketAddr>, words: &[&str]) -> io::Result<Self> {
+        Self::begin(page, words, "")
+    }
+
+    fn begin(page: Option<SocketAddr>, words: &[&str], web: &str) -> io::Result<Self> {
         let (server, [address]) = Server::start("Server is ready to receive", |folder, [address]| {
             let configuration = folder.join("prometheus.yml");
             let page = page.unwrap_or(address);
@@ -116,6 +125,10 @@ impl Prometheus {
             command.arg("--config.file").arg(configuration);
             command.arg("--storage.tsdb.path").arg(folder.join("data"));
             command.arg("--web.listen-address").arg(address.to_string()).args(words);
+            if !web.is_empty() {
+                fs::write(folder.join("web.yml"), web)?;
+                command.arg("--web.config.file").arg(folder.join("web.yml"));
+            }
             Ok(command)
         })?;
         Ok(Self { address, _server: server })

@@ -7,8 +7,7 @@ use super::Arguments;
 use crate::audit::{self, Files, Live, Subject, Unseen};
 use crate::finding::Findings;
 use crate::plan::{Kind, Plan, PlannedStack, Reading, kind_of};
-use crate::prometheus::{Access, Auth, Client};
-use crate::secret::Secret;
+use crate::prometheus::{Access, Client};
 use crate::source::{self, Sources};
 use crate::stack::containers::ImageMap;
 use crate::yaml;
@@ -42,7 +41,9 @@ pub(super) async fn audit_all(
 ) -> Result<Audited, String> {
     let live = match arguments.against.as_deref() {
         None | Some(STACK) => None,
-        Some(address) => Some(look(address).await.map_err(|error| error.to_string())?),
+        Some(address) => {
+            Some(look(&arguments.reach.access(address)?).await.map_err(|error| error.to_string())?)
+        }
     };
     let texts = own_texts(&reading.sources);
     let mut audited = Audited::default();
@@ -113,11 +114,8 @@ fn nothing_to_compare(arguments: &Arguments, reading: &Reading) -> String {
 }
 
 /// Looks at what a Prometheus has.
-async fn look(address: &str) -> Result<Live, Unseen> {
-    let token = std::env::var("FIREDRILL_PROMETHEUS_TOKEN").ok().filter(|token| !token.is_empty());
-    let auth = token.map_or(Auth::None, |token| Auth::Bearer(Secret::new(token)));
-    let client = Client::new(&Access { auth, ..Access::to(address) })?;
-    Live::look(client).await
+async fn look(access: &Access) -> Result<Live, Unseen> {
+    Live::look(Client::new(access)?).await
 }
 
 /// What is audited together: what is named, and what each stack names.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use self::audited::Audited;
 use self::expect::Expected;
+use super::reach::Reach;
 use super::{Colour, Input, Runtime, count, draw, runtime};
 use crate::audit::Runbooks;
 use crate::exit::Exit;
@@ -45,10 +46,12 @@ pub(super) struct Arguments {
     prometheus: Option<PathBuf>,
 
     /// A Prometheus that scrapes what the rules are about: what it has is compared with what they ask for.
-    /// `stack` brings up each stack that is named and takes it down again. `FIREDRILL_PROMETHEUS_TOKEN` is a bearer
-    /// token
+    /// `stack` brings up each stack that is named and takes it down again
     #[arg(long, value_name = "URL|stack", help_heading = "Audit")]
     against: Option<String>,
+
+    #[command(flatten)]
+    reach: Reach,
 
     /// How the services of a stack are run that is brought up
     #[arg(long, value_enum, default_value_t = Runtime::Auto, help_heading = "Audit", hide_short_help = true)]

@@ -6,11 +6,10 @@ use std::path::Path;
 
 use super::terms::Asked;
 use super::{Arguments, save};
-use crate::cli::access::Said;
 use crate::gate::{Decision, Judgement, Known, Verdict, decide};
 use crate::history::own::{self, Measured};
 use crate::history::{Look, Read, Wanted, known, prometheus};
-use crate::prometheus::{Access, Client, Limits};
+use crate::prometheus::Client;
 use crate::store::Store;
 
 /// What a gate decided of each objective, in their order; or why it could not even begin.
@@ -29,8 +28,14 @@ impl Source {
     pub(super) fn open(arguments: &Arguments) -> Result<Self, String> {
         let past = &arguments.source.past;
         if let Some(address) = &past.prometheus {
-            let client = Client::new(&access(address, arguments)?).map_err(|error| error.to_string())?;
+            let access = arguments.source.reach.access(address)?;
+            let client = Client::new(&access).map_err(|error| error.to_string())?;
             return Ok(Self::Prometheus(client));
+        }
+        if let Some(word) = arguments.source.reach.said() {
+            return Err(format!(
+                "`{word}` says how a Prometheus is reached, and none is asked: give `--prometheus`"
+            ));
         }
         if let Some(path) = &past.store {
             return Ok(Self::Store(path.clone()));
@@ -156,19 +161,4 @@ fn compare(
         past.doubts.extend(doubt.filter(|(verdict, _)| *verdict != Verdict::Pass));
     }
     Ok(())
-}
-
-/// How the Prometheus is reached.
-fn access(address: &str, arguments: &Arguments) -> Result<Access, String> {
-    let source = &arguments.source;
-    let said = Said {
-        user: source.user.as_deref(),
-        password_file: source.password_file.as_deref(),
-        token_file: source.token_file.as_deref(),
-        ca: source.ca.as_deref(),
-        identity: source.cert.as_deref().zip(source.key.as_deref()),
-    };
-    let access = said.access(address, "FIREDRILL_PROMETHEUS")?;
-    let limits = Limits { timeout: source.query_timeout.0, ..Limits::default() };
-    Ok(Access { limits, ..access })
 }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use self::ask::Source;
 use self::terms::Asked;
+use super::reach::Reach;
 use super::{Colour, Input, draw, run, runtime, save};
 use crate::event::Sender;
 use crate::exit::Exit;
@@ -103,46 +104,8 @@ struct From {
     #[arg(long, value_name = "RUN", requires = "run", help_heading = "Source")]
     baseline: Option<String>,
 
-    /// Who asks the Prometheus; the password is in the file or in
-    /// `FIREDRILL_PROMETHEUS_PASSWORD`
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "prometheus",
-        help_heading = "Source",
-        hide_short_help = true
-    )]
-    user: Option<String>,
-
-    /// A file with the password
-    #[arg(long, value_name = "FILE", requires = "user", help_heading = "Source", hide_short_help = true)]
-    password_file: Option<PathBuf>,
-
-    /// A file with a bearer token; `FIREDRILL_PROMETHEUS_TOKEN` is one, too
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "user",
-        help_heading = "Source",
-        hide_short_help = true
-    )]
-    token_file: Option<PathBuf>,
-
-    /// Certificates of the authorities to trust, PEM
-    #[arg(long, value_name = "FILE", help_heading = "Source", hide_short_help = true)]
-    ca: Option<PathBuf>,
-
-    /// A client certificate, PEM
-    #[arg(long, value_name = "FILE", requires = "key", help_heading = "Source", hide_short_help = true)]
-    cert: Option<PathBuf>,
-
-    /// Its private key, PEM
-    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Source", hide_short_help = true)]
-    key: Option<PathBuf>,
-
-    /// How long one answer may take
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Source", hide_short_help = true)]
-    query_timeout: Span,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// The terms, where they differ from those of the gate's file.

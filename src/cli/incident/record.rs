@@ -7,11 +7,11 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::refused;
+use crate::cli::reach::Reach;
 use crate::cli::{Colour, runtime};
 use crate::exit::Exit;
 use crate::incident::{self, Asked, Error, Hidden, Incident, Progress};
-use crate::prometheus::{Access, Auth, Client};
-use crate::secret::Secret;
+use crate::prometheus::Client;
 use crate::slo::Slo;
 
 /// Arguments of `incident record`.
@@ -20,13 +20,16 @@ use crate::slo::Slo;
   firedrill incident record --prometheus http://127.0.0.1:9090 --alertmanager http://127.0.0.1:9093 \\
     --from 2026-11-20T02:00Z --to 2026-11-20T04:00Z --service checkout -o incidents/checkout-brownout")]
 pub(super) struct Arguments {
-    /// The Prometheus that saw it; `FIREDRILL_PROMETHEUS_TOKEN` is a bearer token
+    /// The Prometheus that saw it
     #[arg(long, value_name = "URL", help_heading = "Source")]
     prometheus: String,
 
-    /// The Alertmanager that was told, whose routing is kept too
+    /// The Alertmanager that was told, whose routing is kept too; it is reached as the Prometheus is
     #[arg(long, value_name = "URL", help_heading = "Source")]
     alertmanager: Option<String>,
+
+    #[command(flatten)]
+    reach: Reach,
 
     /// When it began, RFC 3339
     #[arg(long, value_name = "TIME", help_heading = "Incident")]
@@ -118,8 +121,12 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 }
 
 async fn recorded(arguments: &Arguments, slos: &[Slo]) -> Result<Incident, Error> {
-    let client = client(&arguments.prometheus)?;
-    let alertmanager = arguments.alertmanager.as_deref().map(self::client).transpose()?;
+    let to = |address: &str| -> Result<Client, Error> {
+        let access = arguments.reach.access(address).map_err(Error::Nothing)?;
+        Client::new(&access).map_err(|error| Error::Nothing(error.to_string()))
+    };
+    let client = to(&arguments.prometheus)?;
+    let alertmanager = arguments.alertmanager.as_deref().map(to).transpose()?;
     let name = arguments.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let asked = Asked {
         name,
@@ -170,10 +177,4 @@ fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Error> {
         Ok((format!("{number:03}.yaml"), text))
     };
     paths.iter().enumerate().map(text).collect()
-}
-
-fn client(address: &str) -> Result<Client, Error> {
-    let token = std::env::var("FIREDRILL_PROMETHEUS_TOKEN").ok().filter(|token| !token.is_empty());
-    let auth = token.map_or(Auth::None, |token| Auth::Bearer(Secret::new(token)));
-    Client::new(&Access { auth, ..Access::to(address) }).map_err(|error| Error::Nothing(error.to_string()))
 }
