@@ -1,8 +1,11 @@
-//! What a `/metrics` page says: Prometheus text 0.0.4 and OpenMetrics 1.0 text, read and printed.
+//! What a `/metrics` page says: Prometheus text 0.0.4 and OpenMetrics 1.0 text, read and printed; and its protobuf
+//! form with native histograms, printed.
 
 mod line;
+mod native;
 mod openmetrics;
 mod print;
+pub mod protobuf;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -13,6 +16,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+pub use native::Native;
 pub use print::print;
 
 /// Most series, and most families, that one page may have: a bound on memory, far above what one target

@@ -39,7 +39,7 @@ pub fn print(families: &[Family], dialect: Dialect) -> String {
 }
 
 /// What the dialect calls the family and its type, if it has a word for it.
-fn heading(family: &Family, dialect: Dialect) -> (Cow<'_, str>, Option<&'static str>) {
+pub(super) fn heading(family: &Family, dialect: Dialect) -> (Cow<'_, str>, Option<&'static str>) {
     let name = family.name.as_str();
     let suffixed = |suffix: &str| {
         let mut samples = family.samples.iter();
@@ -62,7 +62,7 @@ fn heading(family: &Family, dialect: Dialect) -> (Cow<'_, str>, Option<&'static 
     (name, kind.word(dialect))
 }
 
-fn is_created(family: &Family, sample: &Sample) -> bool {
+pub(super) fn is_created(family: &Family, sample: &Sample) -> bool {
     family.kind.suffixes().contains(&"_created")
         && sample.name.strip_prefix(family.name.as_str()) == Some("_created")
 }
