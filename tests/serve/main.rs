@@ -5,6 +5,7 @@ mod alerts;
 mod blackbox;
 mod dashboard;
 mod durable;
+mod traces;
 mod web;
 
 use std::fs;
