@@ -192,6 +192,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     let options = Options {
         id,
         started: now,
+        traced: false,
         seed: rand::random(),
         policy: Arc::new(policy),
         runtime: Choice::Processes,

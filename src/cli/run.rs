@@ -123,6 +123,7 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
         started: now,
         seed: arguments.seed.unwrap_or_else(rand::random),
         policy: Arc::new(policy.with_targets(arguments.allow_target.clone())),
+        traced: false,
         runtime: arguments.runtime.into(),
         images,
         shard: arguments.shard,

@@ -51,6 +51,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL", help_heading = "Serve")]
     alertmanager: Vec<String>,
 
+    /// Send a span of each probe to this receiver of OpenTelemetry, as JSON over HTTP: `http://127.0.0.1:4318`, to which
+    /// `/v1/traces` is added
+    #[arg(long, value_name = "URL", help_heading = "Serve")]
+    otlp_traces: Option<String>,
+
     /// Keep the port as this file says, in the format of Prometheus's exporters: TLS, client certificates, users with
     /// passwords. It is read whenever it is used
     #[arg(long = "web.config.file", value_name = "FILE", help_heading = "Serve")]
@@ -67,7 +72,7 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {
     let Arguments { input, store, listen, allow_net, deny_net, probe_allow_net, .. } = arguments;
-    let Arguments { blackbox_config, alertmanager, web_config, location, log_format, .. } = arguments;
+    let Arguments { blackbox_config, alertmanager, otlp_traces, web_config, location, log_format, .. } = arguments;
     let options = Options {
         read: Arc::new(move || input.read_apart()),
         store,
@@ -76,6 +81,7 @@ pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<
         for_strangers: Arc::new(Policy::for_strangers(probe_allow_net)),
         blackbox: blackbox_config,
         alertmanagers: alertmanager,
+        otlp_traces,
         web: web_config,
         location,
         program: std::env::current_exe()?,
@@ -160,7 +166,7 @@ fn say(notice: &Notice) -> String {
         Notice::Reloaded { added, changed, removed, broken } => {
             format!("files read anew: {added} added, {changed} changed, {removed} removed, {broken} broken")
         }
-        Notice::Turned { scenario, conclusion, why } => {
+        Notice::Turned { scenario, conclusion, why, trace } => {
             let how = match conclusion {
                 crate::event::Conclusion::Pass => "passes again",
                 crate::event::Conclusion::Fail => "fails",
@@ -168,13 +174,16 @@ fn say(notice: &Notice) -> String {
                 crate::event::Conclusion::NotMeasured => "could not be measured",
             };
             let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            format!("scenario `{scenario}` {how}{why}")
+            let trace = trace.as_ref().map_or_else(String::new, |trace| format!(" (trace {trace})"));
+            format!("scenario `{scenario}` {how}{why}{trace}")
         }
         Notice::Store(error) => format!("what is measured waits, as the store cannot be written: {error}"),
         Notice::Alertmanager { address, error } => {
             format!("Alertmanager at {address} cannot be told: {error}")
         }
         Notice::AlertmanagerMended { address } => format!("Alertmanager at {address} can be told again"),
+        Notice::Traces { address, error } => format!("spans cannot be sent to {address}: {error}"),
+        Notice::TracesMended { address } => format!("spans can be sent to {address} again"),
         Notice::StoreMended => "the store is written again".to_owned(),
         Notice::Stopping => "stopping: runs under way end, and what was measured is written".to_owned(),
     }

@@ -14,7 +14,7 @@ use super::http::{Client, Exchange};
 use super::logs::tail::Marks;
 use super::oauth::Tokens;
 use super::policy::Policy;
-use super::trace::Traceparent;
+use super::trace::{TRACEPARENT, Traceparent};
 use super::trust::Keyring;
 use super::{
     answer, certificate, dns, each, exec, grpc, health, icmp, kubelet, logs, metrics, promql, talk, tls,
@@ -45,6 +45,8 @@ pub struct Session {
     pub marks: Arc<Marks>,
     /// The tokens that were given to it.
     pub tokens: Arc<Tokens>,
+    /// Whether each attempt begins a trace, also where its step does not ask for one.
+    pub traced: bool,
 }
 
 impl Session {
@@ -58,6 +60,7 @@ impl Session {
             address: self.address,
             marks: Arc::clone(&self.marks),
             tokens: Arc::clone(&self.tokens),
+            traced: self.traced,
         }
     }
 
@@ -174,7 +177,7 @@ pub(super) async fn at_one(
     deadline: &Deadline,
 ) -> Result<Attempt, Unset> {
     let began = Instant::now();
-    let trace = probe.told().traces().then(Traceparent::begin);
+    let trace = (session.traced || probe.told().traces()).then(Traceparent::begin);
     let scope = &*Traceparent::within(trace, scope);
     let mut seen = match probe {
         Probe::Http(http) => {
@@ -238,6 +241,8 @@ async fn send(
     trace: Option<Traceparent>,
     deadline: &Deadline,
 ) -> Result<(Seen, Exchange), Unset> {
+    // One that the file itself names is the one that is sent.
+    let trace = trace.filter(|_| http.headers.iter().all(|(name, _)| *name != TRACEPARENT));
     let done = match Errand::fill(http, scope, session)? {
         Ok(errand) => errand.run(&mut session.client, trace, deadline).await,
         Err(cause) => Done::lost(cause),

@@ -32,7 +32,7 @@ pub mod stream;
 mod talk;
 pub mod tcp;
 pub mod tls;
-mod trace;
+pub(crate) mod trace;
 pub mod trust;
 pub mod volley;
 pub mod websocket;

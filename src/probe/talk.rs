@@ -66,6 +66,7 @@ pub(super) async fn websocket(
         Ok(request) => request,
         Err(cause) => return Ok(Seen { breaches: vec![Breach::lost(cause, place)], ..Seen::default() }),
     };
+    let trace = trace.filter(|_| !request.headers.contains_key(TRACEPARENT));
     request.headers.extend(trace.and_then(|trace| trace.header()).map(|value| (TRACEPARENT, value)));
     let began = Instant::now();
     let token = match token(wanted, &request, scope, session, deadline).await? {

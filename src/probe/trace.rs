@@ -10,19 +10,30 @@ use crate::scenario::capture::Traced;
 use crate::scenario::template::Scope;
 
 /// The header that a trace travels in.
-pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A trace and the span in it that is ours. It says that it is recorded: who asks for it wants to find it.
+/// A trace and the span in it that is ours. It says that it is recorded: who asks for it wants to find it. The span has
+/// the last half of the trace's id, so that whoever knows the trace knows the span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Traceparent {
+pub(crate) struct Traceparent {
     trace: u128,
     span: u64,
 }
 
 impl Traceparent {
     /// A new trace.
-    pub(super) fn begin() -> Self {
-        Self::of(rand::random(), rand::random())
+    pub(crate) fn begin() -> Self {
+        let trace: u128 = rand::random();
+        Self::of(trace, Self::low(trace))
+    }
+
+    fn low(trace: u128) -> u64 {
+        u64::try_from(trace & u128::from(u64::MAX)).unwrap_or_default()
+    }
+
+    /// The id of the span that began a trace of this id.
+    pub(crate) fn span_of(id: &str) -> &str {
+        id.get(16..).unwrap_or(id)
     }
 
     /// Zero is no id.
@@ -31,7 +42,7 @@ impl Traceparent {
     }
 
     /// The trace's id, as tracing systems are asked for it.
-    pub(super) fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         format!("{:032x}", self.trace)
     }
 
@@ -57,7 +68,7 @@ impl Traceparent {
     }
 
     /// The header's value.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.to_string()).ok()
     }
 }
@@ -81,6 +92,12 @@ mod tests {
         assert_eq!(trace.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         assert_eq!(trace.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(trace.header().unwrap(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    }
+
+    #[test]
+    fn the_span_is_known_by_its_trace() {
+        let trace = Traceparent::begin();
+        assert_eq!(trace.to_string(), format!("00-{0}-{1}-01", trace.id(), Traceparent::span_of(&trace.id())));
     }
 
     #[test]

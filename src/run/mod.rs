@@ -63,6 +63,8 @@ pub struct Options {
     pub seed: u64,
     /// Which addresses its probes may connect to.
     pub policy: Arc<Policy>,
+    /// Whether each attempt begins a trace, also where its step does not ask for one.
+    pub traced: bool,
     /// How the services of stacks are run.
     pub runtime: Choice,
     /// What is used in place of images.
@@ -360,6 +362,7 @@ impl Rehearsal<'_> {
                 keyring: Arc::new(keyring),
                 policy: Arc::clone(&self.options.policy),
                 marks,
+                traced: self.options.traced,
                 ..Session::default()
             },
             slis: Slis::new(judge::limits(slos), &scenario.name, self.sender, self.clock),

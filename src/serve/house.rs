@@ -16,6 +16,7 @@ use super::catalogue::{Broken, Catalogue, Kept, Scene, stamp};
 use super::histogram::Histogram;
 use super::keep::{Order, Standings};
 use super::ledger::Ledger;
+use super::traces::Spans;
 use super::watch::Watch;
 use super::web::Web;
 use super::{Notice, Notices, Options, Reader};
@@ -39,6 +40,8 @@ pub(super) struct House {
     pub(super) location: Option<String>,
     /// What Alertmanagers are told.
     pub(super) bell: Bell,
+    /// Where probes that were made are told of.
+    pub(super) spans: Spans,
     /// Places for those who ask at `/probe`.
     pub(super) places: Semaphore,
     program: PathBuf,
@@ -92,6 +95,7 @@ impl House {
         ledger: Arc<Ledger>,
         standings: Arc<Standings>,
         web: Web,
+        spans: Spans,
     ) -> Self {
         Self {
             read: Arc::clone(&options.read),
@@ -100,6 +104,7 @@ impl House {
             web,
             location: options.location.clone(),
             bell: Bell::default(),
+            spans,
             blackbox: options.blackbox.clone(),
             modules: Mutex::new(Arc::new(if options.blackbox.is_some() {
                 Modules::default()
@@ -128,6 +133,7 @@ impl House {
             started: now,
             seed: rand::random(),
             policy: Arc::clone(&self.policy),
+            traced: true,
             runtime: Choice::Auto,
             images: ImageMap::default(),
             program: self.program.clone(),

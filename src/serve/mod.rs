@@ -13,6 +13,7 @@ mod port;
 mod probe;
 mod schedule;
 mod state;
+mod traces;
 mod watch;
 mod web;
 
@@ -58,6 +59,8 @@ pub struct Options {
     pub blackbox: Option<PathBuf>,
     /// Alertmanagers that are told what fails and what burns.
     pub alertmanagers: Vec<String>,
+    /// Where the spans of probes are sent, by OTLP over HTTP; nowhere unless said.
+    pub otlp_traces: Option<String>,
     /// How the port is kept, by a file as Prometheus's exporters have it; without one, in clear for everybody.
     pub web: Option<PathBuf>,
     /// Where this is, as scenarios name it under `locations`.
@@ -80,7 +83,7 @@ pub enum Error {
     /// There is nowhere to keep what is measured.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
-    /// An Alertmanager has no address.
+    /// An Alertmanager, or who takes spans, has no address.
     #[error(transparent)]
     Alertmanager(#[from] crate::prometheus::Setup),
     /// The file that says how the port is kept is wrong.
@@ -137,6 +140,21 @@ pub enum Notice {
         conclusion: crate::event::Conclusion,
         /// The first thing that was wrong, if anything was.
         why: Option<String>,
+        /// The id of the trace of the attempt that failed first.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace: Option<String>,
+    },
+    /// Spans cannot be sent.
+    Traces {
+        /// Where to.
+        address: String,
+        /// What happened.
+        error: String,
+    },
+    /// Spans can be sent again.
+    TracesMended {
+        /// Where to.
+        address: String,
     },
     /// The store cannot be written; what is measured waits.
     Store(#[serde(rename = "error")] String),
@@ -183,6 +201,7 @@ pub async fn serve(
     web.rules().map_err(Error::Web)?;
     let listeners = options.alertmanagers.iter().map(|address| alerts::Listener::new(address));
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+    let (spans, courier) = traces::open(options.otlp_traces.as_deref())?;
     let failed = |source| Error::Listen { address: options.listen, source };
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -191,13 +210,14 @@ pub async fn serve(
     let (orders, ordered) = mpsc::channel();
     let keeping = std::thread::Builder::new().name("store".to_owned());
     let keeping = keeping.spawn(move || keeper.keep(&ordered)).map_err(Error::Thread)?;
-    let house = Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings, web));
+    let house = Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings, web, spans));
 
     let port = tokio::spawn(port::open(listener, Arc::clone(&house), stop.clone()));
     house.reload().await;
     let (scenarios, slos) = house.sizes();
     notices.send(Notice::Listening { address, scenarios, slos });
     let ringing = tokio::spawn(alerts::ring(listeners, Arc::clone(&house), stop.clone()));
+    let carrying = courier.map(|courier| tokio::spawn(courier.carry(notices.clone(), stop.clone())));
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -210,6 +230,9 @@ pub async fn serve(
     // Whoever asks until now is answered; it ends by itself.
     let _ = port.await;
     let _ = ringing.await;
+    if let Some(carrying) = carrying {
+        let _ = carrying.await;
+    }
     let _ = orders.send(Order::End);
     // It writes what is left; a panic in it was printed, and leaves nothing to wait for.
     let _ = tokio::task::spawn_blocking(move || keeping.join()).await;

@@ -124,6 +124,7 @@ impl Watch {
                 if let Event::Sampled { sli, minute, samples, .. } = &stamped.event {
                     house.ledger.add(sli, *minute, samples);
                 }
+                let stamped = house.spans.take(&self.name, now, stamped);
                 self.state().take(stamped.event);
             }
         };
@@ -139,7 +140,9 @@ impl Watch {
         let mut state = self.state();
         let before = state.last().map(|ran| ran.conclusion);
         state.end(conclusion, took);
-        let why = state.failures.back().filter(|_| conclusion != Conclusion::Pass).and_then(|failed| {
+        let failed = state.failures.back().filter(|_| conclusion != Conclusion::Pass);
+        let trace = failed.and_then(|failed| failed.attempts.first()?.evidence.trace.clone());
+        let why = failed.and_then(|failed| {
             let attempt = failed.attempts.first().and_then(|attempt| {
                 attempt.failures.first().map(|failure| format!("{}: {}", attempt.step, failure.drawing.title))
             });
@@ -147,7 +150,7 @@ impl Watch {
         });
         drop(state);
         if before.unwrap_or_default() != conclusion {
-            house.notices.send(Notice::Turned { scenario: self.name.clone(), conclusion, why });
+            house.notices.send(Notice::Turned { scenario: self.name.clone(), conclusion, why, trace });
         }
     }
 }

@@ -147,6 +147,7 @@ impl Asked {
             started: jiff::Timestamp::UNIX_EPOCH,
             seed: 7,
             policy: Arc::default(),
+            traced: false,
             runtime: Choice::default(),
             images: ImageMap::default(),
             recordings: Vec::new(),

@@ -7,6 +7,7 @@ mod blackbox;
 mod certificates;
 mod dashboard;
 mod durable;
+mod traces;
 mod web;
 
 use std::fs;

@@ -57,6 +57,7 @@ impl Folder {
             started: jiff::Timestamp::UNIX_EPOCH,
             seed: 7,
             policy: Arc::default(),
+            traced: false,
             runtime: firedrill::stack::Choice::Processes,
             images: firedrill::stack::containers::ImageMap::default(),
             recordings: Vec::new(),

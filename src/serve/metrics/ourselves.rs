@@ -9,6 +9,7 @@ pub(super) fn families(house: &House) -> Vec<Family> {
     let mut all = of_files(house);
     all.extend(of_store(house));
     all.extend(of_alerts(house));
+    all.extend(of_traces(house));
     all.extend(of_process());
     all.retain(|family| !family.samples.is_empty());
     all
@@ -76,6 +77,17 @@ fn of_alerts(house: &House) -> Vec<Family> {
     }
     let help = "Alerts that last, of which Alertmanagers are told.";
     vec![gauge("firedrill_alerts", help, Some(size(rung.lasting))), told]
+}
+
+fn of_traces(house: &House) -> Vec<Family> {
+    let Some(tally) = house.spans.tally() else { return Vec::new() };
+    let help = "Spans of probes, and whether they were sent, refused, or given up as too many waited.";
+    let mut spans = family("firedrill_otlp_spans", Kind::Counter, help);
+    for (result, times) in [("sent", tally.sent), ("failed", tally.failed), ("dropped", tally.dropped)] {
+        push(&mut spans, "_total", labels([("result", result)]), number(times));
+    }
+    let waiting = gauge("firedrill_otlp_spans_waiting", "Spans that wait to be sent.", Some(size(tally.waiting)));
+    vec![spans, waiting]
 }
 
 /// A gauge with one series, where it has a value.

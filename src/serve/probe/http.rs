@@ -11,7 +11,7 @@ use url::Url;
 use super::choose::{choose, host_and_port};
 use super::secured::{self, unixtime};
 use super::sheet::{Sheet, size, truth};
-use super::{Attempt, failed};
+use super::{Attempt, failed, trace};
 use crate::probe::connect::Options;
 use crate::probe::http::{self as web, Exchange, Response};
 use crate::sample::{Cause, Phase, Reason};
@@ -46,7 +46,7 @@ pub(super) async fn attempt(module: &Http, at: &Attempt<'_>, sheet: &mut Sheet) 
     if options.proxy.is_some() {
         options.address = None;
     }
-    let request = request(module, at, url, options).await?;
+    let request = request(module, at, url, options, sheet).await?;
     let tls = request.options.tls.clone();
     let exchange = web::send(&request, &at.deadline).await;
     let result = answered(module, &exchange, looked_up, sheet);
@@ -79,6 +79,7 @@ async fn request(
     at: &Attempt<'_>,
     url: Url,
     mut options: Options,
+    sheet: &mut Sheet,
 ) -> Result<web::Request, Cause> {
     let trouble = |why: &dyn std::fmt::Display| failed(why.to_string());
     options.tls = module.tls.options().await.map_err(|why| trouble(&why))?;
@@ -98,6 +99,7 @@ async fn request(
     if let Some(value) = module.auth.header().await.map_err(|why| trouble(&why))? {
         request.headers.insert(AUTHORIZATION, value);
     }
+    trace(&mut request.headers, sheet);
     request.body = match &module.body_file {
         Some(path) => tokio::fs::read(path).await.map_err(|why| trouble(&why))?.into(),
         None => Bytes::copy_from_slice(&module.body),

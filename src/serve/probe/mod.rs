@@ -25,6 +25,7 @@ use super::house::House;
 use crate::exposition::{Dialect, print};
 use crate::probe::connect::{Deadline, Options};
 use crate::probe::policy::Policy;
+use crate::probe::trace::{TRACEPARENT, Traceparent};
 use crate::sample::{Cause, Reason};
 
 /// How many are probed for others at once; who comes then is told to come again.
@@ -71,6 +72,15 @@ impl Attempt<'_> {
 /// Something about the target or the module that makes an attempt of it impossible.
 fn failed(why: String) -> Cause {
     Cause::new(Reason::Protocol, why)
+}
+
+/// Begins a trace, where the module does not name one itself.
+fn trace(headers: &mut HeaderMap, sheet: &mut Sheet) {
+    let trace = Traceparent::begin();
+    if let (false, Some(value)) = (headers.contains_key(TRACEPARENT), trace.header()) {
+        headers.insert(TRACEPARENT, value);
+        sheet.say(format!("trace {}", trace.id()));
+    }
 }
 
 /// A status and what is said with it.

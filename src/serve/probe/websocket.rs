@@ -9,7 +9,7 @@ use url::Url;
 
 use super::choose::{choose, host_and_port};
 use super::sheet::{Sheet, truth};
-use super::{Attempt, failed, secured};
+use super::{Attempt, failed, secured, trace};
 use crate::probe::websocket::{Act, Check, Exchange, Frame, Receive, Request, Session};
 use crate::sample::{Cause, Reason};
 use crate::serve::blackbox::{Turn, WebSocket};
@@ -29,6 +29,7 @@ pub(super) async fn attempt(module: &WebSocket, at: &Attempt<'_>, sheet: &mut Sh
     request.options.tls = module.tls.options().await.map_err(|why| failed(why.to_string()))?;
     request.options.address = Some(choose(&host, port, module.preference, at, sheet).await.address?);
     request.headers = headers(module).await?;
+    trace(&mut request.headers, sheet);
     let tls = request.options.tls.clone();
     let (exchange, session) = Session::open(&request, &at.deadline).await;
     status(sheet, exchange.status.map_or(0.0, |status| f64::from(status.as_u16())));
