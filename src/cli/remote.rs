@@ -16,14 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Arguments about remote write.
 #[derive(Debug, Args)]
 pub(super) struct RemoteWrite {
-    /// Also send what is measured, about once a second, to a Prometheus that takes remote write, or to what
-    /// speaks like one; its address, or that of the endpoint
-    #[arg(long, value_name = "URL", help_heading = "Remote write")]
-    remote_write: Option<String>,
+    /// Also send what is measured by Prometheus's remote write, about once a second
+    ///
+    /// To a Prometheus that takes it, or to what speaks like one: its address, or that of the endpoint.
+    #[arg(id = "remote_write", long = "remote-write", value_name = "URL", help_heading = "Output")]
+    to: Option<String>,
 
     /// How times are sent
     #[arg(
-        long,
+        id = "remote_write_histograms",
+        long = "remote-write-histograms",
         value_enum,
         value_name = "FORM",
         default_value_t = Histograms::Auto,
@@ -31,68 +33,74 @@ pub(super) struct RemoteWrite {
         help_heading = "Remote write",
         hide_short_help = true
     )]
-    remote_write_histograms: Histograms,
+    histograms: Histograms,
 
     /// Who sends; the password is in the file or in `FIREDRILL_REMOTE_WRITE_PASSWORD`
     #[arg(
-        long,
+        id = "remote_write_user",
+        long = "remote-write-user",
         value_name = "NAME",
         requires = "remote_write",
         help_heading = "Remote write",
         hide_short_help = true
     )]
-    remote_write_user: Option<String>,
+    user: Option<String>,
 
     /// A file with the password
     #[arg(
-        long,
+        id = "remote_write_password_file",
+        long = "remote-write-password-file",
         value_name = "FILE",
         requires = "remote_write_user",
         help_heading = "Remote write",
         hide_short_help = true
     )]
-    remote_write_password_file: Option<PathBuf>,
+    password_file: Option<PathBuf>,
 
     /// A file with a bearer token; `FIREDRILL_REMOTE_WRITE_TOKEN` is one, too
     #[arg(
-        long,
+        id = "remote_write_token_file",
+        long = "remote-write-token-file",
         value_name = "FILE",
         requires = "remote_write",
         conflicts_with = "remote_write_user",
         help_heading = "Remote write",
         hide_short_help = true
     )]
-    remote_write_token_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
 
     /// Certificates of the authorities to trust, PEM
     #[arg(
-        long,
+        id = "remote_write_ca",
+        long = "remote-write-ca",
         value_name = "FILE",
         requires = "remote_write",
         help_heading = "Remote write",
         hide_short_help = true
     )]
-    remote_write_ca: Option<PathBuf>,
+    ca: Option<PathBuf>,
 
     /// A client certificate, PEM
     #[arg(
-        long,
+        id = "remote_write_cert",
+        long = "remote-write-cert",
         value_name = "FILE",
         requires = "remote_write_key",
         help_heading = "Remote write",
         hide_short_help = true
     )]
-    remote_write_cert: Option<PathBuf>,
+    cert: Option<PathBuf>,
 
     /// Its private key, PEM
     #[arg(
-        long,
+        id = "remote_write_key",
+        long = "remote-write-key",
         value_name = "FILE",
         requires = "remote_write_cert",
         help_heading = "Remote write",
         hide_short_help = true
     )]
-    remote_write_key: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -108,18 +116,18 @@ enum Histograms {
 impl RemoteWrite {
     /// What sends, where anything is to be sent; or why it cannot be.
     pub(super) fn report(&self) -> Result<Option<Box<dyn Report>>, String> {
-        let Some(url) = &self.remote_write else { return Ok(None) };
+        let Some(url) = &self.to else { return Ok(None) };
         let said = Said {
-            user: self.remote_write_user.as_deref(),
-            password_file: self.remote_write_password_file.as_deref(),
-            token_file: self.remote_write_token_file.as_deref(),
-            ca: self.remote_write_ca.as_deref(),
-            identity: self.remote_write_cert.as_deref().zip(self.remote_write_key.as_deref()),
+            user: self.user.as_deref(),
+            password_file: self.password_file.as_deref(),
+            token_file: self.token_file.as_deref(),
+            ca: self.ca.as_deref(),
+            identity: self.cert.as_deref().zip(self.key.as_deref()),
         };
         let access = said.access(url, "FIREDRILL_REMOTE_WRITE")?;
         let limits = Limits { timeout: PATIENCE, ..Limits::default() };
         let receiver = Receiver::new(&Access { limits, ..access }).map_err(|error| error.to_string())?;
-        let form = match self.remote_write_histograms {
+        let form = match self.histograms {
             Histograms::Auto => Form::Auto,
             Histograms::Native => Form::Native,
             Histograms::Classic => Form::Classic,

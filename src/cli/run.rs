@@ -34,11 +34,12 @@ pub(super) struct Arguments {
     runtime: Runtime,
 
     /// A YAML file of images that are used in place of others: mirrors, or what a machine without a registry has
-    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    #[arg(long, value_name = "FILE", help_heading = "Run", hide_short_help = true)]
     image_map: Option<PathBuf>,
 
-    /// Run this many scenarios side by side, each with a stack of its own. Nothing keeps apart what they do to the
-    /// same target, and loads share this machine
+    /// Run this many scenarios side by side, each with a stack of its own
+    ///
+    /// Nothing keeps apart what they do to the same target, and loads share this machine.
     #[arg(short, long, value_name = "NUMBER", default_value_t = Jobs::ONE, help_heading = "Run")]
     jobs: Jobs,
 

@@ -72,7 +72,8 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {
     let Arguments { input, store, listen, allow_net, deny_net, probe_allow_net, .. } = arguments;
-    let Arguments { blackbox_config, alertmanager, otlp_traces, web_config, location, log_format, .. } = arguments;
+    let Arguments { blackbox_config, alertmanager, otlp_traces, web_config, location, log_format, .. } =
+        arguments;
     let options = Options {
         read: Arc::new(move || input.read_apart()),
         store,

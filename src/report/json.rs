@@ -245,7 +245,10 @@ mod tests {
     fn nothing_a_target_sends_steers_a_terminal() {
         let text = written(|out| Json::new("run.jsonl".into(), out), &hostile_events());
         assert_eq!(text.chars().find(|sign| *sign != '\n' && steers(*sign)), None);
-        let again: Vec<_> = read(text.as_bytes()).map(Result::unwrap).collect();
+        let mut again: Vec<_> = read(text.as_bytes()).map(Result::unwrap).collect();
+        // They have no end, and what is written says so.
+        let end = again.pop().unwrap();
+        assert!(matches!(end.event, Event::RunEnded { cut: true, .. }), "{end:?}");
         assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&hostile_events()).unwrap());
     }
 

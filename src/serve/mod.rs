@@ -210,7 +210,8 @@ pub async fn serve(
     let (orders, ordered) = mpsc::channel();
     let keeping = std::thread::Builder::new().name("store".to_owned());
     let keeping = keeping.spawn(move || keeper.keep(&ordered)).map_err(Error::Thread)?;
-    let house = Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings, web, spans));
+    let house =
+        Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings, web, spans));
 
     let port = tokio::spawn(port::open(listener, Arc::clone(&house), stop.clone()));
     house.reload().await;

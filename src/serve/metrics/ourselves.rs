@@ -86,7 +86,8 @@ fn of_traces(house: &House) -> Vec<Family> {
     for (result, times) in [("sent", tally.sent), ("failed", tally.failed), ("dropped", tally.dropped)] {
         push(&mut spans, "_total", labels([("result", result)]), number(times));
     }
-    let waiting = gauge("firedrill_otlp_spans_waiting", "Spans that wait to be sent.", Some(size(tally.waiting)));
+    let waiting =
+        gauge("firedrill_otlp_spans_waiting", "Spans that wait to be sent.", Some(size(tally.waiting)));
     vec![spans, waiting]
 }
 
