@@ -20,12 +20,12 @@ impl Said<'_> {
     /// How `address` is reached, with the password or the token of the environment, `…_PASSWORD` and `…_TOKEN`,
     /// where no file has it.
     pub(super) fn access(&self, address: &str, prefix: &str) -> Result<Access, String> {
-        let secret = |path: Option<&Path>, name: &str| match path {
-            Some(path) => line(path).map(Some),
-            None => {
-                let value = std::env::var(format!("{prefix}_{name}")).ok().filter(|value| !value.is_empty());
-                Ok(value.map(Secret::new))
+        let secret = |path: Option<&Path>, name: &str| {
+            if let Some(path) = path {
+                return line(path).map(Some);
             }
+            let value = std::env::var(format!("{prefix}_{name}")).ok().filter(|value| !value.is_empty());
+            Ok(value.map(Secret::new))
         };
         let auth = match self.user {
             Some(user) => {

@@ -65,7 +65,7 @@ Exit codes: 0 pass, 1 fail, 2 usage or an invalid file, 3 inconclusive, 4 could 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run scenarios and judge them
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Load a URL and measure how it answers
     Load(Box<load::Arguments>),
     /// Decide by error budgets whether a deploy may go through

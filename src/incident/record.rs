@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -163,7 +165,9 @@ impl House {
         let hashed: Vec<String> = aliases.hashed().map(str::to_owned).collect();
         for label in &hashed {
             let values = client.label_values(label).await?.data;
-            values.iter().for_each(|value| aliases.learn(label, value));
+            for value in &values {
+                aliases.learn(label, value);
+            }
         }
         let rules = rules::files(&aliases.groups(groups).map_err(Error::Refused)?);
         let routing = match alertmanager {
@@ -287,7 +291,7 @@ impl Fetching<'_> {
             prometheus: self.client.address().to_owned(),
             begin: begin.as_millisecond(),
             to: asked.to.as_millisecond(),
-            digest: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: STANDARD.encode(digest.finalize()),
             slices: 1,
         };
         if let Some(slices) = self.unfinished.slices(&question)? {

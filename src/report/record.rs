@@ -196,7 +196,7 @@ impl Run {
                 (entry.began, entry.end) = (at, None);
             }
             Event::StackNoted { scenario, note } => self.scenario(scenario, at).notes.push(note.clone()),
-            Event::ServiceStarting { .. } => {}
+            Event::ServiceStarting { .. } | Event::RunEnded { cut: true, .. } => {}
             Event::Sampled { scenario, sli, minute: _, samples } => {
                 self.scenario(scenario, at).slis.entry(sli.clone()).or_default().merge(samples);
             }
@@ -225,7 +225,6 @@ impl Run {
             Event::ScenarioEnded { scenario, conclusion, took } => {
                 self.scenario(scenario, at).end = Some((*conclusion, (*took).into()));
             }
-            Event::RunEnded { cut: true, .. } => {}
             Event::RunEnded { conclusion, took, interrupted, cut: false } => {
                 let (conclusion, took) = (*conclusion, Duration::from(*took));
                 self.end = Some(RunEnd { conclusion, took, interrupted: *interrupted });

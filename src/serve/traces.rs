@@ -164,7 +164,7 @@ impl Courier {
             }
             self.gather(&mut all);
             let many = count(&all);
-            let Some(sent) = stop.run_until_cancelled(self.client.submit(PATH, body(all))).await else {
+            let Some(sent) = stop.run_until_cancelled(self.client.submit(PATH, body(&all))).await else {
                 self.counts.failed.fetch_add(many, Ordering::Relaxed);
                 break;
             };
@@ -189,7 +189,7 @@ impl Courier {
         let mut rest = Vec::new();
         self.gather(&mut rest);
         if !rest.is_empty() {
-            let _ = tokio::time::timeout(GRACE, self.client.submit(PATH, body(rest))).await;
+            let _ = tokio::time::timeout(GRACE, self.client.submit(PATH, body(&rest))).await;
         }
     }
 
@@ -207,7 +207,7 @@ fn count(all: &[Value]) -> u64 {
 }
 
 /// Spans as they are posted.
-fn body(spans: Vec<Value>) -> String {
+fn body(spans: &[Value]) -> String {
     json!({ "resourceSpans": [{
         "resource": { "attributes": [
             text("service.name", "firedrill"),

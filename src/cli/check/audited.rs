@@ -41,9 +41,7 @@ pub(super) async fn audit_all(
 ) -> Result<Audited, String> {
     let live = match arguments.against.as_deref() {
         None | Some(STACK) => None,
-        Some(address) => {
-            Some(look(&arguments.reach.access(address)?).await.map_err(|error| error.to_string())?)
-        }
+        Some(address) => Some(look(&arguments.reach.access(address)?).await.map_err(said)?),
     };
     let texts = own_texts(&reading.sources);
     let mut audited = Audited::default();
@@ -90,7 +88,7 @@ pub(super) async fn audit_all(
         if let Some((_, running)) = held {
             running.down().await;
         }
-        done.map_err(|error| error.to_string())?;
+        done.map_err(said)?;
         let found = findings.in_reading_order();
         reading.findings.extend(audit::suppress(found, &ids, &reading.sources));
     }
@@ -111,6 +109,10 @@ fn nothing_to_compare(arguments: &Arguments, reading: &Reading) -> String {
         Some(_) | None => "none of these files has rules or queries that could be compared with it",
     }
     .to_owned()
+}
+
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// Looks at what a Prometheus has.

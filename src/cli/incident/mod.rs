@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Keep what a Prometheus saw of an outage in a folder
-    Record(record::Arguments),
+    Record(Box<record::Arguments>),
     /// Make the same of a drill of a saved run, to be replayed by who was not there
     FromRun(from_run::Arguments),
     /// Evaluate its rules again over what was recorded, and compare the alerts; `firedrill run FOLDER` does the same

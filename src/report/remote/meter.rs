@@ -67,7 +67,9 @@ impl Meter {
             Event::Loading { step, tally, interval, .. } => {
                 let load = self.loads.entry(step.clone()).or_default();
                 load.tally.clone_from(tally);
-                interval.iter().for_each(|interval| load.add(interval));
+                for interval in interval {
+                    load.add(interval);
+                }
                 Changed::Load(step.clone())
             }
             Event::Loaded { step, tally, .. } => {
@@ -121,10 +123,10 @@ impl Meter {
         for changed in std::mem::take(&mut self.changed) {
             match changed {
                 Changed::Load(id) => {
-                    self.loads.get(&id).into_iter().for_each(|it| it.show(&id, &mut readings))
+                    self.loads.get(&id).into_iter().for_each(|it| it.show(&id, &mut readings));
                 }
                 Changed::Step(id) => {
-                    self.steps.get(&id).into_iter().for_each(|it| it.show(&id, &mut readings))
+                    self.steps.get(&id).into_iter().for_each(|it| it.show(&id, &mut readings));
                 }
                 Changed::Sli(scenario, sli) => {
                     let own = [("scenario", scenario.as_str()), ("sli", sli.as_str())];
@@ -243,7 +245,9 @@ mod tests {
 
     fn loading(nanos: &[u64]) -> Event {
         let mut histogram = Histogram::new_with_max(3_600_000_000_000, 3).unwrap();
-        nanos.iter().for_each(|nanos| histogram.record(*nanos).unwrap());
+        for nanos in nanos {
+            histogram.record(*nanos).unwrap();
+        }
         let packed = pack(&histogram);
         let none = pack(&Histogram::new_with_max(3_600_000_000_000, 3).unwrap());
         Event::Loading {
