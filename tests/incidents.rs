@@ -173,6 +173,65 @@ fn budgets_are_spent(place: &Place, mended: &[&str]) {
     assert!(said.contains("is not known: `down{job=\"web\"}` is not recorded"), "{said}");
 }
 
+/// Who is told of what `RULES` raise.
+const ROUTING: &str = "
+global: { slack_api_url: <secret> }
+route:
+  receiver: nobody
+  group_wait: 30s
+  group_interval: 5m
+  routes: [{ matchers: ['severity=\"critical\"'], receiver: pager, mute_time_intervals: [always] }]
+time_intervals: [{ name: always, time_intervals: [{ years: ['2000:2100'] }] }]
+receivers: [{ name: nobody }, { name: pager, slack_configs: [{ channel: '#a', text: '{{ template \"own\" . }}' }] }]
+";
+
+/// Twenty minutes in which the web was down from the fifth to the tenth, after a spell in which nothing is known.
+fn outage(place: &Place) {
+    record(place);
+    let manifest = place.read("record/incident.json");
+    place.write("record/incident.json", &manifest.replace("3600000", "1200000"));
+    place.write("record/alertmanager.yml", ROUTING);
+    let labels =
+        serde_json::json!({ "alertname": "WebDown", "job": "web", "instance": "a", "severity": "critical" });
+    let alert = serde_json::json!([
+        { "labels": labels, "pending": 300_000, "fired": 420_000, "ended": 600_000 }
+    ]);
+    place.write("record/alerts.json", &alert.to_string());
+    let value = |second: i64| if (300..600).contains(&second) { "0" } else { "1" };
+    let seconds = (0..1_200).step_by(15).filter(|second| !(100..200).contains(second));
+    let points: Vec<_> = seconds.map(|second| (second * 1_000, value(second))).collect();
+    let labels = serde_json::json!({ "__name__": "up", "job": "web", "instance": "a" });
+    let series = serde_json::json!({ "labels": labels, "points": points });
+    let file = File::create(place.0.join("record/series.jsonl.gz")).unwrap();
+    let mut packed = GzEncoder::new(file, Compression::fast());
+    writeln!(packed, "{series}").unwrap();
+    packed.finish().unwrap();
+}
+
+#[test]
+#[ignore = "needs prometheus and prometheus-alertmanager"]
+fn an_outage_is_played_at_speed_and_the_same_people_are_told() {
+    let place = Place::new();
+    outage(&place);
+    let (code, said) = place.firedrill(&["incident", "replay", "record", "--speed", "60"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("its own rules and routing at 60 times the speed"), "{said}");
+    assert!(said.contains("→ pager is told at 7m") || said.contains("→ pager is told at 8m"), "{said}");
+    assert!(said.contains("✓ WebDown {"), "{said}");
+    assert!(said.contains("PASS the same alerts fire in the same order, 1 of them, within"), "{said}");
+
+    // By hand, somebody says that nothing fired: what does and who is told of it is a difference.
+    place.write("record/alerts.json", "[]");
+    let (code, said) = place.firedrill(&["incident", "replay", "record", "--speed", "60"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("and did not fire") && said.contains("pager is told at"), "{said}");
+
+    fs::remove_file(place.0.join("record/alertmanager.yml")).unwrap();
+    let (code, said) = place.firedrill(&["incident", "replay", "record", "--speed", "60"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("no routing is recorded"), "{said}");
+}
+
 /// A record as `incident record` writes it.
 fn record(place: &Place) {
     let manifest = serde_json::json!({

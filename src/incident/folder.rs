@@ -17,6 +17,7 @@ use crate::audit::{self, Subject};
 use crate::dilation::Recorded;
 use crate::finding::Findings;
 use crate::source::Sources;
+use crate::yaml::{self, Node};
 
 /// The file by which a folder is known to be an incident's.
 pub const FILE: &str = "incident.json";
@@ -215,6 +216,27 @@ impl Incident {
             self.subject.routing.as_ref().map(|routing| pages(&self.alerts, routing, self.manifest.to));
         timeline::document(&self.manifest, &self.alerts, told.as_deref())
     }
+}
+
+/// The rule files of a folder, by their names, in their order.
+pub(super) fn rule_texts(folder: &Path) -> Result<Vec<(String, String)>, Error> {
+    let text = |path: PathBuf| {
+        let text = fs::read_to_string(&path).map_err(at(&path))?;
+        Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text))
+    };
+    rule_files(&folder.join(RULES))?.into_iter().map(text).collect()
+}
+
+/// The routing of a folder, where it has one, as Alertmanager reads it.
+pub(super) fn routing_of(folder: &Path) -> Result<Option<Node>, Error> {
+    let path = folder.join(ROUTING);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).map_err(at(&path))?;
+    let id = Sources::default().add(&path, text.as_str());
+    let document = yaml::parse(id, &text).ok().and_then(|documents| documents.into_iter().next());
+    Ok(document.map(|document| yaml::as_elder(document, &text)))
 }
 
 /// The files of the SLOs that were recorded with an incident, in their order.

@@ -164,11 +164,27 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::event::Event;
     use crate::report::fixture::{events, hostile_events, written};
 
     fn lines() -> String {
         written(|out| Json::new("run.jsonl".into(), out), &events())
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_ends_with_that() {
+        let mut cut = events();
+        cut.retain(|one| !matches!(one.event, Event::RunEnded { .. }));
+        let text = written(|out| Json::new("run.jsonl".into(), out), &cut);
+        assert_eq!(text.lines().count(), cut.len() + 1);
+        let last: Stamped = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        let at = cut.last().unwrap().at;
+        let event = Event::RunEnded {
+            conclusion: Conclusion::NotMeasured,
+            took: Nanos(at),
+            interrupted: false,
+            cut: true,
+        };
+        assert_eq!(last, Stamped { at, event });
     }
 
     #[test]

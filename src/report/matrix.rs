@@ -95,8 +95,17 @@ fn cell(drilled: &Drilled, rung: Rung) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
     use crate::report::fixture::{events, written};
     use crate::report::whole::Whole;
+
+    #[test]
+    fn a_run_that_was_cut_off_says_so() {
+        let mut cut = events();
+        cut.retain(|one| !matches!(one.event, Event::RunEnded { .. }));
+        let page = written(|out| Whole::new("alerts.md".into(), out, write), &cut);
+        assert!(page.starts_with("**Not whole.** This run was cut off"), "{page}");
+    }
 
     #[test]
     fn drilled_alerts_are_rows_of_their_system() {

@@ -105,15 +105,28 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
 }
 
 fn flags(given: &Given<'_>, dir: &str, version: Option<(u32, u32)>) -> Vec<String> {
+    let address = format!("{}:{}", said(given.scope, "host"), said(given.scope, "port.http"));
+    told(dir, &address, given.speed, version)
+}
+
+/// The program that is on this machine with what it is told, outside of any stack.
+pub(super) fn alone(dir: &str, address: &str, speed: Speed) -> Vec<String> {
+    let program = installed();
+    let mut command = vec![program.to_owned()];
+    command.extend(told(dir, address, speed, version::of(program)));
+    command
+}
+
+fn told(dir: &str, address: &str, speed: Speed, version: Option<(u32, u32)>) -> Vec<String> {
     let mut flags = vec![
         format!("--config.file={dir}/alertmanager.yml"),
         format!("--storage.path={dir}/data"),
-        format!("--web.listen-address={}:{}", said(given.scope, "host"), said(given.scope, "port.http")),
+        format!("--web.listen-address={address}"),
         // Alone it need not wait for others before it tells anybody.
         "--cluster.listen-address=".to_owned(),
     ];
-    if version.is_some_and(|version| version >= SWEEPS_SINCE) && !given.speed.is_usual() {
-        let sweep = given.speed.scaled(SWEEP).as_millis();
+    if version.is_some_and(|version| version >= SWEEPS_SINCE) && !speed.is_usual() {
+        let sweep = speed.scaled(SWEEP).as_millis();
         flags.push(format!("--dispatch.maintenance-interval={sweep}ms"));
     }
     flags

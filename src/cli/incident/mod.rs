@@ -44,7 +44,10 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     match &arguments.verb {
         Verb::Record(arguments) => record::execute(arguments, colour),
         Verb::FromRun(arguments) => from_run::execute(arguments),
-        Verb::Replay(arguments) => replay::execute(&arguments.folder),
+        Verb::Replay(arguments) => match arguments.speed {
+            Some(speed) => replay::live(&arguments.folder, speed),
+            None => replay::execute(&arguments.folder),
+        },
         Verb::WhatIf(arguments) => what_if::execute(arguments, colour),
     }
 }

@@ -8,6 +8,7 @@ pub mod process;
 pub mod scratch;
 pub mod supervise;
 mod user;
+pub mod watchers;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

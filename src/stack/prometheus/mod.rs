@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::pace::Speed;
+pub(super) use self::pace::written;
 use self::scrape::Ways;
 pub(super) use self::watch::{Watched, settle, settle_again};
 use super::launch::{File, Launch, Shows, Way};

@@ -72,7 +72,7 @@ impl Speed {
     }
 
     /// What it tells Prometheus besides its configuration.
-    pub(super) fn flags(self) -> Vec<String> {
+    pub(in crate::stack) fn flags(self) -> Vec<String> {
         if self.is_usual() {
             return Vec::new();
         }
@@ -121,7 +121,7 @@ impl Speed {
     }
 
     /// A rule file, re-timed.
-    pub(super) fn rules(self, path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    pub(in crate::stack) fn rules(self, path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         if self.is_usual() {
             return Ok(bytes);
         }
