@@ -81,6 +81,13 @@ impl Native {
         Self { schema, nothing, count, sum, spans, deltas }
     }
 
+    /// The same, where the sum is known better than by these values.
+    #[must_use]
+    pub fn summing(mut self, sum: f64) -> Self {
+        self.sum = sum;
+        self
+    }
+
     /// How many values were measured.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn the_span_is_known_by_its_trace() {
         let trace = Traceparent::begin();
-        assert_eq!(trace.to_string(), format!("00-{0}-{1}-01", trace.id(), Traceparent::span_of(&trace.id())));
+        assert_eq!(
+            trace.to_string(),
+            format!("00-{0}-{1}-01", trace.id(), Traceparent::span_of(&trace.id()))
+        );
     }
 
     #[test]

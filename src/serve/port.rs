@@ -22,8 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::house::House;
+use super::metrics::Form;
 use super::{metrics, page, probe};
-use crate::exposition::{Dialect, print};
+use crate::exposition::{Dialect, print, protobuf};
 
 /// Further clients wait until one of these leaves.
 const MOST_CONNECTIONS: usize = 4096;
@@ -158,9 +159,14 @@ async fn reload(house: &Arc<House>) -> Reply {
 
 fn scrape(headers: &HeaderMap, house: &House) -> Reply {
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let dialect = metrics::dialect(accepted);
-    let page = print(&metrics::families(house), dialect);
-    reply(StatusCode::OK, dialect.content_type(), page)
+    let families = metrics::families(house);
+    match metrics::form(accepted) {
+        Form::Text(dialect) => reply(StatusCode::OK, dialect.content_type(), print(&families, dialect)),
+        Form::Protobuf => {
+            let page = protobuf::print(&families, &metrics::natives(house));
+            reply(StatusCode::OK, protobuf::CONTENT_TYPE, page)
+        }
+    }
 }
 
 fn html(status: StatusCode, page: String) -> Reply {
@@ -171,7 +177,7 @@ fn html(status: StatusCode, page: String) -> Reply {
 }
 
 fn text(status: StatusCode, said: impl Into<String>) -> Reply {
-    reply(status, "text/plain; charset=utf-8", said)
+    reply(status, "text/plain; charset=utf-8", said.into())
 }
 
 fn not_allowed(methods: &'static str) -> Reply {
@@ -180,8 +186,8 @@ fn not_allowed(methods: &'static str) -> Reply {
     reply
 }
 
-fn reply(status: StatusCode, kind: &'static str, body: impl Into<String>) -> Reply {
-    let mut reply = Response::new(Full::from(body.into()));
+fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
     let fixed: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_TYPE, kind),

@@ -1,8 +1,8 @@
 //! Probes as spans of OpenTelemetry, sent by OTLP over HTTP. A probe never waits for that: what cannot be sent in time is
 //! given up, and counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;

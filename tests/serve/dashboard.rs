@@ -39,7 +39,7 @@ fn query(prometheus: &Running, expr: &str) -> Vec<Value> {
 }
 
 /// A Prometheus that scrapes what is served, with the rules beside it.
-fn scraping(folder: &Folder, serving: &Serving) -> Running {
+fn scraping(folder: &Folder, serving: &Serving, more: &[&str]) -> Running {
     fs::write(
         folder.0.join("prometheus.yml"),
         format!(
@@ -51,7 +51,7 @@ fn scraping(folder: &Folder, serving: &Serving) -> Running {
     .unwrap();
     let address = free();
     let mut command = std::process::Command::new("prometheus");
-    command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"]);
+    command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"]).args(more);
     command.arg(format!("--web.listen-address={address}")).current_dir(&folder.0);
     Running::start(&mut command, address)
 }
@@ -96,7 +96,7 @@ fn every_query_of_the_dashboard_has_data_and_the_rules_work() {
         .output()
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
-    let prometheus = scraping(&folder, &serving);
+    let prometheus = scraping(&folder, &serving, &[]);
     let mut wanted = queries();
     assert!(wanted.len() > 20, "{wanted:?}");
     for slo in ["answers", "fast"] {
@@ -112,4 +112,30 @@ fn every_query_of_the_dashboard_has_data_and_the_rules_work() {
     let ratio = query(&prometheus, "slo:error_ratio:rate5m{slo=\"answers\"}");
     let ratio: f64 = ratio[0]["value"][1].as_str().unwrap().parse().unwrap();
     assert!((0.3..0.7).contains(&ratio), "{ratio}");
+}
+
+#[test]
+#[ignore = "needs prometheus"]
+fn a_prometheus_that_asks_for_native_histograms_has_them() {
+    let folder = Folder::new("native");
+    let serving = serving_one(&folder, &[]);
+    serving.until("firedrill_sli_good_total", &[("sli", "shop")], |good| good > 0.0);
+    let prometheus = scraping(&folder, &serving, &["--enable-feature=native-histograms"]);
+    let began = Instant::now();
+    // A classic histogram has no series of this name.
+    let of = |expr: &str| -> Option<f64> {
+        let answer = query(&prometheus, &format!("{expr} and on() (up == 1)"));
+        answer.first()?["value"][1].as_str()?.parse().ok()
+    };
+    let (count, median) = loop {
+        let count = of("histogram_count(firedrill_sli_latency_seconds{sli='shop'})");
+        let median = of("histogram_quantile(0.5, firedrill_sli_latency_seconds{sli='shop'})");
+        if let (Some(count), Some(median)) = (count, median) {
+            break (count, median);
+        }
+        assert!(began.elapsed() < PATIENCE, "no native histogram: {:?}", query(&prometheus, "up"));
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    assert!(count >= 1.0 && median > 0.0 && median < 30.0, "{count} {median}");
+    assert!(of("firedrill_scenario_passed{scenario='well'}").is_some(), "the other families are there, too");
 }

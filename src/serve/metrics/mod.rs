@@ -2,6 +2,7 @@
 
 mod ourselves;
 mod scenarios;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::Conclusion;
+use crate::exposition::protobuf::Measured;
 use crate::exposition::{Dialect, Family, Kind, Labels};
 use crate::gate::Known;
 use crate::serve::histogram::{family, number, sample};
@@ -19,22 +21,51 @@ use crate::sli::Counts;
 use crate::slo::RunMeasure;
 use crate::units::Span;
 
-/// The dialect that an `Accept` header likes best of ours; without one, Prometheus text.
-pub(super) fn dialect(accept: &str) -> Dialect {
-    let mut best = (Dialect::Text, -1.0);
+/// The family of what SLIs were fed as times.
+const SLI_LATENCY: &str = "firedrill_sli_latency_seconds";
+
+/// What a page is printed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text(Dialect),
+    /// With native histograms.
+    Protobuf,
+}
+
+/// The form that an `Accept` header likes best of ours; without one, Prometheus text.
+pub(super) fn form(accept: &str) -> Form {
+    let mut best = (Form::Text(Dialect::Text), -1.0);
     for one in accept.split(',') {
         let mut parts = one.split(';').map(str::trim);
-        let dialect = match parts.next() {
-            Some("application/openmetrics-text") => Dialect::OpenMetrics,
-            Some("text/plain" | "text/*" | "*/*") => Dialect::Text,
+        let form = match parts.next() {
+            Some("application/openmetrics-text") => Form::Text(Dialect::OpenMetrics),
+            Some("text/plain" | "text/*" | "*/*") => Form::Text(Dialect::Text),
+            Some("application/vnd.google.protobuf") if is_families(parts.clone()) => Form::Protobuf,
             Some(_) | None => continue,
         };
         let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
         if let Some(weight) = weight.filter(|weight| *weight > best.1) {
-            best = (dialect, weight);
+            best = (form, weight);
         }
     }
     best.0
+}
+
+/// Whether protobuf is asked for as we print it: families, each behind its length.
+fn is_families<'a>(parameters: impl Iterator<Item = &'a str> + Clone) -> bool {
+    let has = |wanted: &str| parameters.clone().any(|parameter| parameter.eq_ignore_ascii_case(wanted));
+    has("proto=io.prometheus.client.MetricFamily") && has("encoding=delimited")
+}
+
+/// The native histograms that are exposed at this moment.
+pub(super) fn natives(house: &House) -> Vec<Measured> {
+    let totals = house.ledger.totals();
+    let native = |(sli, total): (&String, &Total)| Measured {
+        family: SLI_LATENCY.to_owned(),
+        labels: labels([("sli", sli)]),
+        native: total.fine.native(),
+    };
+    totals.iter().map(native).collect()
 }
 
 /// Everything that is exposed at this moment.
@@ -43,6 +74,7 @@ pub(super) fn families(house: &House) -> Vec<Family> {
     let totals = house.ledger.totals();
     all.extend(of_slis(&totals));
     all.extend(of_slos(&house.standings.all().0, &totals));
+    all.extend(targets::families(house));
     all.extend(ourselves::families(house));
     all.retain(|family| !family.samples.is_empty());
     all
@@ -76,7 +108,7 @@ fn of_slis(totals: &BTreeMap<String, Total>) -> [Family; 3] {
     let mut valid =
         family("firedrill_sli_valid", Kind::Counter, "All events of an SLI that count, since the start.");
     let help = "The latencies of an SLI since the start, to three digits.";
-    let mut latency = family("firedrill_sli_latency_seconds", Kind::Histogram, help);
+    let mut latency = family(SLI_LATENCY, Kind::Histogram, help);
     for (sli, total) in totals {
         let own = labels([("sli", sli)]);
         push(&mut good, "_total", own.clone(), number(total.counts.good));
