@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-pub use native::{Distribution, Native};
+pub use native::Native;
 pub use print::print;
 
 /// Most series, and most families, that one page may have: a bound on memory, far above what one target

@@ -13,7 +13,7 @@ use super::{Colour, Format, Input};
 use crate::exit::Exit;
 use crate::probe::policy::{Net, Policy};
 use crate::report::printable;
-use crate::serve::{self, Notice, Notices, Options};
+use crate::serve::{self, List, Notice, Notices, Options};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -47,6 +47,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = "Serve")]
     blackbox_config: Option<PathBuf>,
 
+    /// Probe the targets of this list again and again, a file or an address in Prometheus's format for service discovery:
+    /// `__param_module` names the module, `__scrape_interval__` how often. Repeatable
+    #[arg(long, value_name = "FILE|URL", help_heading = "Serve")]
+    targets: Vec<List>,
+
     /// Tell this Alertmanager which scenarios fail and which error budgets burn, and when that is over. Repeatable
     #[arg(long, value_name = "URL", help_heading = "Serve")]
     alertmanager: Vec<String>,
@@ -72,8 +77,16 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<Exit> {
     let Arguments { input, store, listen, allow_net, deny_net, probe_allow_net, .. } = arguments;
-    let Arguments { blackbox_config, alertmanager, otlp_traces, web_config, location, log_format, .. } =
-        arguments;
+    let Arguments {
+        blackbox_config,
+        targets,
+        alertmanager,
+        otlp_traces,
+        web_config,
+        location,
+        log_format,
+        ..
+    } = arguments;
     let options = Options {
         read: Arc::new(move || input.read_apart()),
         store,
@@ -81,12 +94,15 @@ pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<
         policy: Arc::new(Policy::new(allow_net, deny_net)),
         for_strangers: Arc::new(Policy::for_strangers(probe_allow_net)),
         blackbox: blackbox_config,
+        targets,
         alertmanagers: alertmanager,
         otlp_traces,
         web: web_config,
         location,
         program: std::env::current_exe()?,
     };
+    // Each target and whoever asks is one; where no more may be open, it goes on with fewer.
+    let _ = crate::load::files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         let (stop, signals) = super::run::stop_on_signal();
@@ -161,6 +177,9 @@ fn say(notice: &Notice) -> String {
             )
         }
         Notice::PassedOver { scenario, why } => format!("scenario `{scenario}` is not served: {why}"),
+        Notice::Targets { list, added, removed } => {
+            format!("targets of `{list}`: {added} added, {removed} removed")
+        }
         Notice::Broken { file, what } => {
             format!("`{}` has errors and changes nothing:\n{what}", file.display())
         }
@@ -185,6 +204,10 @@ fn say(notice: &Notice) -> String {
         Notice::AlertmanagerMended { address } => format!("Alertmanager at {address} can be told again"),
         Notice::Traces { address, error } => format!("spans cannot be sent to {address}: {error}"),
         Notice::TracesMended { address } => format!("spans can be sent to {address} again"),
+        Notice::Clock { seconds } => {
+            let way = if *seconds < 0 { "back" } else { "on" };
+            format!("the clock was set {way} by {} s, or the machine slept", seconds.abs())
+        }
         Notice::StoreMended => "the store is written again".to_owned(),
         Notice::Stopping => "stopping: runs under way end, and what was measured is written".to_owned(),
     }

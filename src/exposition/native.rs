@@ -1,6 +1,5 @@
 //! Native histograms: exponential buckets, as fine as it takes for what was measured, and no more of them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::protobuf::Message;
@@ -58,48 +57,35 @@ const EXPOSED: Numbers =
 const WRITTEN: Numbers =
     Numbers { count: 1, sum: 3, schema: 4, threshold: 5, nothing: 6, spans: 11, deltas: 12 };
 
-/// Measured values, none of them negative, in the finest buckets there are: what a native histogram is made of.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Distribution {
-    buckets: BTreeMap<i32, u64>,
-    nothing: u64,
-    count: u64,
-    sum: f64,
-}
-
-impl Distribution {
-    /// Adds a value that was measured so many times.
-    #[expect(clippy::cast_precision_loss, reason = "above 2^53 a sum still has 15 digits")]
-    pub fn record(&mut self, value: f64, times: u64) {
-        self.count = self.count.saturating_add(times);
-        self.sum += value * times as f64;
-        let bucket =
-            if value > ZERO { self.buckets.entry(index(value)).or_default() } else { &mut self.nothing };
-        *bucket = bucket.saturating_add(times);
-    }
-
-    /// The native histogram of all.
+impl Native {
+    /// Of measured values, each with how often it was measured.
     ///
     /// Where more and more is measured the buckets may become coarser, and never finer.
     #[must_use]
-    pub fn native(&self) -> Native {
-        let (mut schema, mut buckets) = (FINEST, Cow::Borrowed(&self.buckets));
+    #[expect(clippy::cast_precision_loss, reason = "above 2^53 a sum still has 15 digits")]
+    pub fn of(measured: impl IntoIterator<Item = (f64, u64)>) -> Self {
+        let (mut nothing, mut count, mut sum) = (0u64, 0u64, 0.0);
+        let mut buckets = BTreeMap::new();
+        for (value, times) in measured {
+            count = count.saturating_add(times);
+            sum += value * times as f64;
+            let bucket = if value > ZERO { buckets.entry(index(value)).or_default() } else { &mut nothing };
+            *bucket = u64::saturating_add(*bucket, times);
+        }
+        let mut schema = FINEST;
         while buckets.len() > MOST_BUCKETS && schema > COARSEST {
             schema -= 1;
-            buckets = Cow::Owned(halved(&buckets));
+            buckets = halved(&buckets);
         }
         let (spans, deltas) = spans(&buckets);
-        Native { schema, nothing: self.nothing, count: self.count, sum: self.sum, spans, deltas }
+        Self { schema, nothing, count, sum, spans, deltas }
     }
-}
 
-impl Native {
-    /// Of measured values, each with how often it was measured.
+    /// The same, where the sum is known better than by these values.
     #[must_use]
-    pub fn of(measured: impl IntoIterator<Item = (f64, u64)>) -> Self {
-        let mut all = Distribution::default();
-        measured.into_iter().for_each(|(value, times)| all.record(value, times));
-        all.native()
+    pub fn summing(mut self, sum: f64) -> Self {
+        self.sum = sum;
+        self
     }
 
     /// How many values were measured.

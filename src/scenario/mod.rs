@@ -28,6 +28,7 @@ pub mod predicate;
 pub mod probe;
 pub mod profile;
 pub mod promql;
+mod recurrence;
 pub mod schema;
 pub mod scope;
 pub mod stack;

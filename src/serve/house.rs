@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::alerts::Bell;
 use super::blackbox::Modules;
 use super::catalogue::{Broken, Catalogue, Kept, Scene, stamp};
+use super::clock::Jumps;
 use super::histogram::Histogram;
 use super::keep::{Order, Standings};
 use super::ledger::Ledger;
+use super::targets::Targets;
 use super::traces::Spans;
 use super::watch::Watch;
 use super::web::Web;
@@ -40,8 +42,14 @@ pub(super) struct House {
     pub(super) location: Option<String>,
     /// What Alertmanagers are told.
     pub(super) bell: Bell,
+    /// How often the clock jumped.
+    pub(super) jumps: Arc<Jumps>,
     /// Where probes that were made are told of.
     pub(super) spans: Spans,
+    /// What is probed by lists.
+    pub(super) targets: Targets,
+    /// Told when lists are to be read anew.
+    pub(super) again: tokio::sync::Notify,
     /// Places for those who ask at `/probe`.
     pub(super) places: Semaphore,
     program: PathBuf,
@@ -95,7 +103,7 @@ impl House {
         ledger: Arc<Ledger>,
         standings: Arc<Standings>,
         web: Web,
-        spans: Spans,
+        (spans, jumps): (Spans, Arc<Jumps>),
     ) -> Self {
         Self {
             read: Arc::clone(&options.read),
@@ -105,6 +113,9 @@ impl House {
             location: options.location.clone(),
             bell: Bell::default(),
             spans,
+            jumps,
+            targets: Targets::default(),
+            again: tokio::sync::Notify::new(),
             blackbox: options.blackbox.clone(),
             modules: Mutex::new(Arc::new(if options.blackbox.is_some() {
                 Modules::default()
@@ -141,6 +152,11 @@ impl House {
             jobs: run::Jobs::ONE,
             shard: crate::load::Shard::default(),
         }
+    }
+
+    /// Which addresses may be probed for whoever wrote the files.
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
     }
 
     /// Which addresses may be probed for whoever asks.
@@ -244,6 +260,7 @@ impl House {
         }
         let watched = slos.values().map(|kept| kept.slo.clone()).collect();
         *known = Files { read: Some(now), sound, broken, passed_over, slos, all: files, stamp };
+        self.again.notify_waiters();
         // The keeper is there as long as anything is served.
         let _ = self.orders.send(Order::Watch(watched));
     }
@@ -309,6 +326,7 @@ impl House {
 
     /// Begins no further run, and waits for those under way, but not for longer than `grace`.
     pub(super) async fn close(&self, grace: Duration) {
+        self.targets.close();
         let watched = std::mem::take(&mut *locked(&self.watches));
         for one in watched.values() {
             one.watch.closing.cancel();

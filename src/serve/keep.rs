@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::clock::{Clock, Jumps};
 use super::ledger::Ledger;
 use super::{Notice, Notices};
 use crate::gate::Known;
@@ -63,6 +64,7 @@ pub(super) struct Keeper {
     store: Store,
     pub(super) ledger: Arc<Ledger>,
     pub(super) standings: Arc<Standings>,
+    pub(super) jumps: Arc<Jumps>,
     notices: Notices,
     slos: Vec<Slo>,
 }
@@ -70,16 +72,28 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn open(path: &Path, notices: Notices) -> Result<Self, Error> {
         let (ledger, standings) = (Arc::default(), Arc::default());
-        Ok(Self { store: Store::open(path)?, ledger, standings, notices, slos: Vec::new() })
+        Ok(Self {
+            store: Store::open(path)?,
+            ledger,
+            standings,
+            jumps: Arc::default(),
+            notices,
+            slos: Vec::new(),
+        })
     }
 
     /// Blocks until the end.
     pub(super) fn keep(mut self, orders: &Receiver<Order>) {
         let mut thinned: Option<Instant> = None;
         let mut minute = 0;
+        let (mut clock, began) = (Clock::default(), Instant::now());
         loop {
             let order = orders.recv_timeout(LOOK);
             let now = Timestamp::now();
+            if let Some(far) = clock.look(now, began.elapsed()) {
+                self.jumps.note(now, far);
+                self.notices.send(Notice::Clock { seconds: far.as_secs() });
+            }
             let end = match order {
                 Ok(Order::Watch(slos)) => {
                     self.slos = slos;

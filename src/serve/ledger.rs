@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::histogram::Histogram;
+use super::histogram::{Fine, Histogram};
 use super::state::count;
-use crate::exposition::Distribution;
 use crate::sli::{Bucket, Counts, Folded, Within};
 use crate::store::{Error, Store};
 
@@ -35,8 +34,7 @@ pub(super) struct Total {
     /// Latencies against each limit that an objective compares with, exactly.
     pub(super) within: BTreeMap<Duration, Counts>,
     pub(super) latency: Histogram,
-    /// The same latencies in seconds, as fine as a native histogram has them.
-    pub(super) fine: Distribution,
+    pub(super) fine: Fine,
 }
 
 /// How the writing goes.
@@ -126,9 +124,8 @@ impl Total {
             *mine = mine.plus(*counts);
         }
         for Bucket { nanos, count } in &samples.latency {
-            let latency = Duration::from_nanos(*nanos);
-            self.latency.record_all(latency, *count);
-            self.fine.record(latency.as_secs_f64(), *count);
+            self.latency.record_all(Duration::from_nanos(*nanos), *count);
+            self.fine.record_all(Duration::from_nanos(*nanos), *count);
         }
     }
 }
@@ -174,6 +171,28 @@ mod tests {
         assert!(ledger.write(&mut store, at(663), true).unwrap());
         assert_eq!(stored(&store), [(600, Counts { good: 3, bad: 2 }), (660, Counts { good: 2, bad: 0 })]);
         assert_eq!(ledger.totals()["shop"].counts, Counts { good: 5, bad: 2 });
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_counts_nothing_twice() {
+        let folder = std::env::temp_dir().join(format!("firedrill-back-{}", std::process::id()));
+        let mut store = Store::open(&folder.join("store.db")).unwrap();
+        let ledger = Ledger::default();
+        ledger.add("shop", 7200, &samples(2, 0));
+        assert!(ledger.write(&mut store, at(7260), false).unwrap());
+        ledger.add("shop", 7260, &samples(1, 0));
+        // An hour back: the minute under way is over, and those that come once more add up.
+        ledger.add("shop", 3660, &samples(1, 1));
+        assert!(ledger.write(&mut store, at(3661), false).unwrap());
+        ledger.add("shop", 7200, &samples(3, 0));
+        assert!(ledger.write(&mut store, at(7261), false).unwrap());
+        let all = [
+            (3660, Counts { good: 1, bad: 1 }),
+            (7200, Counts { good: 5, bad: 0 }),
+            (7260, Counts { good: 1, bad: 0 }),
+        ];
+        assert_eq!(stored(&store), all);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

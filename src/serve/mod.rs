@@ -3,6 +3,7 @@
 mod alerts;
 mod blackbox;
 mod catalogue;
+mod clock;
 mod histogram;
 mod house;
 mod keep;
@@ -13,6 +14,7 @@ mod port;
 mod probe;
 mod schedule;
 mod state;
+mod targets;
 mod traces;
 mod watch;
 mod web;
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::house::House;
 use self::keep::{Keeper, Order};
 pub use self::schedule::{Due, EVERY, Schedule};
+pub use self::targets::List;
 use crate::plan::Apart;
 use crate::probe::policy::Policy;
 
@@ -57,6 +60,8 @@ pub struct Options {
     pub for_strangers: Arc<Policy>,
     /// The modules of `/probe`, in the configuration of `blackbox_exporter`; without one, its usual three.
     pub blackbox: Option<PathBuf>,
+    /// Lists of targets that modules of `/probe` are made of again and again.
+    pub targets: Vec<List>,
     /// Alertmanagers that are told what fails and what burns.
     pub alertmanagers: Vec<String>,
     /// Where the spans of probes are sent, by OTLP over HTTP; nowhere unless said.
@@ -113,6 +118,15 @@ pub enum Notice {
         scenario: String,
         /// Why.
         why: String,
+    },
+    /// A list of targets was read, and says something else than before.
+    Targets {
+        /// Which.
+        list: String,
+        /// Targets that are new.
+        added: usize,
+        /// Targets that are gone.
+        removed: usize,
     },
     /// A file has errors and changes nothing.
     Broken {
@@ -172,6 +186,11 @@ pub enum Notice {
     },
     /// The store can be written again.
     StoreMended,
+    /// The clock was set, or the machine slept.
+    Clock {
+        /// How far it jumped, in seconds; below zero it was set back.
+        seconds: i64,
+    },
     /// It ends.
     Stopping,
 }
@@ -207,15 +226,27 @@ pub async fn serve(
     let address = listener.local_addr().map_err(failed)?;
     let keeper = Keeper::open(&options.store, notices.clone())?;
     let (ledger, standings) = (Arc::clone(&keeper.ledger), Arc::clone(&keeper.standings));
+    let jumps = Arc::clone(&keeper.jumps);
     let (orders, ordered) = mpsc::channel();
     let keeping = std::thread::Builder::new().name("store".to_owned());
     let keeping = keeping.spawn(move || keeper.keep(&ordered)).map_err(Error::Thread)?;
-    let house =
-        Arc::new(House::new(&options, notices.clone(), orders.clone(), ledger, standings, web, spans));
+    let house = Arc::new(House::new(
+        &options,
+        notices.clone(),
+        orders.clone(),
+        ledger,
+        standings,
+        web,
+        (spans, jumps),
+    ));
 
     let port = tokio::spawn(port::open(listener, Arc::clone(&house), stop.clone()));
     house.reload().await;
     let (scenarios, slos) = house.sizes();
+    let mut following = tokio::task::JoinSet::new();
+    for list in options.targets.clone() {
+        following.spawn(targets::follow(list, Arc::clone(&house), stop.clone()));
+    }
     notices.send(Notice::Listening { address, scenarios, slos });
     let ringing = tokio::spawn(alerts::ring(listeners, Arc::clone(&house), stop.clone()));
     let carrying = courier.map(|courier| tokio::spawn(courier.carry(notices.clone(), stop.clone())));
@@ -227,6 +258,7 @@ pub async fn serve(
         }
     }
     notices.send(Notice::Stopping);
+    while following.join_next().await.is_some() {}
     house.close(GRACE).await;
     // Whoever asks until now is answered; it ends by itself.
     let _ = port.await;

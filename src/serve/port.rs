@@ -22,8 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::house::House;
+use super::metrics::Form;
 use super::{metrics, page, probe};
-use crate::exposition::Dialect;
+use crate::exposition::{Dialect, print, protobuf};
 
 /// Further clients wait until one of these leaves.
 const MOST_CONNECTIONS: usize = 4096;
@@ -158,8 +159,14 @@ async fn reload(house: &Arc<House>) -> Reply {
 
 fn scrape(headers: &HeaderMap, house: &House) -> Reply {
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let form = metrics::Form::liked(accepted);
-    reply(StatusCode::OK, form.content_type(), metrics::page(house, form))
+    let families = metrics::families(house);
+    match metrics::form(accepted) {
+        Form::Text(dialect) => reply(StatusCode::OK, dialect.content_type(), print(&families, dialect)),
+        Form::Protobuf => {
+            let page = protobuf::print(&families, &metrics::natives(house));
+            reply(StatusCode::OK, protobuf::CONTENT_TYPE, page)
+        }
+    }
 }
 
 fn html(status: StatusCode, page: String) -> Reply {
@@ -169,8 +176,8 @@ fn html(status: StatusCode, page: String) -> Reply {
     reply
 }
 
-fn text(status: StatusCode, said: impl Into<Bytes>) -> Reply {
-    reply(status, "text/plain; charset=utf-8", said)
+fn text(status: StatusCode, said: impl Into<String>) -> Reply {
+    reply(status, "text/plain; charset=utf-8", said.into())
 }
 
 fn not_allowed(methods: &'static str) -> Reply {

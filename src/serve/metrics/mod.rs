@@ -2,15 +2,16 @@
 
 mod ourselves;
 mod scenarios;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::event::Conclusion;
-use crate::exposition::{Dialect, Family, Kind, Labels, print, protobuf};
+use crate::exposition::protobuf::Measured;
+use crate::exposition::{Dialect, Family, Kind, Labels};
 use crate::gate::Known;
 use crate::serve::histogram::{family, number, sample};
 use crate::serve::house::House;
@@ -20,77 +21,60 @@ use crate::sli::Counts;
 use crate::slo::RunMeasure;
 use crate::units::Span;
 
-const LATENCY: &str = "firedrill_sli_latency_seconds";
+/// The family of what SLIs were fed as times.
+const SLI_LATENCY: &str = "firedrill_sli_latency_seconds";
 
-/// What a page of metrics may be written in.
+/// What a page is printed as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Text(Dialect),
-    /// With native histograms, which no text has.
+    /// With native histograms.
     Protobuf,
 }
 
-impl Form {
-    /// The one that an `Accept` header likes best of ours; without one, Prometheus text.
-    pub(super) fn liked(accept: &str) -> Self {
-        let mut best = (Self::Text(Dialect::Text), -1.0);
-        for one in accept.split(',') {
-            let mut parts = one.split(';').map(str::trim);
-            let kind = parts.next().unwrap_or_default();
-            let parts: Vec<_> = parts.collect();
-            let form = match kind {
-                "application/openmetrics-text" => Self::Text(Dialect::OpenMetrics),
-                "application/vnd.google.protobuf"
-                    if parts.contains(&"encoding=delimited")
-                        && parts.contains(&"proto=io.prometheus.client.MetricFamily") =>
-                {
-                    Self::Protobuf
-                }
-                "text/plain" | "text/*" | "*/*" => Self::Text(Dialect::Text),
-                _ => continue,
-            };
-            let weight = parts.iter().find_map(|part| part.strip_prefix("q="));
-            let weight = weight.map_or(Some(1.0), |weight| weight.parse().ok());
-            if let Some(weight) = weight.filter(|weight| *weight > best.1) {
-                best = (form, weight);
-            }
-        }
-        best.0
-    }
-
-    pub(super) fn content_type(self) -> &'static str {
-        match self {
-            Self::Text(dialect) => dialect.content_type(),
-            Self::Protobuf => protobuf::CONTENT_TYPE,
+/// The form that an `Accept` header likes best of ours; without one, Prometheus text.
+pub(super) fn form(accept: &str) -> Form {
+    let mut best = (Form::Text(Dialect::Text), -1.0);
+    for one in accept.split(',') {
+        let mut parts = one.split(';').map(str::trim);
+        let form = match parts.next() {
+            Some("application/openmetrics-text") => Form::Text(Dialect::OpenMetrics),
+            Some("text/plain" | "text/*" | "*/*") => Form::Text(Dialect::Text),
+            Some("application/vnd.google.protobuf") if is_families(parts.clone()) => Form::Protobuf,
+            Some(_) | None => continue,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+        if let Some(weight) = weight.filter(|weight| *weight > best.1) {
+            best = (form, weight);
         }
     }
+    best.0
 }
 
-/// The page of this moment.
-pub(super) fn page(house: &House, form: Form) -> Bytes {
+/// Whether protobuf is asked for as we print it: families, each behind its length.
+fn is_families<'a>(parameters: impl Iterator<Item = &'a str> + Clone) -> bool {
+    let has = |wanted: &str| parameters.clone().any(|parameter| parameter.eq_ignore_ascii_case(wanted));
+    has("proto=io.prometheus.client.MetricFamily") && has("encoding=delimited")
+}
+
+/// The native histograms that are exposed at this moment.
+pub(super) fn natives(house: &House) -> Vec<Measured> {
     let totals = house.ledger.totals();
-    let families = families(house, &totals);
-    match form {
-        Form::Text(dialect) => print(&families, dialect).into(),
-        Form::Protobuf => protobuf::print(&families, &natives(&totals)).into(),
-    }
-}
-
-/// The latencies of each SLI as a native histogram.
-fn natives(totals: &BTreeMap<String, Total>) -> Vec<protobuf::Measured> {
-    let measured = |(sli, total): (&String, &Total)| protobuf::Measured {
-        family: LATENCY.to_owned(),
+    let native = |(sli, total): (&String, &Total)| Measured {
+        family: SLI_LATENCY.to_owned(),
         labels: labels([("sli", sli)]),
         native: total.fine.native(),
     };
-    totals.iter().map(measured).collect()
+    totals.iter().map(native).collect()
 }
 
 /// Everything that is exposed at this moment.
-fn families(house: &House, totals: &BTreeMap<String, Total>) -> Vec<Family> {
+pub(super) fn families(house: &House) -> Vec<Family> {
     let mut all = scenarios::families(&house.watches(), house.location.as_deref());
-    all.extend(of_slis(totals));
-    all.extend(of_slos(&house.standings.all().0, totals));
+    let totals = house.ledger.totals();
+    all.extend(of_slis(&totals));
+    all.extend(of_slos(&house.standings.all().0, &totals));
+    all.extend(targets::families(house));
     all.extend(ourselves::families(house));
     all.retain(|family| !family.samples.is_empty());
     all
@@ -124,7 +108,7 @@ fn of_slis(totals: &BTreeMap<String, Total>) -> [Family; 3] {
     let mut valid =
         family("firedrill_sli_valid", Kind::Counter, "All events of an SLI that count, since the start.");
     let help = "The latencies of an SLI since the start, to three digits.";
-    let mut latency = family(LATENCY, Kind::Histogram, help);
+    let mut latency = family(SLI_LATENCY, Kind::Histogram, help);
     for (sli, total) in totals {
         let own = labels([("sli", sli)]);
         push(&mut good, "_total", own.clone(), number(total.counts.good));
@@ -192,32 +176,4 @@ fn of_slos(standings: &[Standing], totals: &BTreeMap<String, Total>) -> [Family;
         }
     }
     [good, valid, objective, sli, remaining, covered, burn]
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    const PROTOBUF: &str =
-        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
-
-    #[rstest]
-    #[case::nobody_asks("", Form::Text(Dialect::Text))]
-    #[case::a_browser("text/html,*/*;q=0.8", Form::Text(Dialect::Text))]
-    #[case::openmetrics(
-        "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
-        Form::Text(Dialect::OpenMetrics)
-    )]
-    #[case::likes_text_better(
-        "application/openmetrics-text;q=0.4,text/plain;q=0.5",
-        Form::Text(Dialect::Text)
-    )]
-    #[case::protobuf(&format!("{PROTOBUF},application/openmetrics-text;version=1.0.0;q=0.8"), Form::Protobuf)]
-    #[case::protobuf_least(&format!("{PROTOBUF};q=0.1,text/plain;q=0.5"), Form::Text(Dialect::Text))]
-    #[case::protobuf_as_text("application/vnd.google.protobuf;encoding=text", Form::Text(Dialect::Text))]
-    fn the_form_is_what_is_liked_best(#[case] accept: &str, #[case] form: Form) {
-        assert_eq!(Form::liked(accept), form);
-    }
 }

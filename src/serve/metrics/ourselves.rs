@@ -47,6 +47,7 @@ fn of_store(house: &House) -> Vec<Family> {
         ("firedrill_store_last_write_timestamp_seconds", "firedrill_slo_last_evaluation_timestamp_seconds");
     let lost = "Samples that were given up, as the store could not be written for long.";
     let writable = "Whether the store could be written when it was last tried.";
+    let jumps = "How often the clock was set, or the machine slept.";
     let failures = "How often the store could not be written.";
     vec![
         gauge("firedrill_store_writable", writable, Some(truth(health.trouble.is_none()))),
@@ -58,6 +59,7 @@ fn of_store(house: &House) -> Vec<Family> {
         counter("firedrill_store_write_failures", failures, number(health.failures)),
         counter("firedrill_store_lost_samples", lost, number(health.lost)),
         gauge(written, "When the store was last written.", health.written.map(seconds)),
+        counter("firedrill_clock_jumps", jumps, number(house.jumps.jumped().times)),
         gauge(evaluated, "When budgets were last computed.", house.standings.all().1.map(seconds)),
     ]
 }

@@ -4,14 +4,16 @@ mod chart;
 mod evidence;
 mod html;
 mod objectives;
+mod targets;
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 pub(super) use self::evidence::first;
 use self::html::{about, ago, every, page, sign, took};
+use super::clock::Jumped;
 use super::house::{Files, House};
 use super::state::{Rest, State};
 use super::watch::Watch;
@@ -44,6 +46,7 @@ pub(super) fn front(house: &House) -> String {
         content.push_str("<p class=\"soft\">No scenario is served.</p>");
     }
     content.push_str("</div>\n");
+    content.push_str(&targets::section(house, now));
     content.push_str(&failures(&watches, now));
     content.push_str(&passed_over(&files));
     content.push_str("</main>\n");
@@ -147,6 +150,8 @@ fn troubles(house: &House, files: &Files) -> String {
             health.lost
         );
     }
+    said.push_str(&jump(house.jumps.jumped(), Timestamp::now()));
+    said.push_str(&targets::troubles(house));
     for broken in &files.broken {
         let _ = writeln!(
             said,
@@ -160,6 +165,26 @@ fn troubles(house: &House, files: &Files) -> String {
     } else {
         format!("<h2>Needs attention</h2>\n<div class=\"stack\">{said}</div>")
     }
+}
+
+/// What a clock that jumped has done, for a day.
+fn jump(jumped: Jumped, now: Timestamp) -> String {
+    let Some((at, far)) =
+        jumped.last.filter(|(at, _)| now.duration_since(*at) < SignedDuration::from_hours(24))
+    else {
+        return String::new();
+    };
+    let lost = if far.is_negative() {
+        "what was measured since adds to minutes that are there already, and nothing counts twice"
+    } else {
+        "nothing was measured in between"
+    };
+    let far = about(far.unsigned_abs());
+    format!(
+        "<div class=\"card warn-edge\"><h3>The clock jumped by {far}</h3><p>{}: it was set, or the machine slept; \
+         {lost}.</p></div>",
+        ago(at, now)
+    )
 }
 
 /// Failing scenarios come first.
@@ -267,9 +292,9 @@ fn steps(state: &State, now: Timestamp) -> String {
     let mut steps: Vec<_> = state.steps.iter().collect();
     steps.sort_by_key(|(_, step)| step.number);
     let mut said =
-        "<h2>Steps</h2>\n<div class=\"card scroll\" tabindex=\"0\"><table><thead><tr><th>Step</th>\
-        <th class=\"number\">Passed</th><th class=\"number\">Failed</th><th>Reasons</th>\
-        <th class=\"number\">Mean</th><th>Certificate</th></tr></thead><tbody>\n"
+        "<h2>Steps</h2>\n<div class=\"card scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">Step</th>\
+        <th scope=\"col\" class=\"number\">Passed</th><th scope=\"col\" class=\"number\">Failed</th><th scope=\"col\">Reasons</th>\
+        <th scope=\"col\" class=\"number\">Mean</th><th scope=\"col\">Certificate</th></tr></thead><tbody>\n"
             .to_owned();
     for (name, step) in steps {
         let bad: u64 = step.bad.values().sum();

@@ -22,7 +22,8 @@ use tokio::time::Instant;
 use self::sheet::{Sheet, truth};
 use super::blackbox::{Module, Modules, Prober};
 use super::house::House;
-use crate::exposition::{Dialect, print};
+use super::targets::Target;
+use crate::exposition::{Dialect, Family, print};
 use crate::probe::connect::{Deadline, Options};
 use crate::probe::policy::Policy;
 use crate::probe::trace::{TRACEPARENT, Traceparent};
@@ -97,12 +98,7 @@ pub(super) async fn answer(query: &str, headers: &HeaderMap, house: &House) -> R
         return Err((StatusCode::SERVICE_UNAVAILABLE, format!("{MOST} probes are under way already\n")));
     };
     let mut sheet = Sheet::default();
-    let began = Instant::now();
-    let result = asked.attempt(house.policy_for_strangers(), &mut sheet).await;
-    let took = began.elapsed().as_secs_f64();
-    let help = "Returns how long the probe took to complete in seconds";
-    sheet.set("probe_duration_seconds", help, took);
-    sheet.set("probe_success", "Displays whether or not the probe was a success", truth(result.is_ok()));
+    let (result, took) = asked.concluded(house.policy_for_strangers(), &mut sheet).await;
     let page = print(&sheet.families(), Dialect::Text);
     if !asked.debug {
         return Ok(page);
@@ -121,7 +117,36 @@ pub(super) async fn answer(query: &str, headers: &HeaderMap, house: &House) -> R
     ))
 }
 
+/// Probes a target of a list: its series, and why it failed if it did.
+pub(super) async fn regularly(
+    target: &Target,
+    module: &Module,
+    policy: Arc<Policy>,
+) -> (Vec<Family>, Option<String>) {
+    let asked = Asked {
+        target: target.address.clone(),
+        module: module.clone(),
+        hostname: target.hostname.clone(),
+        debug: false,
+        timeout: module.timeout.map_or(target.timeout, |own| own.min(target.timeout)),
+    };
+    let mut sheet = Sheet::default();
+    let result = asked.concluded(policy, &mut sheet).await.0;
+    (sheet.families(), result.err().map(|cause| format!("{}: {}", cause.reason, cause.message)))
+}
+
 impl Asked {
+    /// Makes the attempt, and says how it went and for how many seconds.
+    async fn concluded(&self, policy: Arc<Policy>, sheet: &mut Sheet) -> (Result<(), Cause>, f64) {
+        let began = Instant::now();
+        let result = self.attempt(policy, sheet).await;
+        let took = began.elapsed().as_secs_f64();
+        let help = "Returns how long the probe took to complete in seconds";
+        sheet.set("probe_duration_seconds", help, took);
+        sheet.set("probe_success", "Displays whether or not the probe was a success", truth(result.is_ok()));
+        (result, took)
+    }
+
     fn read(query: &str, headers: &HeaderMap, modules: &Modules) -> Result<Self, String> {
         let given = url::form_urlencoded::parse(query.as_bytes());
         if let Some((name, _)) = given.clone().find(|(_, value)| value.len() > LONGEST_TEXT) {

@@ -1,0 +1,135 @@
+//! A list of targets as Prometheus reads them from files and over HTTP.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::exposition::Labels;
+use crate::finding::{Code, Finding, Findings};
+use crate::source::{At, Sources};
+use crate::units::Span;
+use crate::yaml::{self, Entries, Kind};
+
+/// How often a target is probed that does not say, as by Prometheus.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// How long a probe may take that does not say, as by Prometheus.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most targets of one list.
+const MOST: usize = 200_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    targets: Vec<At<String>>,
+    #[serde(default)]
+    labels: Entries<At<String>>,
+}
+
+/// What is probed, how, and what its series are labelled with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::serve) struct Target {
+    /// What tells its series from those of others.
+    pub(in crate::serve) labels: Labels,
+    pub(in crate::serve) address: String,
+    pub(in crate::serve) module: String,
+    pub(in crate::serve) hostname: Option<String>,
+    pub(in crate::serve) every: Duration,
+    pub(in crate::serve) timeout: Duration,
+}
+
+/// Reads a list; `knows` says whether there is a module of that name.
+///
+/// # Errors
+/// Everything that is wrong with it, drawn with its places.
+pub(super) fn read(path: &Path, bytes: Vec<u8>, knows: &dyn Fn(&str) -> bool) -> Result<Vec<Target>, String> {
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(format!("error: `{}` is not UTF-8", path.display()));
+    };
+    let mut sources = Sources::default();
+    let id = sources.add(path, text.as_str());
+    let drawn = |findings: Vec<Finding>| {
+        let all: Vec<_> = findings.iter().map(|finding| finding.draw(&sources).render(false)).collect();
+        all.join("\n\n")
+    };
+    let Some(document) = yaml::parse(id, &text).map_err(drawn)?.into_iter().next() else {
+        return Ok(Vec::new());
+    };
+    if document.kind == Kind::Null {
+        return Ok(Vec::new());
+    }
+    let groups: Vec<Group> = yaml::read(&document).map_err(drawn)?;
+    let mut findings = Findings::default();
+    let mut all: BTreeMap<Labels, Target> = BTreeMap::new();
+    for group in groups {
+        group.add(&mut all, knows, &mut findings);
+    }
+    if findings.any_error() {
+        Err(drawn(findings.in_reading_order()))
+    } else {
+        Ok(all.into_values().collect())
+    }
+}
+
+impl Group {
+    fn add(self, all: &mut BTreeMap<Labels, Target>, knows: &dyn Fn(&str) -> bool, findings: &mut Findings) {
+        let mut wrong = |at: &At<String>, title: String| {
+            findings.add(Finding::new(Code::FileValue, at.place, title));
+        };
+        let mut like = Target {
+            labels: Labels::new(),
+            address: String::new(),
+            module: "http_2xx".to_owned(),
+            hostname: None,
+            every: EVERY,
+            timeout: TIMEOUT,
+        };
+        for (name, value) in &self.labels.0 {
+            match name.value.as_str() {
+                "__param_module" if !knows(&value.value) => {
+                    wrong(value, format!("there is no module `{}`", value.value));
+                }
+                "__param_module" => like.module.clone_from(&value.value),
+                "__param_hostname" => like.hostname = Some(value.value.clone()),
+                "__scrape_interval__" | "__scrape_timeout__" => {
+                    let to =
+                        if name.value == "__scrape_interval__" { &mut like.every } else { &mut like.timeout };
+                    match value.value.parse::<Span>() {
+                        Ok(span) if !span.0.is_zero() => *to = span.0,
+                        Ok(_) | Err(_) => wrong(value, format!("`{}` is no time like `30s`", value.value)),
+                    }
+                }
+                // What begins so is for whoever relabels, and there is nobody here.
+                hidden if hidden.starts_with("__") => {}
+                label if is_label(label) => {
+                    if !value.value.is_empty() {
+                        like.labels.insert(label.to_owned(), value.value.clone());
+                    }
+                }
+                _ => wrong(name, format!("`{}` is no name of a label", name.value)),
+            }
+        }
+        like.labels.entry("module".to_owned()).or_insert_with(|| like.module.clone());
+        for target in self.targets {
+            let mut one = like.clone();
+            one.address.clone_from(&target.value);
+            one.labels.entry("instance".to_owned()).or_insert_with(|| target.value.clone());
+            if target.value.is_empty() {
+                wrong(&target, "a target has an address".to_owned());
+            } else if all.len() >= MOST {
+                return wrong(&target, format!("there are more than {MOST} targets"));
+            } else if all.insert(one.labels.clone(), one).is_some() {
+                wrong(&target, format!("`{}` stands there twice with the same labels", target.value));
+            }
+        }
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    let mut chars = name.chars();
+    let begins = chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    begins && chars.all(|sign| sign.is_ascii_alphanumeric() || sign == '_')
+}
