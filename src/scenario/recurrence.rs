@@ -248,7 +248,7 @@ impl Parts {
     }
 }
 
-fn number<N: std::str::FromStr + PartialOrd + std::fmt::Display>(
+fn number<N: std::str::FromStr + PartialOrd + std::fmt::Display + Copy>(
     key: &str,
     value: &str,
     least: N,

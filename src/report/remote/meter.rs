@@ -67,7 +67,7 @@ impl Meter {
             Event::Loading { step, tally, interval, .. } => {
                 let load = self.loads.entry(step.clone()).or_default();
                 load.tally.clone_from(tally);
-                for interval in interval {
+                if let Some(interval) = interval {
                     load.add(interval);
                 }
                 Changed::Load(step.clone())

@@ -52,9 +52,10 @@ pub(super) fn form(accept: &str) -> Form {
 }
 
 /// Whether protobuf is asked for as we print it: families, each behind its length.
-fn is_families<'a>(parameters: impl Iterator<Item = &'a str> + Clone) -> bool {
-    let has = |wanted: &str| parameters.clone().any(|parameter| parameter.eq_ignore_ascii_case(wanted));
-    has("proto=io.prometheus.client.MetricFamily") && has("encoding=delimited")
+fn is_families<'a>(mut parameters: impl Iterator<Item = &'a str> + Clone) -> bool {
+    let is = |wanted: &'static str| move |parameter: &str| parameter.eq_ignore_ascii_case(wanted);
+    parameters.clone().any(is("proto=io.prometheus.client.MetricFamily"))
+        && parameters.any(is("encoding=delimited"))
 }
 
 /// The native histograms that are exposed at this moment.

@@ -146,25 +146,25 @@ fn take(name: &str, read: Result<Vec<u8>, String>, house: &Arc<House>) {
     let modules = house.modules();
     let knows = |module: &str| modules.get(module).is_some();
     let unread = |why: String| format!("error: `{name}` cannot be read: {why}");
-    let listed = read.map_err(unread).and_then(|bytes| document::read(Path::new(name), bytes, &knows));
+    let document = read.map_err(unread).and_then(|bytes| document::read(Path::new(name), bytes, &knows));
     let (added, removed, trouble) = house.targets.change(|all| {
-        let known = all.entry(name.to_owned()).or_default();
-        let targets = match listed {
+        let held = all.entry(name.to_owned()).or_default();
+        let targets = match document {
             Ok(targets) => targets,
             Err(trouble) => {
-                known.trouble = Some(trouble.clone());
+                held.trouble = Some(trouble.clone());
                 return (0, 0, Some(trouble));
             }
         };
-        known.trouble = None;
-        let mut former = std::mem::take(&mut known.patrols);
+        held.trouble = None;
+        let mut former = std::mem::take(&mut held.patrols);
         let mut added = 0;
         for target in targets {
             let patrol = former.remove(&target).unwrap_or_else(|| {
                 added += 1;
                 Patrol::begin(target.clone(), Arc::clone(house))
             });
-            known.patrols.insert(target, patrol);
+            held.patrols.insert(target, patrol);
         }
         former.values().for_each(Patrol::end);
         (added, former.len(), None)
