@@ -150,7 +150,6 @@ fn client() -> Result<reqwest::Client, String> {
     let client = reqwest::Client::builder()
         .user_agent(concat!("firedrill/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::limited(REDIRECTS))
-        .timeout(PATIENCE)
         .tls_backend_preconfigured(tls);
     client.build().map_err(|error| format!("pages cannot be fetched: {error}"))
 }

@@ -104,7 +104,14 @@ fn a_prometheus_that_does_not_let_everybody_in_is_reached_as_its_file_says() {
         file("server.key"),
         file("ca.pem")
     );
-    let prometheus = Prometheus::start_behind(&web).unwrap();
+    let scrape = format!(
+        "scheme: https, basic_auth: {{ username: anna, password: secret }}, \
+         tls_config: {{ ca_file: {}, cert_file: {}, key_file: {} }},",
+        file("ca.pem"),
+        file("client.pem"),
+        file("client.key")
+    );
+    let prometheus = Prometheus::start_behind(&web, &scrape).unwrap();
     let address = format!("https://{}", prometheus.address);
     let ask = |words: &[&str]| {
         let deadline = Instant::now() + PATIENCE;

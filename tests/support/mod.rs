@@ -99,16 +99,16 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it.
     pub(crate) fn start() -> io::Result<Self> {
-        Self::start_behind("")
+        Self::start_behind("", "")
     }
 
-    /// Starts it with this `--web.config.file`, by which others are let in; it scrapes nobody then.
-    pub(crate) fn start_behind(web: &str) -> io::Result<Self> {
+    /// Starts it with this `--web.config.file`, by which it lets others in; `scrape` says how it lets itself in.
+    pub(crate) fn start_behind(web: &str, scrape: &str) -> io::Result<Self> {
         let (server, [address]) = Server::start("Server is ready to receive", |folder, [address]| {
             let configuration = folder.join("prometheus.yml");
             let text = format!(
                 "global: {{ scrape_interval: 1s }}\n\
-                 scrape_configs: [{{ job_name: prometheus, static_configs: [{{ targets: ['{address}'] }}] }}]\n"
+                 scrape_configs: [{{ job_name: prometheus, {scrape} static_configs: [{{ targets: ['{address}'] }}] }}]\n"
             );
             fs::write(&configuration, text)?;
             let mut command = Command::new("prometheus");
