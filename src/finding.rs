@@ -248,8 +248,10 @@ codes! {
     AuditShadowed = "audit/shadowed-route", Warning;
     /// An inhibition that is of no alert of the rules.
     AuditInhibition = "audit/inhibition", Warning;
-    /// A link to a runbook whose file or heading is not there.
+    /// A link to a runbook whose file, page or heading is not there.
     AuditRunbookLink = "audit/runbook-link", Error;
+    /// A link to a runbook that could not be looked at.
+    AuditRunbookUnseen = "audit/runbook-unseen", Warning;
     /// A query of a dashboard that does not parse.
     AuditDashboardQuery = "audit/dashboard-query", Error;
     /// A variable that a dashboard does not have, or that has no values.

@@ -78,6 +78,9 @@ fn audited(path: &Path) -> (Sources, Vec<Finding>) {
     let mut findings = Findings::default();
     let (mut subject, ids) = audit::read(&files, &mut sources, &mut findings);
     subject.runbooks.push("https://runbooks.example/=fixtures/audit/runbooks".parse().unwrap());
+    if let Some(pages) = beside("pages.json") {
+        subject.pages = serde_json::from_str(&std::fs::read_to_string(pages).unwrap()).unwrap();
+    }
     let live = beside("live.json").map(|path| std::fs::read_to_string(path).unwrap());
     let live = live.map(|recorded| audit::Live::recorded(&recorded).unwrap());
     audit::audit(&subject, live.as_ref(), &sources, &mut findings);

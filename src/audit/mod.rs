@@ -10,6 +10,7 @@ mod expression;
 mod join;
 mod kinds;
 mod live;
+mod page;
 mod refused;
 mod runbook;
 mod said;
@@ -26,6 +27,7 @@ pub use self::aside::suppress;
 pub use self::dashboard::{Dashboard, Gives, PanelQuery, Unknown, Variable, is_dashboard};
 use self::kinds::Kinds;
 pub use self::live::{Live, Unseen, audit_live, check_dashboard, wait_for_scrapes};
+pub use self::page::{Page, Pages, fetch};
 pub use self::refused::refused;
 pub use self::runbook::Runbooks;
 pub use self::source::{Files, read};
@@ -47,6 +49,8 @@ pub struct Subject {
     pub dashboards: Vec<Dashboard>,
     /// Where the files stand that links to runbooks lead to.
     pub runbooks: Vec<Runbooks>,
+    /// The pages that other links lead to, where they were fetched.
+    pub pages: Pages,
     /// Other files that may ask for metrics.
     pub texts: String,
 }
@@ -81,7 +85,7 @@ pub fn audit(subject: &Subject, live: Option<&Live>, sources: &Sources, findings
         }
         for (group, rule, alert) in file.alerts() {
             said::check(group, rule, alert, findings);
-            runbook::check(group, rule, alert, &subject.runbooks, sources, findings);
+            runbook::check(group, rule, alert, subject, sources, findings);
             template::check(rule, alert, &recorded, sources, findings);
         }
     }

@@ -1,10 +1,13 @@
-//! Links to runbooks: whether the file is there that they lead to, and the heading in it.
+//! Links to runbooks: whether the file, or the page, is there that they lead to, and the heading in it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::Subject;
+use super::page::{Page, page_of};
 use super::said::RUNBOOKS;
 use crate::finding::{Code, Finding, Findings, nearest};
-use crate::rule::{Alert, Group, Rule};
+use crate::rule::{Alert, Group, Rule, RuleFile};
 use crate::source::{At, Sources};
 
 /// Where the files stand that links lead to: those whose address begins so are in that folder.
@@ -31,25 +34,90 @@ const STORED: [&str; 5] = ["", ".md", ".html", "/index.md", "/README.md"];
 /// The largest page that is searched for headings, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// Checks the links of an alert that one of the folders is for; with several the longest beginning counts.
+/// Checks the links of an alert: in the folder that is for them, with several that of the longest beginning, or else by
+/// the page that was fetched.
 pub(super) fn check(
     group: &Group,
     rule: &Rule,
     alert: &Alert,
-    books: &[Runbooks],
+    subject: &Subject,
     sources: &Sources,
     findings: &mut Findings,
 ) {
-    let texts = alert.annotations.iter().chain(rule.all_labels(group));
-    for (_, link) in texts.filter(|(name, _)| RUNBOOKS.contains(&name.value.as_str())) {
-        // The name of the alert is known; what else is filled in is not.
-        let address = link.value.replace("{{ $labels.alertname }}", &rule.name.value);
-        let book = books.iter().filter(|book| address.starts_with(&book.prefix));
-        let Some(book) = book.max_by_key(|book| book.prefix.len()).filter(|_| !address.contains("{{")) else {
-            continue;
-        };
-        findings.extend(follow(&address, book, link, sources));
+    for (link, address) in of_alert(group, rule, alert) {
+        match book_of(&address, &subject.runbooks) {
+            Some(book) => findings.extend(follow(&address, book, link, sources)),
+            None => findings.extend(fetched(&address, subject, link, sources)),
+        }
     }
+}
+
+/// The addresses of all links that no folder is for.
+pub(super) fn links(subject: &Subject) -> BTreeSet<String> {
+    let alerts = subject.rules.iter().flat_map(RuleFile::alerts);
+    let links = alerts.flat_map(|(group, rule, alert)| of_alert(group, rule, alert));
+    links
+        .map(|(_, address)| address)
+        .filter(|address| book_of(address, &subject.runbooks).is_none())
+        .collect()
+}
+
+/// The links of an alert that are whole before it fires.
+fn of_alert<'a>(
+    group: &'a Group,
+    rule: &'a Rule,
+    alert: &'a Alert,
+) -> impl Iterator<Item = (&'a At<String>, String)> {
+    let texts = alert.annotations.iter().chain(rule.all_labels(group));
+    let links = texts.filter(|(name, _)| RUNBOOKS.contains(&name.value.as_str()));
+    // The name of the alert is known; what else is filled in is not.
+    let whole =
+        links.map(|(_, link)| (link, link.value.replace("{{ $labels.alertname }}", &rule.name.value)));
+    whole.filter(|(_, address)| !address.contains("{{"))
+}
+
+fn book_of<'b>(address: &str, books: &'b [Runbooks]) -> Option<&'b Runbooks> {
+    books.iter().filter(|book| address.starts_with(&book.prefix)).max_by_key(|book| book.prefix.len())
+}
+
+/// What is wrong with a link by the page that was fetched, where one was.
+fn fetched(address: &str, subject: &Subject, link: &At<String>, sources: &Sources) -> Option<Finding> {
+    let page = subject.pages.get(&page_of(address)?)?;
+    let unseen = |why: &str| {
+        let title = format!("the runbook cannot be looked at: {why}");
+        Some(Finding::new(Code::AuditRunbookUnseen, link.place, title))
+    };
+    let host = match page {
+        Page::Unseen(why) => return unseen(why),
+        Page::Answered { status: 404 | 410, .. } => {
+            let finding = Finding::new(Code::AuditRunbookLink, link.place, "there is no such page");
+            return Some(finding.label("leads nowhere"));
+        }
+        Page::Answered { status: 200..=299, host, .. } => host,
+        Page::Answered { status, .. } => return unseen(&format!("it answers with status {status}")),
+    };
+    let heading = address.split_once('#').map_or("", |(_, heading)| heading);
+    let decoded = percent_encoding::percent_decode_str(heading).decode_utf8_lossy();
+    let anchors = page.anchors();
+    if leads_by_itself(&decoded) || anchors.iter().any(|one| *one == decoded || one == heading) {
+        return None;
+    }
+    if url::Url::parse(address).ok()?.host_str() != Some(host) {
+        return unseen(&format!("it leads to `{host}`, where there is no heading `{decoded}`"));
+    }
+    if anchors.is_empty() {
+        return unseen(
+            "nothing in what is sent can be linked to; if a script makes its headings, look by hand",
+        );
+    }
+    Some(no_heading("the page", (heading, &anchors), address, link, sources))
+}
+
+/// Whether browsers, or code hosts, find what stands behind `#` without an anchor of that name.
+fn leads_by_itself(heading: &str) -> bool {
+    let line =
+        heading.strip_prefix('L').is_some_and(|rest| rest.starts_with(|sign: char| sign.is_ascii_digit()));
+    heading.is_empty() || heading.eq_ignore_ascii_case("top") || heading.starts_with(":~:") || line
 }
 
 fn follow(address: &str, book: &Runbooks, link: &At<String>, sources: &Sources) -> Option<Finding> {
@@ -79,21 +147,31 @@ fn follow(address: &str, book: &Runbooks, link: &At<String>, sources: &Sources) 
     if headings.iter().any(|one| one == heading) {
         return None;
     }
+    Some(no_heading(&format!("`{}`", file.display()), (heading, &headings), address, link, sources))
+}
+
+fn no_heading(
+    page: &str,
+    (heading, headings): (&str, &[String]),
+    address: &str,
+    link: &At<String>,
+    sources: &Sources,
+) -> Finding {
     let at = sources.text(link.place).find('#').filter(|_| link.value == address);
     let place = at.map_or(link.place, |at| {
         let begin = link.place.start as usize + at;
         link.place.file.place(begin, begin + 1 + heading.len())
     });
-    let title = format!("`{}` has no heading `{heading}`", file.display());
+    let title = format!("{page} has no heading `{heading}`");
     let one = Finding::new(Code::AuditRunbookLink, place, title).label("leads to the top of the page");
-    Some(match nearest(heading, headings.iter().map(String::as_str)) {
+    match nearest(heading, headings.iter().map(String::as_str)) {
         Some(near) => one.help(format!("did you mean `#{near}`?")),
         None if headings.is_empty() => one.help("it has no headings"),
         None => {
             let all: Vec<_> = headings.iter().take(8).map(|one| format!("`#{one}`")).collect();
             one.help(format!("it has {}", all.join(", ")))
         }
-    })
+    }
 }
 
 /// The name in the same folder that was most likely meant.
@@ -109,7 +187,7 @@ fn near(path: &Path) -> Option<String> {
 }
 
 /// The anchors of a page: those of its headings in Markdown, and those that stand in HTML.
-fn headings(text: &str) -> Vec<String> {
+pub(super) fn headings(text: &str) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();
     let mut fenced = false;
     for line in text.lines() {

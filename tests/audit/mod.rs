@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rcgen::{
@@ -102,23 +104,31 @@ fn a_prometheus_that_does_not_let_everybody_in_is_reached_as_its_file_says() {
         file("server.key"),
         file("ca.pem")
     );
-    let prometheus = Prometheus::start_behind(&web).unwrap();
+    let scrape = format!(
+        "scheme: https, basic_auth: {{ username: anna, password: secret }}, \
+         tls_config: {{ ca_file: {}, cert_file: {}, key_file: {} }},",
+        file("ca.pem"),
+        file("client.pem"),
+        file("client.key")
+    );
+    let prometheus = Prometheus::start_behind(&web, &scrape).unwrap();
     let address = format!("https://{}", prometheus.address);
     let ask = |words: &[&str]| {
-        let check = Command::new(env!("CARGO_BIN_EXE_firedrill"))
-            .args([
-                "check",
-                "--color",
-                "never",
-                "--rules",
-                "fixtures/audit/alerts.yml",
-                "--against",
-                &address,
-            ])
-            .args(words)
-            .output()
-            .unwrap();
-        (check.status.code(), String::from_utf8(check.stderr).unwrap())
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let check = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+                .args(["check", "--color", "never", "--rules", "fixtures/audit/alerts.yml"])
+                .args(["--against", &address])
+                .args(words)
+                .output()
+                .unwrap();
+            let said = String::from_utf8(check.stderr).unwrap();
+            // Who is let in this early is told to wait.
+            if !said.contains("has scraped no target yet") || Instant::now() > deadline {
+                return (check.status.code(), said);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     };
     let (ca, cert, key, password) =
         (file("ca.pem"), file("client.pem"), file("client.key"), file("password"));
@@ -150,5 +160,123 @@ fn a_prometheus_that_does_not_let_everybody_in_is_reached_as_its_file_says() {
     assert_eq!(
         (code, said.as_str()),
         (Some(4), "error: `nowhere` cannot be read: No such file or directory (os error 2)\n")
+    );
+}
+
+/// A web server for as long as it lives; an empty page never answers.
+struct Wiki {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Wiki {
+    fn start(pages: &'static [(&'static str, &'static str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&asked);
+        let serving = std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).unwrap();
+                let head = String::from_utf8_lossy(&head[..read]).into_owned();
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                if path == "/end" {
+                    return;
+                }
+                noted.lock().unwrap().push(path.clone());
+                match pages.iter().find(|(name, _)| *name == path) {
+                    Some((_, "")) => held.push(stream),
+                    Some((_, answer)) => stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap(),
+                    None => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap(),
+                }
+            }
+        });
+        Self { address, asked, serving: Some(serving) }
+    }
+}
+
+impl Drop for Wiki {
+    fn drop(&mut self) {
+        if let Ok(mut stream) = TcpStream::connect(self.address) {
+            let _ = stream.write_all(b"GET /end HTTP/1.1\r\n\r\n");
+        }
+        self.serving.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn pages_of_runbooks_are_fetched_once_and_searched_for_their_headings() {
+    let wiki = Wiki::start(&[
+        (
+            "/page",
+            "200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<h2 id='what-to-do'>Do</h2>",
+        ),
+        ("/notes.md", "200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n# High errors\n"),
+        ("/moved", "302 Found\r\nLocation: /page\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        ("/round", "302 Found\r\nLocation: /round\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        ("/closed", "403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        (
+            "/script",
+            "200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<script src=a.js></script>",
+        ),
+        ("/hangs", ""),
+    ]);
+    let folder = Folder::new().unwrap();
+    let rules = folder.0.join("alerts.yml");
+    let links = [
+        "page",
+        "page#what-to-do",
+        "page#what-to-doo",
+        "notes.md#high-errors",
+        "moved#what-to-do",
+        "gone",
+        "round",
+        "closed",
+        "script",
+        "script#a",
+        "hangs",
+    ];
+    let mut text = "groups:\n  - name: web\n    rules:\n".to_owned();
+    for (number, link) in links.iter().enumerate() {
+        let link = format!("http://{}/{link}", wiki.address);
+        text += &format!(
+            "      - {{ alert: A{number}, expr: up == 0, annotations: {{ runbook_url: '{link}' }} }}\n"
+        );
+    }
+    fs::write(&rules, text).unwrap();
+    let check = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .args(["check", "--format", "json", "--runbooks", "http", "--rules"])
+        .arg(&rules)
+        .output()
+        .unwrap();
+    assert_eq!(check.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&check.stdout).unwrap();
+    let found = report["findings"].as_array().unwrap().iter().filter_map(|finding| {
+        let code = finding["code"].as_str()?.strip_prefix("audit/runbook-")?;
+        Some(format!("{code}: {}", finding["title"].as_str()?))
+    });
+    let unseen = "unseen: the runbook cannot be looked at";
+    let wanted = [
+        "link: the page has no heading `what-to-doo`".to_owned(),
+        "link: there is no such page".to_owned(),
+        format!("{unseen}: it leads on more than 5 times"),
+        format!("{unseen}: it answers with status 403"),
+        format!(
+            "{unseen}: nothing in what is sent can be linked to; if a script makes its headings, look by hand"
+        ),
+        format!("{unseen}: no answer within 10s"),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), wanted);
+    let asked = wiki.asked.lock().unwrap();
+    let times = |path: &str| asked.iter().filter(|asked| *asked == path).count();
+    // Once for its own links, and once for the one that leads there.
+    assert_eq!(
+        (times("/page"), times("/script"), times("/gone"), times("/hangs")),
+        (2, 1, 1, 1),
+        "{asked:?}"
     );
 }

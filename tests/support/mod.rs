@@ -102,23 +102,23 @@ impl Prometheus {
         Self::scraping(None, &[])
     }
 
-    /// Starts it with this `--web.config.file`, by which others are let in; it scrapes nobody then.
-    pub(crate) fn start_behind(web: &str) -> io::Result<Self> {
-        Self::begin(None, &[], web)
+    /// Starts it with this `--web.config.file`, by which it lets others in; `scrape` says how it lets itself in.
+    pub(crate) fn start_behind(web: &str, scrape: &str) -> io::Result<Self> {
+        Self::begin(None, &[], web, scrape)
     }
 
     /// Starts it with more words on its command line, to scrape a page, or else itself.
     pub(crate) fn scraping(page: Option<SocketAddr>, words: &[&str]) -> io::Result<Self> {
-        Self::begin(page, words, "")
+        Self::begin(page, words, "", "")
     }
 
-    fn begin(page: Option<SocketAddr>, words: &[&str], web: &str) -> io::Result<Self> {
+    fn begin(page: Option<SocketAddr>, words: &[&str], web: &str, scrape: &str) -> io::Result<Self> {
         let (server, [address]) = Server::start("Server is ready to receive", |folder, [address]| {
             let configuration = folder.join("prometheus.yml");
             let page = page.unwrap_or(address);
             let text = format!(
                 "global: {{ scrape_interval: 1s }}\n\
-                 scrape_configs: [{{ job_name: prometheus, static_configs: [{{ targets: ['{page}'] }}] }}]\n"
+                 scrape_configs: [{{ job_name: prometheus, {scrape} static_configs: [{{ targets: ['{page}'] }}] }}]\n"
             );
             fs::write(&configuration, text)?;
             let mut command = Command::new("prometheus");

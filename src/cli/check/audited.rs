@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::Arguments;
-use crate::audit::{self, Files, Live, Subject, Unseen};
+use super::{Arguments, Books};
+use crate::audit::{self, Files, Live, Pages, Subject, Unseen};
 use crate::finding::Findings;
 use crate::plan::{Kind, Plan, PlannedStack, Reading, kind_of};
 use crate::prometheus::{Access, Client};
@@ -45,7 +45,7 @@ pub(super) async fn audit_all(
     };
     let texts = own_texts(&reading.sources);
     let mut audited = Audited::default();
-    let mut looked = false;
+    let (mut looked, mut pages) = (false, Pages::new());
     for Together { files, stack } in all(arguments, dashboards, reading) {
         let mut findings = Findings::default();
         let (mut subject, ids) = audit::read(&files, &mut reading.sources, &mut findings);
@@ -54,8 +54,8 @@ pub(super) async fn audit_all(
             findings = Findings::default();
         }
         audited.add(&files, &subject, &reading.sources);
-        subject.runbooks.clone_from(&arguments.runbooks);
         subject.texts.clone_from(&texts);
+        look_up_runbooks(&arguments.runbooks, &mut subject, &mut pages).await?;
         let planned = stack.filter(|_| arguments.against.as_deref() == Some(STACK));
         let planned = planned.and_then(|file| {
             let plan = reading.plan.as_ref()?;
@@ -89,6 +89,7 @@ pub(super) async fn audit_all(
             running.down().await;
         }
         done.map_err(said)?;
+        pages = subject.pages;
         let found = findings.in_reading_order();
         reading.findings.extend(audit::suppress(found, &ids, &reading.sources));
     }
@@ -97,6 +98,20 @@ pub(super) async fn audit_all(
     }
     once(reading);
     Ok(audited)
+}
+
+/// Says where links to runbooks are looked up, and fetches those that are to be beside the pages that there are.
+async fn look_up_runbooks(books: &[Books], subject: &mut Subject, pages: &mut Pages) -> Result<(), String> {
+    let folder = |book: &Books| match book {
+        Books::Folder(folder) => Some(folder.clone()),
+        Books::Http => None,
+    };
+    subject.runbooks = books.iter().filter_map(folder).collect();
+    if books.contains(&Books::Http) {
+        audit::fetch(subject, pages).await?;
+    }
+    subject.pages = std::mem::take(pages);
+    Ok(())
 }
 
 /// Why nothing was compared with anything.

@@ -61,9 +61,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = "Audit", hide_short_help = true)]
     image_map: Option<PathBuf>,
 
-    /// Where the files stand that links to runbooks lead to; may be given several times
-    #[arg(long, value_name = "URL-PREFIX=FOLDER", help_heading = "Audit")]
-    runbooks: Vec<Runbooks>,
+    /// Where the files stand that links to runbooks lead to; may be given several times. `http` fetches the pages of
+    /// all other links
+    #[arg(long, value_name = "URL-PREFIX=FOLDER|http", help_heading = "Audit")]
+    runbooks: Vec<Books>,
 
     /// Findings that are known, each with its reason: pass exactly if all of them are there and no others. `--format
     /// expect` prints such a file, to be given reasons
@@ -73,6 +74,29 @@ pub(super) struct Arguments {
     /// How to print findings
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     format: Format,
+}
+
+/// Where links to runbooks are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Books {
+    /// Those that begin so, in a folder.
+    Folder(Runbooks),
+    /// All others, where they lead.
+    Http,
+}
+
+impl std::str::FromStr for Books {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "http" => Ok(Self::Http),
+            other => {
+                let folder = other.parse().map_err(|_| "this is URL-PREFIX=FOLDER, or `http`")?;
+                Ok(Self::Folder(folder))
+            }
+        }
+    }
 }
 
 /// How findings are printed.
