@@ -86,8 +86,7 @@ fn of_alert(step: &str, drilled: &Drilled) -> String {
 fn cell(drilled: &Drilled, rung: Rung) -> String {
     let mut said = reached(drilled, rung).unwrap_or_else(|| "–".to_owned());
     if let Some(in_time) = in_time(drilled).filter(|_| rung == Rung::Delivered) {
-        said.push_str(", ");
-        said.push_str(&in_time);
+        let _ = write!(said, ", {in_time}");
     }
     markdown(&said)
 }

@@ -52,8 +52,7 @@ pub(super) fn of_alert(alert: &Drilled) -> String {
 fn sentence(alert: &Drilled) -> String {
     let mut how = proof(alert);
     if let Some(in_time) = in_time(alert) {
-        how.push_str("; ");
-        how.push_str(&in_time);
+        let _ = write!(how, "; {in_time}");
     }
     let Some(rung) = alert.broken else {
         return match alert.proof {
