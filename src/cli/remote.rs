@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct RemoteWrite {
     /// Also send what is measured, about once a second, to a Prometheus that takes remote write, or to what
     /// speaks like one; its address, or that of the endpoint
-    #[arg(long, value_name = "URL", help_heading = "Remote write")]
+    #[arg(long, value_name = "URL", help_heading = "Remote write", hide_short_help = true)]
     remote_write: Option<String>,
 
     /// How times are sent
