@@ -298,21 +298,26 @@ impl Lost {
 
 /// A time as messages say it: RFC 3339, or a number of seconds, milli-, micro- or nanoseconds since 1970, by its size.
 fn moment(said: &Value) -> Option<Timestamp> {
-    let number = match said {
-        Value::String(text) => match text.parse::<Timestamp>() {
-            Ok(at) => return Some(at),
-            Err(_) => text.parse::<f64>().ok()?,
-        },
-        Value::Number(number) => number.as_f64()?,
+    let text = match said {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    let in_a_second = match number.abs() {
-        seconds if seconds < 1e11 => 1.0,
-        milliseconds if milliseconds < 1e14 => 1e3,
-        microseconds if microseconds < 1e17 => 1e6,
-        _ => 1e9,
-    };
-    Timestamp::from_duration(SignedDuration::try_from_secs_f64(number / in_a_second).ok()?).ok()
+    if let Ok(at) = text.parse() {
+        return Some(at);
+    }
+    if let Ok(whole) = text.parse::<i64>() {
+        let at = match whole.unsigned_abs() {
+            ..100_000_000_000 => Timestamp::from_second(whole),
+            ..100_000_000_000_000 => Timestamp::from_millisecond(whole),
+            ..100_000_000_000_000_000 => Timestamp::from_microsecond(whole),
+            _ => Timestamp::from_nanosecond(whole.into()),
+        };
+        return at.ok();
+    }
+    let number = text.parse::<f64>().ok()?;
+    let seconds = if number.abs() < 1e11 { number } else { number / 1e3 };
+    Timestamp::from_duration(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
 }
 
 fn dropped(end: End, opened: Instant) -> Cause {

@@ -381,6 +381,38 @@ fn a_redirect_leads_only_where_load_may_go() {
     assert!(said.contains("`--allow-target 192.0.2.7`"), "{said}");
 }
 
+/// Also where no SLI keeps their latencies.
+#[test]
+fn two_loads_are_told_apart_by_their_percentiles() {
+    let saved = |slow: u64| {
+        let target = keeping(move |_| {
+            std::thread::sleep(std::time::Duration::from_millis(slow));
+            ok("")
+        });
+        let ended = Drill::run(format!(
+            "scenario: shop\nsteps:\n  - name: button\n    load: {{ users: 4, for: 1500ms, http: {{ get: 'http://{target}/' }} }}\n"
+        ));
+        let ended = ended.go();
+        ended.exits(0);
+        ended.json
+    };
+    let compared = |now: &[u8], before: &[u8]| {
+        let report = Drill::of(["report", "now.jsonl", "--against", "before.jsonl"]);
+        report.file("now.jsonl", now).file("before.jsonl", before).go()
+    };
+    let (before, now) = (saved(2), saved(20));
+    let slower = compared(&now, &before);
+    slower.exits(1);
+    let text = slower.stdout();
+    for line in ["button, p50", "button, p90", "button, p99", "button, p99.9", "button, max"] {
+        assert!(text.contains(line), "{line}:\n{text}");
+    }
+    let median = text.lines().find(|line| line.contains("button, p50")).unwrap_or_default();
+    assert!(median.ends_with("  worse"), "{text}");
+    let itself = compared(&now, &now);
+    assert_ne!(itself.exit(), 1, "{}", itself.stdout());
+}
+
 #[cfg(target_os = "linux")]
 mod limits {
     use super::*;

@@ -1,4 +1,4 @@
-//! What Prometheus and VictoriaMetrics make of what is exposed and sent to them.
+//! What Prometheus and `VictoriaMetrics` make of what is exposed and sent to them.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
