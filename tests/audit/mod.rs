@@ -1,18 +1,15 @@
 //! `check --against` a real Prometheus, by rules and a dashboard about itself.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-};
-
+use crate::support::certificates::{HASH, certificates};
 use crate::support::{Folder, PATIENCE, Prometheus};
 
 /// The body of a page.
@@ -67,27 +64,6 @@ fn a_prometheus_that_is_not_there_is_could_not_measure() {
     let said = String::from_utf8(check.stderr).unwrap();
     assert_eq!(check.status.code(), Some(4), "{said}");
     assert!(said.starts_with("error: ") && said.contains("cannot connect (tried 4 times)"), "{said}");
-}
-
-/// `secret`, hashed by `htpasswd`.
-const HASH: &str = "$2y$04$ZcQsFy/Y35mh4bW2BCFcz.JFMpr5a7OYVqPT8UAMHT20gKAnEx/oO";
-
-/// An authority, and a certificate by it for this machine and one for a client.
-fn certificates(folder: &Path) {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(DnType::CommonName, "Keeper");
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    for name in ["server", "client"] {
-        let key = KeyPair::generate().unwrap();
-        let mut own = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        own.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        fs::write(folder.join(format!("{name}.pem")), own.signed_by(&key, &authority).unwrap().pem())
-            .unwrap();
-        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
 }
 
 /// One that lets in anna with a certificate, and itself to be scraped; the files are in its folder.
@@ -215,35 +191,29 @@ impl Drop for Wiki {
 
 /// What the wiki answers.
 const PAGES: &[(&str, &str)] = &[
-        (
-            "/page",
-            "200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<h2 id='what-to-do'>Do</h2>",
-        ),
-        ("/notes.md", "200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n# High errors\n"),
-        ("/moved", "302 Found\r\nLocation: /page\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        ("/round", "302 Found\r\nLocation: /round\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        ("/closed", "403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        (
-            "/script",
-            "200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<script src=a.js></script>",
-        ),
-        ("/hangs", ""),
-    ];
+    ("/page", "200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<h2 id='what-to-do'>Do</h2>"),
+    ("/notes.md", "200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n# High errors\n"),
+    ("/moved", "302 Found\r\nLocation: /page\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+    ("/round", "302 Found\r\nLocation: /round\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+    ("/closed", "403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+    ("/script", "200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<script src=a.js></script>"),
+    ("/hangs", ""),
+];
 
 /// What its alerts link to.
 const LINKS: &[&str] = &[
-        "page",
-        "page#what-to-do",
-        "page#what-to-doo",
-        "notes.md#high-errors",
-        "moved#what-to-do",
-        "gone",
-        "round",
-        "closed",
-        "script",
-        "script#a",
-        "hangs",
-    ];
+    "page",
+    "page#what-to-do",
+    "page#what-to-doo",
+    "notes.md#high-errors",
+    "moved#what-to-do",
+    "gone",
+    "round",
+    "closed",
+    "script",
+    "script#a",
+    "hangs",
+];
 
 #[test]
 fn pages_of_runbooks_are_fetched_once_and_searched_for_their_headings() {
@@ -253,8 +223,11 @@ fn pages_of_runbooks_are_fetched_once_and_searched_for_their_headings() {
     let mut text = "groups:\n  - name: web\n    rules:\n".to_owned();
     for (number, link) in LINKS.iter().enumerate() {
         let link = format!("http://{}/{link}", wiki.address);
-        writeln!(text, "      - {{ alert: A{number}, expr: up == 0, annotations: {{ runbook_url: '{link}' }} }}")
-            .unwrap();
+        writeln!(
+            text,
+            "      - {{ alert: A{number}, expr: up == 0, annotations: {{ runbook_url: '{link}' }} }}"
+        )
+        .unwrap();
     }
     fs::write(&rules, text).unwrap();
     let check = Command::new(env!("CARGO_BIN_EXE_firedrill"))

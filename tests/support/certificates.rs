@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 
 /// `secret`, hashed by `htpasswd`, as a web configuration file has it.
 pub(crate) const HASH: &str = "$2y$04$ZcQsFy/Y35mh4bW2BCFcz.JFMpr5a7OYVqPT8UAMHT20gKAnEx/oO";
@@ -18,7 +20,10 @@ pub(crate) fn certificates(folder: &Path) {
     for name in ["server", "client"] {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        let mut own = CertificateParams::new(names).unwrap();
+        own.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let own = own.signed_by(&key, &authority).unwrap();
         fs::write(folder.join(format!("{name}.pem")), own.pem()).unwrap();
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }

@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 mod alertmanager;
+pub(crate) mod certificates;
 pub(crate) mod names;
 
 pub(crate) use self::alertmanager::Alertmanager;
