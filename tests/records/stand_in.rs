@@ -172,10 +172,10 @@ impl State {
         let mut points = Vec::new();
         let mut now = start;
         while now <= end {
-            let there = !alerts || (self.fires(now));
+            let there = !alerts || self.fires(now);
             let count = self.world.claimed.unwrap_or(1);
             points.extend(there.then(|| format!("[{}.{:03},\"{count}\"]", now / 1000, now % 1000)));
-            now += jiff::SignedDuration::try_from_secs_f64(step).unwrap().as_millis() as i64;
+            now += i64::try_from(jiff::SignedDuration::try_from_secs_f64(step).unwrap().as_millis()).unwrap();
         }
         format!(
             "{{\"resultType\":\"matrix\",\"result\":[{{\"metric\":{{}},\"values\":[{}]}}]}}",
