@@ -3,8 +3,11 @@
 
 mod alerts;
 mod blackbox;
+mod browser;
 mod dashboard;
 mod durable;
+mod many;
+mod targets;
 mod traces;
 mod web;
 

@@ -34,7 +34,9 @@ fn request(stream: &mut TcpStream) -> String {
         all.extend_from_slice(&part[..many]);
         let text = String::from_utf8_lossy(&all);
         let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length = head
+                .lines()
+                .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
             body.len() >= length.unwrap_or(0)
         });
         if whole || many == 0 {
@@ -64,7 +66,10 @@ fn a_probe_is_found_by_its_trace_in_the_log_at_the_target_and_at_the_receiver() 
     assert!(posted.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{posted}");
     let body: Value = serde_json::from_str(posted.split_once("\r\n\r\n").unwrap().1).unwrap();
     let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
-    assert_eq!(format!("00-{}-{}-01", span["traceId"].as_str().unwrap(), span["spanId"].as_str().unwrap()), parent);
+    assert_eq!(
+        format!("00-{}-{}-01", span["traceId"].as_str().unwrap(), span["spanId"].as_str().unwrap()),
+        parent
+    );
     assert_eq!((&span["name"], &span["status"]["code"]), (&"http get".into(), &2.into()));
     let time = |key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();
     assert!(time("startTimeUnixNano") <= time("endTimeUnixNano"));
