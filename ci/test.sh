@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The programs the build and the tests start, each with the Debian packages it comes from.
-programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter prometheus-blackbox-exporter postgres docker iptables tc setpriv python psql pgbench)
+programs=(cc nginx redis-server prometheus promtool prometheus-alertmanager etcd dnsmasq dig openssl curl sqlite3 prometheus-redis-exporter victoria-metrics prometheus-postgres-exporter prometheus-node-exporter prometheus-blackbox-exporter postgres docker iptables tc setpriv python psql pgbench chromium)
 declare -A packages=(
   [cc]="gcc libc6-dev"
   [nginx]="nginx"
@@ -33,6 +33,7 @@ declare -A packages=(
   [python]="python-is-python3"
   [psql]="postgresql-client"
   [pgbench]="postgresql"
+  [chromium]="chromium"
 )
 # Those of them that Debian would run as a service of the same name.
 services=(nginx redis-server prometheus prometheus-alertmanager prometheus-redis-exporter etcd victoria-metrics prometheus-postgres-exporter prometheus-node-exporter prometheus-blackbox-exporter postgresql docker)

@@ -3,10 +3,13 @@
 
 mod alerts;
 mod blackbox;
+mod browser;
 #[path = "../support/certificates.rs"]
 mod certificates;
 mod dashboard;
 mod durable;
+mod many;
+mod targets;
 mod traces;
 mod web;
 

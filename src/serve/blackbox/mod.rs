@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, Method};
 pub(super) use self::client::{Auth, Tls};
 pub(super) use self::pattern::Pattern;
 pub(super) use self::written::Records;
+use super::targets::Login;
 use crate::finding::{Code, Finding, Findings};
 use crate::source::{At, Place, Sources};
 use crate::units::Size;
@@ -159,6 +160,28 @@ pub(super) struct WebSocket {
     pub(super) turns: Vec<Turn>,
     pub(super) auth: Auth,
     pub(super) tls: Tls,
+}
+
+impl Module {
+    /// The module with who we say we are to one target, where that can be said.
+    pub(super) fn authorized(&self, login: &Login) -> Self {
+        let auth = match login {
+            Login::Basic { user, password_file } => Auth::Basic {
+                user: client::Value::Written(crate::secret::Secret::new(user)),
+                password: client::Value::File(password_file.clone()),
+            },
+            Login::Bearer { token_file } => {
+                Auth::Token { kind: "Bearer".to_owned(), token: client::Value::File(token_file.clone()) }
+            }
+        };
+        let mut module = self.clone();
+        match &mut module.prober {
+            Prober::Http(http) => http.auth = auth,
+            Prober::WebSocket(websocket) => websocket.auth = auth,
+            Prober::Tcp(_) | Prober::Dns(_) | Prober::Icmp(_) | Prober::Grpc(_) | Prober::Unix(_) => {}
+        }
+        module
+    }
 }
 
 /// The exporter's own patience with a payload: what a datagram may carry.

@@ -25,7 +25,7 @@ pub(super) fn section(house: &House, now: Timestamp) -> String {
     });
     let failing = seen.iter().filter(|(_, seen)| seen.why.is_some()).count();
     let mut said = format!(
-        "<h2>Targets</h2>\n<p class=\"soft\">{failing} of {} fail.</p>\n<div class=\"card scroll\" tabindex=\"0\"><table><thead><tr>\
+        "<h2>Targets</h2>\n<p class=\"soft\">{failing} of {} fail.</p>\n<div class=\"card scroll\" tabindex=\"0\"><table class=\"targets\"><thead><tr>\
          <th scope=\"col\">Target</th><th scope=\"col\">Module</th><th scope=\"col\">State</th>\
          <th scope=\"col\">Last probe</th></tr></thead><tbody>\n",
         seen.len()
@@ -39,7 +39,7 @@ pub(super) fn section(house: &House, now: Timestamp) -> String {
         let last = seen.at.map_or_else(String::new, |at| ago(at, now));
         let _ = writeln!(
             said,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"{class}\">{state}</td><td>{last}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"{class} state\">{state}</td><td>{last}</td></tr>",
             in_html(&target.address),
             in_html(&target.module)
         );

@@ -125,7 +125,7 @@ pub(super) async fn regularly(
 ) -> (Vec<Family>, Option<String>) {
     let asked = Asked {
         target: target.address.clone(),
-        module: module.clone(),
+        module: target.login.as_ref().map_or_else(|| module.clone(), |login| module.authorized(login)),
         hostname: target.hostname.clone(),
         debug: false,
         timeout: module.timeout.map_or(target.timeout, |own| own.min(target.timeout)),

@@ -1,7 +1,7 @@
 //! A list of targets as Prometheus reads them from files and over HTTP.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -39,13 +39,26 @@ pub(in crate::serve) struct Target {
     pub(in crate::serve) hostname: Option<String>,
     pub(in crate::serve) every: Duration,
     pub(in crate::serve) timeout: Duration,
+    pub(in crate::serve) login: Option<Login>,
 }
 
-/// Reads a list; `knows` says whether there is a module of that name.
+/// Who we say we are to a target; what is secret stands in a file, which is read at each probe.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::serve) enum Login {
+    Basic { user: String, password_file: PathBuf },
+    Bearer { token_file: PathBuf },
+}
+
+/// Reads a list; `knows` says whether there is a module of that name. One that came over HTTP names no files.
 ///
 /// # Errors
 /// Everything that is wrong with it, drawn with its places.
-pub(super) fn read(path: &Path, bytes: Vec<u8>, knows: &dyn Fn(&str) -> bool) -> Result<Vec<Target>, String> {
+pub(super) fn read(
+    path: &Path,
+    folder: Option<&Path>,
+    bytes: Vec<u8>,
+    knows: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Target>, String> {
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(format!("error: `{}` is not UTF-8", path.display()));
     };
@@ -65,7 +78,8 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, knows: &dyn Fn(&str) -> bool) ->
     let mut findings = Findings::default();
     let mut all: BTreeMap<Labels, Target> = BTreeMap::new();
     for group in groups {
-        group.add(&mut all, knows, &mut findings);
+        let login = group.login(folder, &mut findings);
+        group.add(&mut all, login, knows, &mut findings);
     }
     if findings.any_error() {
         Err(drawn(findings.in_reading_order()))
@@ -75,7 +89,40 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, knows: &dyn Fn(&str) -> bool) ->
 }
 
 impl Group {
-    fn add(self, all: &mut BTreeMap<Labels, Target>, knows: &dyn Fn(&str) -> bool, findings: &mut Findings) {
+    fn login(&self, folder: Option<&Path>, findings: &mut Findings) -> Option<Login> {
+        let label = |wanted: &str| {
+            let found = self.labels.0.iter().find(|(name, _)| name.value == wanted);
+            found.map(|(_, value)| value).filter(|value| !value.value.is_empty())
+        };
+        let (user, password) = (label("__username__"), label("__password_file__"));
+        let token = label("__bearer_token_file__");
+        let any = user.or(password).or(token)?;
+        let mut wrong = |title: &str| findings.add(Finding::new(Code::FileValue, any.place, title));
+        let Some(folder) = folder else {
+            wrong("a list that comes over HTTP names no files of this machine");
+            return None;
+        };
+        match (user, password, token) {
+            (Some(user), Some(password), None) => {
+                Some(Login::Basic { user: user.value.clone(), password_file: folder.join(&password.value) })
+            }
+            (None, None, Some(token)) => Some(Login::Bearer { token_file: folder.join(&token.value) }),
+            (Some(_) | None, Some(_) | None, Some(_) | None) => {
+                wrong(
+                    "`__username__` and `__password_file__` go together, or `__bearer_token_file__` stands alone",
+                );
+                None
+            }
+        }
+    }
+
+    fn add(
+        self,
+        all: &mut BTreeMap<Labels, Target>,
+        login: Option<Login>,
+        knows: &dyn Fn(&str) -> bool,
+        findings: &mut Findings,
+    ) {
         let mut wrong = |at: &At<String>, title: String| {
             findings.add(Finding::new(Code::FileValue, at.place, title));
         };
@@ -86,6 +133,7 @@ impl Group {
             hostname: None,
             every: EVERY,
             timeout: TIMEOUT,
+            login,
         };
         for (name, value) in &self.labels.0 {
             match name.value.as_str() {

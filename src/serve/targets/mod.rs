@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub(super) use self::document::Target;
+pub(super) use self::document::{Login, Target};
 use self::patrol::Patrol;
 pub(super) use self::patrol::Seen;
 use super::Notice;
@@ -100,7 +100,6 @@ impl Targets {
 
 /// Reads a list again and again, and has its targets probed, until `stop` is cancelled.
 pub(super) async fn follow(list: List, house: Arc<House>, stop: CancellationToken) {
-    let name = list.to_string();
     let pause = if matches!(list, List::File(_)) { LOOK } else { REFRESH };
     let mut before = None;
     loop {
@@ -114,7 +113,7 @@ pub(super) async fn follow(list: List, house: Arc<House>, stop: CancellationToke
         // Modules that come to be, or go, make another list of the same text.
         let now = (read, Arc::as_ptr(&house.modules()) as usize);
         if before.as_ref() != Some(&now) {
-            take(&name, now.0.clone(), &house);
+            take(&list, now.0.clone(), &house);
             before = Some(now);
         }
         let again = async {
@@ -142,13 +141,18 @@ async fn fetch(url: &Url, house: &House) -> Result<Vec<u8>, String> {
 }
 
 /// Puts what a list says in place of what it said before. One that is wrong changes nothing.
-fn take(name: &str, read: Result<Vec<u8>, String>, house: &Arc<House>) {
-    let modules = house.modules();
+fn take(list: &List, read: Result<Vec<u8>, String>, house: &Arc<House>) {
+    let (name, modules) = (&list.to_string(), house.modules());
+    let folder = match list {
+        List::File(path) => path.parent(),
+        List::Url(_) => None,
+    };
     let knows = |module: &str| modules.get(module).is_some();
     let unread = |why: String| format!("error: `{name}` cannot be read: {why}");
-    let document = read.map_err(unread).and_then(|bytes| document::read(Path::new(name), bytes, &knows));
+    let document =
+        read.map_err(unread).and_then(|bytes| document::read(Path::new(name), folder, bytes, &knows));
     let (added, removed, trouble) = house.targets.change(|all| {
-        let held = all.entry(name.to_owned()).or_default();
+        let held = all.entry(name.clone()).or_default();
         let targets = match document {
             Ok(targets) => targets,
             Err(trouble) => {
@@ -171,6 +175,6 @@ fn take(name: &str, read: Result<Vec<u8>, String>, house: &Arc<House>) {
     });
     house.notices.send(match trouble {
         Some(what) => Notice::Broken { file: PathBuf::from(name), what },
-        None => Notice::Targets { list: name.to_owned(), added, removed },
+        None => Notice::Targets { list: name.clone(), added, removed },
     });
 }
