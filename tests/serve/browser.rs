@@ -1,4 +1,4 @@
-//! The status page in a real browser, driven by the DevTools protocol.
+//! The status page in a real browser, driven by the `DevTools` protocol.
 
 use std::process::Stdio;
 
@@ -53,17 +53,17 @@ impl Browser {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = client(address.as_str(), stream).unwrap();
         let mut browser = Self { child, socket, session: String::new(), number: 0, said: Vec::new() };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }));
         let target = json!({ "targetId": target["targetId"], "flatten": true });
-        let attached = browser.call("Target.attachToTarget", target);
+        let attached = browser.call("Target.attachToTarget", &target);
         browser.session = attached["sessionId"].as_str().unwrap().to_owned();
         for domain in ["Page", "Runtime", "Log"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser
     }
 
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.number += 1;
         let mut message = json!({ "id": self.number, "method": method, "params": parameters });
         if !self.session.is_empty() {
@@ -95,22 +95,22 @@ impl Browser {
 
     fn show(&mut self, address: &str, (width, height): (u32, u32), colours: &str) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setDeviceMetricsOverride", &size);
         let colours = json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] });
-        self.call("Emulation.setEmulatedMedia", colours);
-        self.call("Page.navigate", json!({ "url": address }));
+        self.call("Emulation.setEmulatedMedia", &colours);
+        self.call("Page.navigate", &json!({ "url": address }));
         while self.next()["method"] != "Page.loadEventFired" {}
     }
 
     fn audit(&mut self) -> Vec<String> {
-        let result = self.call("Runtime.evaluate", json!({ "expression": AUDIT, "returnByValue": true }));
+        let result = self.call("Runtime.evaluate", &json!({ "expression": AUDIT, "returnByValue": true }));
         assert!(result["exceptionDetails"].is_null(), "{result}");
         serde_json::from_value(result["result"]["value"].clone()).unwrap()
     }
 
     /// Names and texts as somebody hears them who cannot see the page.
     fn heard(&mut self) -> String {
-        let tree = self.call("Accessibility.getFullAXTree", json!({}));
+        let tree = self.call("Accessibility.getFullAXTree", &json!({}));
         let names =
             tree["nodes"].as_array().unwrap().iter().filter_map(|node| node["name"]["value"].as_str());
         names.collect::<Vec<_>>().join("\n")
@@ -118,7 +118,7 @@ impl Browser {
 
     fn picture(&mut self, file: &Path) {
         let whole = json!({ "format": "png", "captureBeyondViewport": true });
-        let picture = self.call("Page.captureScreenshot", whole);
+        let picture = self.call("Page.captureScreenshot", &whole);
         let picture = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         fs::write(file, picture).unwrap();
     }
@@ -187,8 +187,8 @@ fn the_page_is_read_without_scripts_and_what_targets_sent_is_text() {
     let folder = Folder::new("scriptless");
     let serving = full(&folder);
     let mut browser = Browser::open(&folder.0);
-    browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
-    browser.call("Accessibility.enable", json!({}));
+    browser.call("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    browser.call("Accessibility.enable", &json!({}));
     browser.show(&format!("http://{}/", serving.address), DESK, "light");
     let heard = browser.heard();
     for said in ["It answers", "well", "1 of 2 fail", "<script>alert(2)</script>", "<i>work</i>", "stepz"] {
