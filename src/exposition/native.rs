@@ -17,7 +17,7 @@ const MOST_BUCKETS: usize = 160;
 const BRIDGED: i32 = 2;
 
 /// What counts as nothing: the same as Prometheus's own clients have.
-const ZERO: f64 = 2.938_735_877_055_718_8e-39;
+const ZERO: f64 = 2.938_735_877_055_719e-39;
 
 /// A native histogram of values that are not negative.
 #[derive(Debug, Clone, PartialEq)]

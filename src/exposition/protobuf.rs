@@ -70,7 +70,9 @@ impl Message {
     /// Adds numbers that may be negative, all in one.
     pub fn packed(&mut self, field: u32, values: &[i64]) {
         let mut packed = Vec::with_capacity(values.len() * 2);
-        values.iter().for_each(|value| varint(&mut packed, zigzag(*value)));
+        for value in values {
+            varint(&mut packed, zigzag(*value));
+        }
         self.blob(field, &packed);
     }
 

@@ -308,9 +308,9 @@ fn moment(said: &Value) -> Option<Timestamp> {
     }
     if let Ok(whole) = text.parse::<i64>() {
         let at = match whole.unsigned_abs() {
-            ..100_000_000_000 => Timestamp::from_second(whole),
-            ..100_000_000_000_000 => Timestamp::from_millisecond(whole),
-            ..100_000_000_000_000_000 => Timestamp::from_microsecond(whole),
+            0..100_000_000_000 => Timestamp::from_second(whole),
+            100_000_000_000..100_000_000_000_000 => Timestamp::from_millisecond(whole),
+            100_000_000_000_000..100_000_000_000_000_000 => Timestamp::from_microsecond(whole),
             _ => Timestamp::from_nanosecond(whole.into()),
         };
         return at.ok();

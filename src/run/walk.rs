@@ -57,7 +57,9 @@ impl Walker {
     /// The hosts of the scenario's own stack.
     pub(super) fn own_hosts(&self) -> impl Iterator<Item = String> {
         let variables = self.stack.iter().flat_map(|stack| stack.variables());
-        let of_host = |(variable, value): (String, String)| variable.ends_with(".host").then_some(value);
+        let of_host = |(variable, value): (String, String)| {
+            (variable.rsplit('.').next() == Some("host")).then_some(value)
+        };
         variables.filter_map(of_host)
     }
 

@@ -212,27 +212,29 @@ impl Terms {
                 }
                 // An SLI has these already.
                 (None, true) if ["p50", "p99"].contains(&word) => None,
-                (None, _) => beside(what, of(&later.latency), of(&earlier.latency)),
+                (None, _) => beside(&what, of(&later.latency), of(&earlier.latency)),
             });
         }
         for part in &now.parts {
             let Some(same) = before.parts.iter().find(|same| same.name == part.name) else { continue };
             let (later, earlier) = (&part.tally.latency, &same.tally.latency);
-            lines.extend(beside(format!("{}, p50", part.name), later.p50, earlier.p50));
-            lines.extend(beside(format!("{}, p99", part.name), later.p99, earlier.p99));
+            lines.extend(beside(&format!("{}, p50", part.name), later.p50, earlier.p50));
+            lines.extend(beside(&format!("{}, p99", part.name), later.p99, earlier.p99));
         }
         lines
     }
 }
 
 /// Two times that prove nothing by themselves; none where neither was measured.
-fn beside(what: String, now: Option<Nanos>, before: Option<Nanos>) -> Option<Line> {
+fn beside(what: &str, now: Option<Nanos>, before: Option<Nanos>) -> Option<Line> {
     (now.is_some() || before.is_some())
-        .then(|| only(&what, &shown(time(before)), &shown(time(now)), Change::Same))
+        .then(|| only(what, &shown(time(before)), &shown(time(now)), Change::Same))
 }
 
 /// The percentiles of load that are shown.
-const SHOWN: [(&str, fn(&Quantiles) -> Option<Nanos>); 5] = [
+type Percentile = (&'static str, fn(&Quantiles) -> Option<Nanos>);
+
+const SHOWN: [Percentile; 5] = [
     ("p50", |times| times.p50),
     ("p90", |times| times.p90),
     ("p99", |times| times.p99),

@@ -122,9 +122,9 @@ impl Report for Remote {
         self.meter.take(&stamped.event);
         // The end of a load is not left to the next second, which may be the next load's.
         if matches!(stamped.event, Event::Loaded { .. }) {
-            self.send_on(now)
+            self.send_on(now);
         } else {
-            self.update(now)
+            self.update(now);
         }
         Ok(())
     }
