@@ -123,10 +123,14 @@ impl Meter {
         for changed in std::mem::take(&mut self.changed) {
             match changed {
                 Changed::Load(id) => {
-                    self.loads.get(&id).into_iter().for_each(|it| it.show(&id, &mut readings));
+                    if let Some(it) = self.loads.get(&id) {
+                        it.show(&id, &mut readings);
+                    }
                 }
                 Changed::Step(id) => {
-                    self.steps.get(&id).into_iter().for_each(|it| it.show(&id, &mut readings));
+                    if let Some(it) = self.steps.get(&id) {
+                        it.show(&id, &mut readings);
+                    }
                 }
                 Changed::Sli(scenario, sli) => {
                     let own = [("scenario", scenario.as_str()), ("sli", sli.as_str())];
