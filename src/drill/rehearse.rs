@@ -349,10 +349,8 @@ impl Drill {
             self.look(zero, began, &told(zero)).await?;
             let all =
                 began.elapsed() >= least && self.watched.iter().all(|watched| Self::is_done(watched, top));
-            let ended = match all {
-                true => Some(Ended::Complete),
-                false => (began.elapsed() >= limit).then_some(Ended::Late),
-            };
+            let ended =
+                if all { Some(Ended::Complete) } else { (began.elapsed() >= limit).then_some(Ended::Late) };
             if ended.is_some() || self.climbs() != before {
                 self.is_the_same(&before).await?;
             }
