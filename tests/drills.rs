@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use rstest::rstest;
 use serde_json::Value;
 
+mod extremes;
 mod interrupted;
 
 /// A folder that goes when the test ends.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Arguments, Books};
-use crate::audit::{self, Files, Live, Pages, Subject, Unseen};
+use crate::audit::{self, Files, Live, Pages, Subject};
 use crate::finding::Findings;
 use crate::plan::{Kind, Plan, PlannedStack, Reading, kind_of};
-use crate::prometheus::{Access, Client};
+use crate::prometheus::Client;
 use crate::source::{self, Sources};
 use crate::stack::containers::ImageMap;
 use crate::yaml;
@@ -41,7 +41,7 @@ pub(super) async fn audit_all(
 ) -> Result<Audited, String> {
     let live = match arguments.against.as_deref() {
         None | Some(STACK) => None,
-        Some(address) => Some(look(&arguments.reach.access(address)?).await.map_err(said)?),
+        Some(address) => Some(look(arguments, address).await?),
     };
     let texts = own_texts(&reading.sources);
     let mut audited = Audited::default();
@@ -88,7 +88,7 @@ pub(super) async fn audit_all(
         if let Some((_, running)) = held {
             running.down().await;
         }
-        done.map_err(said)?;
+        done.map_err(|error| error.to_string())?;
         pages = subject.pages;
         let found = findings.in_reading_order();
         reading.findings.extend(audit::suppress(found, &ids, &reading.sources));
@@ -126,13 +126,10 @@ fn nothing_to_compare(arguments: &Arguments, reading: &Reading) -> String {
     .to_owned()
 }
 
-fn said(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
 /// Looks at what a Prometheus has.
-async fn look(access: &Access) -> Result<Live, Unseen> {
-    Live::look(Client::new(access)?).await
+async fn look(arguments: &Arguments, address: &str) -> Result<Live, String> {
+    let client = Client::new(&arguments.reach.access(address)?).map_err(|error| error.to_string())?;
+    Live::look(client).await.map_err(|error| error.to_string())
 }
 
 /// What is audited together: what is named, and what each stack names.
