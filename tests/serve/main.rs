@@ -6,7 +6,6 @@ mod blackbox;
 mod browser;
 mod dashboard;
 mod durable;
-mod many;
 mod targets;
 mod traces;
 mod web;
