@@ -8,7 +8,6 @@ mod browser;
 mod certificates;
 mod dashboard;
 mod durable;
-mod many;
 mod targets;
 mod traces;
 mod web;
