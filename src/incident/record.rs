@@ -163,7 +163,9 @@ impl House {
         let hashed: Vec<String> = aliases.hashed().map(str::to_owned).collect();
         for label in &hashed {
             let values = client.label_values(label).await?.data;
-            values.iter().for_each(|value| aliases.learn(label, value));
+            for value in &values {
+                aliases.learn(label, value);
+            }
         }
         let rules = rules::files(&aliases.groups(groups).map_err(Error::Refused)?);
         let routing = match alertmanager {
