@@ -1,17 +1,24 @@
 //! `firedrill clean`: remove what runs that were killed have left.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use super::runtime;
 use crate::exit::Exit;
 use crate::stack::clean::clean;
 use crate::stack::containers::{Engine, Error, Swept, sweep_the_dead};
 
+/// How often is looked for what killed runs have left, at most.
+const LOOKS: u32 = 10;
+
+/// How long after one look the next one comes.
+const PAUSE: Duration = Duration::from_millis(500);
+
 pub(super) fn execute() -> std::io::Result<Exit> {
     let removed = clean();
     let swept = runtime()?.block_on(async {
         match Engine::connect().await {
-            Ok(engine) => sweep_the_dead(&engine).await,
+            Ok(engine) => sweep(&engine).await,
             // Where there is no engine, nothing was left at it.
             Err(Error::Absent { .. }) => Ok(Swept::default()),
             Err(error) => Err(error),
@@ -47,6 +54,23 @@ pub(super) fn execute() -> std::io::Result<Exit> {
             Ok(Exit::NotMeasured)
         }
     }
+}
+
+/// Removes what is left at the engine, and looks again: what a run asked for right before it was killed may come into
+/// being a moment later.
+async fn sweep(engine: &Engine) -> Result<Swept, Error> {
+    let mut all = sweep_the_dead(engine).await?;
+    for _ in 1..LOOKS {
+        tokio::time::sleep(PAUSE).await;
+        let late = sweep_the_dead(engine).await?;
+        all.containers += late.containers;
+        all.networks += late.networks;
+        all.volumes += late.volumes;
+        if late.is_empty() {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 fn counted(number: usize, noun: &str) -> String {

@@ -1,11 +1,19 @@
 //! What a Prometheus says of itself: its targets, rules, alerts and how it runs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 use crate::exposition::Labels;
+use crate::units::Span;
+
+/// A scrape that may take less than this is one of a drill that hurries.
+const HASTE: Duration = Duration::from_millis(150);
+
+/// What Prometheus says of a scrape that took too long.
+const DEADLINE: &str = "deadline exceeded";
 
 /// Every target that is scraped.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -59,6 +67,14 @@ impl Target {
     pub fn told_down(&self) -> String {
         let instance = self.labels.get("instance").map_or(self.scrape_url.as_str(), String::as_str);
         format!("target `{instance}` of job `{}` is down: {}", self.scrape_pool, self.last_error)
+    }
+
+    /// Whether its last scrape did not end in the little time that a drill in a hurry leaves it: that
+    /// says more of the machine than of whoever is scraped.
+    #[must_use]
+    pub fn is_hurried(&self) -> bool {
+        let limit = self.scrape_timeout.parse::<Span>().map_or(HASTE, |limit| limit.0);
+        limit < HASTE && self.health == Health::Down && self.last_error.contains(DEADLINE)
     }
 }
 
@@ -251,4 +267,26 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp
     let text = Option::<String>::deserialize(deserializer)?;
     let moment = text.and_then(|text| text.parse::<Timestamp>().ok());
     Ok(moment.filter(|moment| *moment > Timestamp::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::in_a_hurry("100ms", "down", "Get \"http://a\": context deadline exceeded", true)]
+    #[case::at_leisure("10s", "down", "Get \"http://a\": context deadline exceeded", false)]
+    #[case::refused("100ms", "down", "dial tcp 127.0.0.1:1: connect: connection refused", false)]
+    #[case::well("100ms", "up", "", false)]
+    fn a_scrape_is_hurried_where_so_little_time_was_too_little(
+        #[case] limit: &str,
+        #[case] health: &str,
+        #[case] error: &str,
+        #[case] hurried: bool,
+    ) {
+        let target = serde_json::json!({ "scrapeTimeout": limit, "health": health, "lastError": error });
+        assert_eq!(serde_json::from_value::<Target>(target).unwrap().is_hurried(), hurried);
+    }
 }

@@ -319,9 +319,12 @@ impl Walker {
             Err(error) => self.unmeasured(id, error.to_string()),
             Ok(Spell::Unseen(why)) => self.unmeasured(id, why),
             Ok(Spell::Stopped) => (Outcome::Skipped, Some("the run was stopped".to_owned())),
-            Ok(Spell::Quiet) => {
+            Ok(Spell::Quiet { anew }) => {
                 self.spells.note(wanted, by(), Vec::new());
-                (Outcome::Passed, about)
+                (
+                    Outcome::Passed,
+                    about.into_iter().chain(begun_anew(anew)).reduce(|all, one| all + "; " + &one),
+                )
             }
             Ok(Spell::Disturbed(what)) => {
                 let failures = what.into_iter().map(|title| self.disturbance(title, wanted));
@@ -470,4 +473,14 @@ fn message(delivery: &Arc<Delivery>, zero: Timestamp) -> Option<Message> {
         text: delivery.text.clone(),
         problems: delivery.problems.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// How often a quiet spell began anew, if it did.
+fn begun_anew(times: u32) -> Option<String> {
+    let so_often = match times {
+        0 => return None,
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    Some(format!("begun anew {so_often}: a scrape took longer than the clock's speed leaves it"))
 }

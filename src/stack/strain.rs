@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Running;
 use crate::exposition::{self, Dialect, Family};
-use crate::prometheus::{Access, Client, Error, Group, Health};
+use crate::prometheus::{Access, Client, Error, Group};
 use crate::scenario::stack::{HTTP, PROMETHEUS};
 use crate::units::Span;
 
@@ -18,13 +18,6 @@ const LEISURE: Duration = Duration::from_millis(200);
 
 /// How often it is looked meanwhile.
 const GLANCE: Duration = Duration::from_millis(50);
-
-/// A scrape that may take less than this is one of a drill that hurries: it says more of the machine than of whoever
-/// is scraped.
-const HASTE: Duration = Duration::from_millis(150);
-
-/// What Prometheus says of a scrape that took too long.
-const DEADLINE: &str = "deadline exceeded";
 
 /// How many evaluations may be missed of a hundred: machines do other things too.
 const FEW: f64 = 20.0;
@@ -78,11 +71,7 @@ async fn strained(client: &Client) -> Result<Option<Strain>, Error> {
 /// A target that does not answer in the time that is left to it.
 async fn out_of_time(client: &Client) -> Result<Option<String>, Error> {
     let targets = client.targets().await?.data.active_targets;
-    let late = targets.iter().find(|target| {
-        let limit = target.scrape_timeout.parse::<Span>().map_or(HASTE, |limit| limit.0);
-        limit < HASTE && target.health == Health::Down && target.last_error.contains(DEADLINE)
-    });
-    Ok(late.map(|target| {
+    Ok(targets.iter().find(|target| target.is_hurried()).map(|target| {
         format!("a scrape of {} takes longer than its {}", target.scrape_url, target.scrape_timeout)
     }))
 }
