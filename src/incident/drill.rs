@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::folder::Incident;
 use crate::dilation::{Kept, Recorded, Recording};
 use crate::ladder::Rung;
 
@@ -97,6 +98,27 @@ fn late(series: &[Recorded], every: i64) -> i64 {
     let ups = series.iter().filter(|one| one.labels.get("__name__").is_some_and(|name| name == "up"));
     let gaps = ups.flat_map(|up| up.points.windows(2).map(|pair| pair[1].0 - pair[0].0));
     (gaps.max().unwrap_or(every) - every).max(0)
+}
+
+impl Incident {
+    /// What was scraped, as a drill keeps it: at the pace of production, from its beginning to its end, where it was
+    /// no drill.
+    pub(super) fn recording(&self) -> Recording {
+        let (manifest, series) = (&self.manifest, self.series.clone());
+        match &manifest.drill {
+            Some(drill) => drill.recording(series),
+            None => Recording {
+                speed: 1.0,
+                scraped_every: manifest.scraped_every,
+                calm: manifest.from,
+                broken: manifest.from,
+                effect: manifest.from,
+                lifted: manifest.to,
+                ended: manifest.to,
+                series,
+            },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::episode::{Episode, episodes};
 use super::folder::{Incident, routing_of, rule_texts};
 use super::page::Page;
 use super::replay::as_it_was;
-use crate::dilation::{Recorded, Recording, Rules, stamp};
+use crate::dilation::{Recorded, Rules, stamp};
 use crate::exposition::Labels;
 use crate::prometheus::answer::Data;
 use crate::prometheus::{Client, Track};
@@ -117,20 +117,7 @@ fn tracks(incident: &Incident, slower: f64) -> (Vec<Track>, i64) {
     let holds = alerts().filter_map(|(_, _, alert)| Some(alert.holds?.value)).max().unwrap_or_default();
     let counters: BTreeSet<String> =
         alerts().flat_map(|alert| Rules::of(files, alert, every).counters()).collect();
-    let series = incident.series.clone();
-    let recording = match &manifest.drill {
-        Some(drill) => drill.recording(series),
-        None => Recording {
-            speed: 1.0,
-            scraped_every: manifest.scraped_every,
-            calm: manifest.from,
-            broken: manifest.from,
-            effect: manifest.from,
-            lifted: manifest.to,
-            ended: manifest.to,
-            series,
-        },
-    };
+    let recording = incident.recording();
     let stamped = stamp(&recording, &as_it_was(false), 0);
     let shift = stamped.effect - recording.effect;
     let moved = |track: Track| {

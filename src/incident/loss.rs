@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::Error;
 use super::folder::Incident;
 use super::replay::as_it_was;
-use crate::dilation::{self, Bench, Recording, Rules};
+use crate::dilation::{self, Bench, Rules};
 use crate::prometheus::Client;
 use crate::prometheus::answer::{Data, Value};
 use crate::promql;
@@ -66,24 +66,10 @@ impl Laid {
     /// # Errors
     /// When the Prometheus of the bench does not take them.
     pub async fn lay(bench: &mut Bench, incident: &Incident, slos: &[Slo]) -> Result<Option<Self>, Error> {
-        let manifest = &incident.manifest;
-        let series = incident.series.clone();
-        let recording = match &manifest.drill {
-            Some(drill) => drill.recording(series),
-            None => Recording {
-                speed: 1.0,
-                scraped_every: manifest.scraped_every,
-                calm: manifest.from,
-                broken: manifest.from,
-                effect: manifest.from,
-                lifted: manifest.to,
-                ended: manifest.to,
-                series,
-            },
-        };
+        let recording = incident.recording();
         let Some(stamped) = bench.lay(&recording, &as_it_was(false)).await? else { return Ok(None) };
         let mut selectors = selectors(slos).unwrap_or_default();
-        let every = Duration::from_millis(manifest.evaluated_every);
+        let every = Duration::from_millis(incident.manifest.evaluated_every);
         let files = &incident.subject.rules;
         for alert in files.iter().flat_map(RuleFile::alerts) {
             selectors.extend(Rules::of(files, alert, every).selectors());

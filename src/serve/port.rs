@@ -42,7 +42,7 @@ const RETRY: Duration = Duration::from_millis(50);
 const WORTH_PACKING: usize = 1024;
 
 /// Nothing that a target sent may load or run anything on the page that shows it.
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const CONTENT_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) type Reply = Response<Full<Bytes>>;
 

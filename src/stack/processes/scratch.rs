@@ -1,6 +1,6 @@
 //! An empty Prometheus for series of our own: it scrapes nothing, and takes what is written to it of any time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use super::folder::Folder;
 use super::process::{Process, Program};
+use super::watchers::launch;
 use super::{HOST, port};
 use crate::prometheus::{Access, Client, Limits};
 use crate::scenario::stack::HTTP;
-use crate::stack::launch::{File, Launch, Shows, Way};
+use crate::stack::launch::File;
 use crate::stack::{Error, prometheus};
 
 /// Its name, for messages and folders.
 const NAME: &str = "scratch";
-
-/// How long it may take to be ready.
-const READY: Duration = Duration::from_secs(60);
 
 /// How long a single question may take; those over many days are heavy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -45,9 +43,10 @@ impl Scratch {
         let failed = |why: String| Error::Start { service: NAME.to_owned(), why };
         let number = port::free(HOST).map_err(|error| failed(format!("there is no free port: {error}")))?;
         let address = SocketAddr::new(HOST, number);
+        let empty = File { path: "prometheus.yml".to_owned(), bytes: b"global: {}\n".to_vec() };
         let program = Program {
             command: command(address, &folder.of(NAME).display().to_string()),
-            launch: launch(),
+            launch: launch(NAME, vec![empty]),
             inner: BTreeMap::from([(HTTP.to_owned(), address)]),
             folder: Arc::clone(&folder),
             run: id,
@@ -91,22 +90,4 @@ fn command(address: SocketAddr, dir: &str) -> Vec<String> {
         "--web.enable-lifecycle".to_owned(),
         format!("--web.listen-address={address}"),
     ]
-}
-
-fn launch() -> Launch {
-    let empty = File { path: "prometheus.yml".to_owned(), bytes: b"global: {}\n".to_vec() };
-    Launch {
-        name: NAME.to_owned(),
-        way: Way::Program { image: None, entrypoint: None, command: None, process: None },
-        env: Vec::new(),
-        files: vec![empty],
-        volumes: vec!["data".to_owned()],
-        ports: Vec::new(),
-        datagrams: BTreeSet::new(),
-        sign: Shows::Http { port: HTTP.to_owned(), path: "/-/ready".to_owned() },
-        within: READY,
-        after: Vec::new(),
-        setup: Vec::new(),
-        user: None,
-    }
 }

@@ -184,7 +184,7 @@ fn command(address: SocketAddr, dir: &str, speed: Speed) -> Vec<String> {
     command
 }
 
-fn launch(name: &str, files: Vec<File>) -> Launch {
+pub(super) fn launch(name: &str, files: Vec<File>) -> Launch {
     Launch {
         name: name.to_owned(),
         way: Way::Program { image: None, entrypoint: None, command: None, process: None },
