@@ -22,9 +22,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::house::House;
-use super::metrics::Form;
 use super::{metrics, page, probe};
-use crate::exposition::{Dialect, print, protobuf};
+use crate::exposition::Dialect;
 
 /// Further clients wait until one of these leaves.
 const MOST_CONNECTIONS: usize = 4096;
@@ -159,14 +158,8 @@ async fn reload(house: &Arc<House>) -> Reply {
 
 fn scrape(headers: &HeaderMap, house: &House) -> Reply {
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let families = metrics::families(house);
-    match metrics::form(accepted) {
-        Form::Text(dialect) => reply(StatusCode::OK, dialect.content_type(), print(&families, dialect)),
-        Form::Protobuf => {
-            let page = protobuf::print(&families, &metrics::natives(house));
-            reply(StatusCode::OK, protobuf::CONTENT_TYPE, page)
-        }
-    }
+    let (kind, page) = metrics::page(house, metrics::form(accepted));
+    reply(StatusCode::OK, kind, page)
 }
 
 fn html(status: StatusCode, page: String) -> Reply {

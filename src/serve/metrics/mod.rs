@@ -7,11 +7,12 @@ mod targets;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::event::Conclusion;
-use crate::exposition::protobuf::Measured;
-use crate::exposition::{Dialect, Family, Kind, Labels};
+use crate::exposition::protobuf::{self, Measured};
+use crate::exposition::{Dialect, Family, Kind, Labels, print};
 use crate::gate::Known;
 use crate::serve::histogram::{family, number, sample};
 use crate::serve::house::House;
@@ -58,9 +59,18 @@ fn is_families<'a>(mut parameters: impl Iterator<Item = &'a str> + Clone) -> boo
         && parameters.any(is("encoding=delimited"))
 }
 
-/// The native histograms that are exposed at this moment.
-pub(super) fn natives(house: &House) -> Vec<Measured> {
+/// The page of this moment, and its `Content-Type`.
+pub(super) fn page(house: &House, form: Form) -> (&'static str, Bytes) {
     let totals = house.ledger.totals();
+    let families = families(house, &totals);
+    match form {
+        Form::Text(dialect) => (dialect.content_type(), print(&families, dialect).into()),
+        Form::Protobuf => (protobuf::CONTENT_TYPE, protobuf::print(&families, &natives(&totals)).into()),
+    }
+}
+
+/// The latencies of each SLI as a native histogram.
+fn natives(totals: &BTreeMap<String, Total>) -> Vec<Measured> {
     let native = |(sli, total): (&String, &Total)| Measured {
         family: SLI_LATENCY.to_owned(),
         labels: labels([("sli", sli)]),
@@ -70,11 +80,10 @@ pub(super) fn natives(house: &House) -> Vec<Measured> {
 }
 
 /// Everything that is exposed at this moment.
-pub(super) fn families(house: &House) -> Vec<Family> {
+fn families(house: &House, totals: &BTreeMap<String, Total>) -> Vec<Family> {
     let mut all = scenarios::families(&house.watches(), house.location.as_deref());
-    let totals = house.ledger.totals();
-    all.extend(of_slis(&totals));
-    all.extend(of_slos(&house.standings.all().0, &totals));
+    all.extend(of_slis(totals));
+    all.extend(of_slos(&house.standings.all().0, totals));
     all.extend(targets::families(house));
     all.extend(ourselves::families(house));
     all.retain(|family| !family.samples.is_empty());
