@@ -101,10 +101,10 @@ fn late(series: &[Recorded], every: i64) -> i64 {
 }
 
 impl Incident {
-    /// What was scraped, as a drill keeps it: at the pace of production, from its beginning to its end, where it was
+    /// These series of it, as a drill keeps them: at the pace of production, from its beginning to its end, where it was
     /// no drill.
-    pub(super) fn recording(&self) -> Recording {
-        let (manifest, series) = (&self.manifest, self.series.clone());
+    pub(super) fn recording(&self, series: Vec<Recorded>) -> Recording {
+        let manifest = &self.manifest;
         match &manifest.drill {
             Some(drill) => drill.recording(series),
             None => Recording {

@@ -117,7 +117,7 @@ fn tracks(incident: &Incident, slower: f64) -> (Vec<Track>, i64) {
     let holds = alerts().filter_map(|(_, _, alert)| Some(alert.holds?.value)).max().unwrap_or_default();
     let counters: BTreeSet<String> =
         alerts().flat_map(|alert| Rules::of(files, alert, every).counters()).collect();
-    let recording = incident.recording();
+    let recording = incident.recording(incident.series.clone());
     let stamped = stamp(&recording, &as_it_was(false), 0);
     let shift = stamped.effect - recording.effect;
     let moved = |track: Track| {

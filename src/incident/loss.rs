@@ -66,7 +66,7 @@ impl Laid {
     /// # Errors
     /// When the Prometheus of the bench does not take them.
     pub async fn lay(bench: &mut Bench, incident: &Incident, slos: &[Slo]) -> Result<Option<Self>, Error> {
-        let recording = incident.recording();
+        let recording = incident.recording(incident.series.clone());
         let Some(stamped) = bench.lay(&recording, &as_it_was(false)).await? else { return Ok(None) };
         let mut selectors = selectors(slos).unwrap_or_default();
         let every = Duration::from_millis(incident.manifest.evaluated_every);

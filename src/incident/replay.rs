@@ -126,7 +126,6 @@ async fn followed(
 
 /// What these rules look at of an incident, which has neither fault nor speed, unless it was a drill: it was as it was.
 fn recording(incident: &Incident, rules: &Rules<'_>, notes: &mut Vec<String>) -> Recording {
-    let manifest = &incident.manifest;
     let selectors = rules.selectors();
     let names: BTreeSet<&str> = selectors.iter().filter_map(|one| plain_name(one)).collect();
     let all = names.len() < selectors.len();
@@ -141,22 +140,13 @@ fn recording(incident: &Incident, rules: &Rules<'_>, notes: &mut Vec<String>) ->
             ));
         }
     }
-    if let Some(drill) = &manifest.drill {
-        return drill.recording(series);
-    }
-    Recording {
-        speed: 1.0,
-        scraped_every: manifest.scraped_every,
+    let mut recording = incident.recording(series);
+    if incident.manifest.drill.is_none() {
         // An alert that was pending when the incident began has to be known to be so.
-        calm: manifest.from
-            - millis(rules.alert.holds.map_or(Duration::ZERO, |at| at.value))
-            - millis(rules.every),
-        broken: manifest.from,
-        effect: manifest.from,
-        lifted: manifest.to,
-        ended: manifest.to,
-        series,
+        recording.calm -=
+            millis(rules.alert.holds.map_or(Duration::ZERO, |at| at.value)) + millis(rules.every);
     }
+    recording
 }
 
 /// The metric that a selector names, where it does.

@@ -79,6 +79,13 @@ impl Scratch {
 }
 
 fn command(address: SocketAddr, dir: &str) -> Vec<String> {
+    let mut command = taking(address, dir);
+    command.push("--web.enable-lifecycle".to_owned());
+    command
+}
+
+/// A Prometheus that takes what is written to it, of any time.
+pub(super) fn taking(address: SocketAddr, dir: &str) -> Vec<String> {
     vec![
         prometheus::PROGRAM.to_owned(),
         format!("--config.file={dir}/prometheus.yml"),
@@ -87,7 +94,6 @@ fn command(address: SocketAddr, dir: &str) -> Vec<String> {
         format!("--storage.tsdb.max-block-duration={BLOCK}"),
         "--storage.tsdb.retention.time=100y".to_owned(),
         "--web.enable-remote-write-receiver".to_owned(),
-        "--web.enable-lifecycle".to_owned(),
         format!("--web.listen-address={address}"),
     ]
 }

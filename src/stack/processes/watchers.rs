@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use super::folder::Folder;
 use super::process::{Process, Program};
+use super::scratch::taking;
 use super::{HOST, port};
 use crate::prometheus::{Access, Client};
 use crate::scenario::stack::{ALERTMANAGER, HTTP, PROMETHEUS};
@@ -21,9 +22,6 @@ use crate::yaml::{self, Kind, Node};
 
 /// How long one may take to come up.
 const READY: Duration = Duration::from_secs(60);
-
-/// Samples of any time stand in one block, so that the oldest may come last.
-const BLOCK: &str = "1000d";
 
 /// What they are given.
 #[derive(Debug)]
@@ -170,16 +168,7 @@ fn configuration(dir: &Path, every: Duration, alertmanager: SocketAddr) -> Strin
 }
 
 fn command(address: SocketAddr, dir: &str, speed: Speed) -> Vec<String> {
-    let mut command = vec![
-        prometheus::PROGRAM.to_owned(),
-        format!("--config.file={dir}/prometheus.yml"),
-        format!("--storage.tsdb.path={dir}/data"),
-        format!("--storage.tsdb.min-block-duration={BLOCK}"),
-        format!("--storage.tsdb.max-block-duration={BLOCK}"),
-        "--storage.tsdb.retention.time=100y".to_owned(),
-        "--web.enable-remote-write-receiver".to_owned(),
-        format!("--web.listen-address={address}"),
-    ];
+    let mut command = taking(address, dir);
     command.extend(speed.flags());
     command
 }
