@@ -77,6 +77,15 @@ pub async fn quiet(
     }
 }
 
+/// Waits until nothing stirs, after what late scrapes have raised; a quarter of an hour of rule time at most.
+///
+/// # Errors
+/// When Prometheus does not answer.
+pub async fn settle(instruments: &Instruments, clock: Clock, stop: &CancellationToken) -> Result<(), Error> {
+    let limit = clock.wall_time(SETTLED);
+    Watch { instruments, except: Vec::new(), length: limit, stop }.settle(limit).await
+}
+
 impl Watch<'_> {
     /// One spell from its beginning, and whether nothing but a late scrape disturbed it.
     async fn spell(&self, anew: u32) -> Result<(Spell, bool), Error> {

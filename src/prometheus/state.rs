@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use crate::exposition::Labels;
 use crate::units::Span;
 
-/// A scrape that may take less than this is one of a drill that hurries.
-const HASTE: Duration = Duration::from_millis(150);
+/// A scrape that may take no more than this is one of a drill that hurries.
+pub(crate) const HASTE: Duration = Duration::from_millis(250);
 
 /// What Prometheus says of a scrape that took too long.
 const DEADLINE: &str = "deadline exceeded";
@@ -73,8 +73,13 @@ impl Target {
     /// says more of the machine than of whoever is scraped.
     #[must_use]
     pub fn is_hurried(&self) -> bool {
-        let limit = self.scrape_timeout.parse::<Span>().map_or(HASTE, |limit| limit.0);
-        limit < HASTE && self.health == Health::Down && self.last_error.contains(DEADLINE)
+        self.hurries().is_some() && self.health == Health::Down && self.last_error.contains(DEADLINE)
+    }
+
+    /// How long its scrapes may take, where that is as little as only a drill in a hurry leaves them.
+    #[must_use]
+    pub fn hurries(&self) -> Option<Duration> {
+        self.scrape_timeout.parse::<Span>().ok().map(|limit| limit.0).filter(|limit| *limit <= HASTE)
     }
 }
 

@@ -32,8 +32,16 @@ use crate::units::Span;
 /// What is held of a quiet spell that was held in full by another scenario, in rule time.
 const BRIEF: Duration = Duration::from_secs(5 * 60);
 
-/// How following alerts ended, and what to know about that; or why nothing can be said.
-pub(super) type Followed = Result<(Outcome, Option<String>), String>;
+/// How following alerts ended; or why nothing can be said.
+pub(super) type Followed = Result<Held, String>;
+
+/// How a step with a fault ended.
+pub(super) enum Held {
+    /// So, and what to know about that.
+    Done(Outcome, Option<String>),
+    /// Not as expected, though what a fast clock kept from Prometheus may be all there is to that: in a sentence.
+    Hurried(String),
+}
 
 /// A future on the heap: steps hold steps, and what follows alerts is large.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -128,6 +136,11 @@ impl Ground {
     /// The stack's Prometheus.
     pub(super) fn prometheus(&self) -> &Client {
         &self.instruments.prometheus
+    }
+
+    /// How fast it goes.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// What is measured with.
@@ -375,18 +388,24 @@ impl Walker {
         }
     }
 
-    /// Follows them down, and says what it all came to, and what to know about that.
-    pub(super) fn fall<'a>(&'a mut self, id: &'a StepId, drill: Drill) -> Boxed<'a, Followed> {
-        Box::pin(self.follow_down(id, drill))
+    /// Follows them down, and says what it all came to, unless it can be taken `anew`.
+    pub(super) fn fall<'a>(&'a mut self, id: &'a StepId, drill: Drill, anew: bool) -> Boxed<'a, Followed> {
+        Box::pin(self.follow_down(id, drill, anew))
     }
 
-    async fn follow_down(&mut self, id: &StepId, mut drill: Drill) -> Followed {
+    async fn follow_down(&mut self, id: &StepId, mut drill: Drill, anew: bool) -> Followed {
         match self.come_down(id, &mut drill).await {
-            Ok(Ended::Stopped) => return Ok((Outcome::Skipped, Some("the run was stopped".to_owned()))),
+            Ok(Ended::Stopped) => {
+                return Ok(Held::Done(Outcome::Skipped, Some("the run was stopped".to_owned())));
+            }
             Ok(Ended::Complete | Ended::Late) => {}
             Err(why) => return Err(self.break_off(id, &drill, why).await),
         }
         let report = drill.report(&self.sources);
+        let hurried = if report.failures.is_empty() { None } else { self.hurried(id, &drill).await? };
+        if let (true, Some(why)) = (anew, &hurried) {
+            return Ok(Held::Hurried(why.clone()));
+        }
         self.drilled(id, report.drilled);
         let outcome = match (report.failures.is_empty(), report.unproven.is_empty()) {
             (false, _) => Outcome::Failed,
@@ -394,7 +413,16 @@ impl Walker {
             (true, true) => Outcome::Passed,
         };
         self.told(id, report.failures);
-        Ok((outcome, report.unproven.into_iter().reduce(|all, one| format!("{all}; {one}"))))
+        let about = report.unproven.into_iter().chain(hurried);
+        Ok(Held::Done(outcome, about.reduce(|all, one| format!("{all}; {one}"))))
+    }
+
+    /// The scrapes that the clock's speed left too little time, in a sentence.
+    async fn hurried(&self, id: &StepId, drill: &Drill) -> Result<Option<String>, String> {
+        match drill.hurried().await {
+            Ok(late) => Ok(late.into_iter().reduce(|all, one| format!("{all}, {one}"))),
+            Err(error) => Err(self.break_off(id, drill, error.to_string()).await),
+        }
     }
 
     /// Watches alerts clear, and asks what they came to.

@@ -92,7 +92,7 @@ fn seen(alert: &Drilled, rung: Rung) -> Option<&RungSeen> {
 
 impl Times {
     fn of(step: &Step) -> Self {
-        let when = |stage| step.faults.iter().find(|fault| fault.stage == stage).map(|fault| fault.at);
+        let when = |stage| step.faults.iter().rfind(|fault| fault.stage == stage).map(|fault| fault.at);
         let speed = step.drilled.iter().map(|alert| alert.speed).fold(1.0, f64::max);
         let by_clock = match (when(FaultStage::Added), when(FaultStage::Lifted)) {
             (Some(added), Some(lifted)) => scaled(lifted.saturating_sub(added), speed),
@@ -144,7 +144,7 @@ fn ticks(times: &Times, lanes: f64) -> String {
 }
 
 fn fault_lane(step: &Step, times: &Times) -> String {
-    let stage = |stage| step.faults.iter().find(|fault: &&FaultSeen| fault.stage == stage);
+    let stage = |stage| step.faults.iter().rfind(|fault: &&FaultSeen| fault.stage == stage);
     let fault = step.faults.first().map_or(step.id.name.as_str(), |fault| fault.fault.as_str());
     let note = match (stage(FaultStage::NotFelt), stage(FaultStage::Stuck), stage(FaultStage::Lifted)) {
         (Some(_), _, _) => "nothing shows that it took effect".to_owned(),

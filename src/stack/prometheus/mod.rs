@@ -142,7 +142,7 @@ fn readdress(
     let ways = Ways::new(given.planned, given.reached, wanted, major);
     if let Some(jobs) = tree.get_mut("scrape_configs") {
         for job in jobs.items_mut() {
-            given.speed.job(job);
+            given.speed.job(job, &own.tree);
             ways.lead(job, notes);
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::finding::Findings;
+use crate::prometheus::HASTE;
 use crate::source::Sources;
 use crate::stack::Error;
 use crate::yaml::{self, Kind, Node};
@@ -92,23 +93,33 @@ impl Speed {
         let timeout = read(global, "scrape_timeout").unwrap_or(SCRAPE_TIMEOUT.min(scrape));
         let evaluation = read(global, "evaluation_interval").unwrap_or(EVALUATION_INTERVAL);
         self.say(global, "scrape_interval", scrape);
-        self.say(global, "scrape_timeout", timeout);
+        self.limit(global, timeout, scrape);
         self.say(global, "evaluation_interval", evaluation);
         if let Some(offset) = read(global, "rule_query_offset") {
             self.say(global, "rule_query_offset", offset);
         }
     }
 
-    /// Scales what a job says of itself.
-    pub(super) fn job(self, job: &mut Node) {
+    /// Scales what a job says of itself; what it leaves out, `own` says of all jobs, as it is in production.
+    pub(super) fn job(self, job: &mut Node, own: &Node) {
         if self.is_usual() {
             return;
         }
-        for key in ["scrape_interval", "scrape_timeout"] {
-            if let Some(time) = read(job, key) {
-                self.say(job, key, time);
-            }
+        let all = own.get("global").and_then(|global| read(global, "scrape_interval"));
+        let (every, timeout) = (read(job, "scrape_interval"), read(job, "scrape_timeout"));
+        if let Some(every) = every {
+            self.say(job, "scrape_interval", every);
         }
+        if let Some(timeout) = timeout {
+            self.limit(job, timeout, every.or(all).unwrap_or(SCRAPE_INTERVAL));
+        }
+    }
+
+    /// Scales a timeout, though it leaves a scrape no less time than a machine may need that does other things, too:
+    /// as much as there is until the next.
+    fn limit(self, node: &mut Node, timeout: Duration, every: Duration) {
+        let least = self.scaled(every).min(HASTE);
+        node.set("scrape_timeout", Kind::Text(written(self.scaled(timeout).max(least))));
     }
 
     fn say(self, node: &mut Node, key: &str, time: Duration) {

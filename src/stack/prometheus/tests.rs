@@ -97,7 +97,7 @@ scrape_configs:
     let led = rehearsed.led(60.0);
     for line in [
         "\"scrape_interval\": \"1000ms\"",
-        "\"scrape_timeout\": \"167ms\"",
+        "\"scrape_timeout\": \"250ms\"",
         "\"evaluation_interval\": \"1000ms\"",
         "\"scrape_interval\": \"500ms\"",
         "\"scrape_timeout\": \"333ms\"",
