@@ -24,7 +24,7 @@ step cargo run --locked --quiet -- check fixtures/moai-flow/as-planned || as_pla
 ((as_planned == 1)) || { printf 'exit %s, where a plan with defects gives 1\n' "$as_planned" >&2; exit 1; }
 
 if command -v cargo-deny >/dev/null; then
-  step cargo deny --locked check --config ci/deny.toml licenses bans sources
+  step cargo deny --locked --config ci/deny.toml check licenses bans sources
 else
   printf '\n==> licences, bans and sources are not checked: cargo-deny is not installed\n'
 fi
