@@ -6,6 +6,7 @@ mod blackbox;
 mod browser;
 #[path = "../support/certificates.rs"]
 mod certificates;
+mod crowd;
 mod dashboard;
 mod durable;
 mod targets;
@@ -58,8 +59,15 @@ struct Serving {
 
 impl Serving {
     fn start(folder: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        Self::start_by(&["env"], folder, more)
+    }
+
+    /// Started by another program, which becomes it.
+    fn start_by(starter: &[&str], folder: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(starter[0])
+            .args(&starter[1..])
             .args([
+                env!("CARGO_BIN_EXE_firedrill"),
                 "serve",
                 "scenarios",
                 "--store",
