@@ -99,10 +99,9 @@ pub(super) fn execute(arguments: Arguments, _colour: Colour) -> std::io::Result<
         otlp_traces,
         web: web_config,
         location,
+        files: crate::load::files::raise(),
         program: std::env::current_exe()?,
     };
-    // Each target and whoever asks is one; where no more may be open, it goes on with fewer.
-    let _ = crate::load::files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         let (stop, signals) = super::run::stop_on_signal();

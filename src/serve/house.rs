@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use super::alerts::Bell;
 use super::blackbox::Modules;
 use super::catalogue::{Broken, Catalogue, Kept, Scene, stamp};
 use super::clock::Jumps;
+use super::door::Room;
 use super::histogram::Histogram;
 use super::keep::{Order, Standings};
 use super::ledger::Ledger;
+use super::probe::Calls;
 use super::targets::Targets;
 use super::traces::Spans;
 use super::watch::Watch;
@@ -50,8 +53,13 @@ pub(super) struct House {
     pub(super) targets: Targets,
     /// Told when lists are to be read anew.
     pub(super) again: tokio::sync::Notify,
+    pub(super) room: Room,
     /// Places for those who ask at `/probe`.
     pub(super) places: Semaphore,
+    /// What came of those who asked there.
+    pub(super) calls: Calls,
+    /// Clients of the port that had to leave as there was no room.
+    pub(super) sent_away: AtomicU64,
     program: PathBuf,
     pub(super) notices: Notices,
     orders: mpsc::Sender<Order>,
@@ -105,6 +113,7 @@ impl House {
         web: Web,
         (spans, jumps): (Spans, Arc<Jumps>),
     ) -> Self {
+        let room = Room::of(options.files);
         Self {
             read: Arc::clone(&options.read),
             policy: Arc::clone(&options.policy),
@@ -122,7 +131,10 @@ impl House {
             } else {
                 Modules::usual()
             })),
-            places: Semaphore::new(super::probe::MOST),
+            room,
+            places: Semaphore::new(room.probes),
+            calls: Calls::default(),
+            sent_away: AtomicU64::new(0),
             program: options.program.clone(),
             notices,
             orders,

@@ -4,6 +4,7 @@ mod alerts;
 mod blackbox;
 mod catalogue;
 mod clock;
+mod door;
 mod histogram;
 mod house;
 mod keep;
@@ -25,7 +26,6 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +70,8 @@ pub struct Options {
     pub web: Option<PathBuf>,
     /// Where this is, as scenarios name it under `locations`.
     pub location: Option<String>,
+    /// How many files this process may have open; each connection is one.
+    pub files: Option<u64>,
     /// The firedrill program itself.
     pub program: PathBuf,
 }
@@ -222,7 +224,7 @@ pub async fn serve(
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let (spans, courier) = traces::open(options.otlp_traces.as_deref())?;
     let failed = |source| Error::Listen { address: options.listen, source };
-    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+    let listener = port::bind(options.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let keeper = Keeper::open(&options.store, notices.clone())?;
     let (ledger, standings) = (Arc::clone(&keeper.ledger), Arc::clone(&keeper.standings));

@@ -2,12 +2,15 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -15,18 +18,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::door::{Guest, Guests};
 use super::house::House;
 use super::{metrics, page, probe};
 use crate::exposition::Dialect;
 
-/// Further clients wait until one of these leaves.
-const MOST_CONNECTIONS: usize = 4096;
+/// How many may wait to be let in; where more do, they are told nothing and try again, a second later at first.
+const QUEUE: u32 = 4096;
 
 /// How long a client may take over a request's head, and how long it may stay without asking anything.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -34,7 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long answers under way may still take when serving ends.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long to wait when the system has no more connections to give.
+/// The longest head of a request.
+const LONGEST_HEAD: usize = 32 << 10;
+
+/// How long to wait when the system has no more connections to give, or there is no room.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// Smaller answers are not worth packing.
@@ -45,16 +52,32 @@ const CONTENT_POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsa
 
 pub(super) type Reply = Response<Full<Bytes>>;
 
+/// Has the port.
+///
+/// # Errors
+/// When the system does not give it.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
 /// Answers whoever connects, until `stop` is cancelled.
 pub(super) async fn open(listener: TcpListener, house: Arc<House>, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
+    let (mut connections, mut guests) = (JoinSet::new(), Guests::default());
     loop {
+        let full = connections.len() >= house.room.clients;
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
+            () = sleep(RETRY), if full => {
+                house.sent_away.fetch_add(guests.make_room(), Ordering::Relaxed);
+            }
+            accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(attend(stream, Arc::clone(&house), stop.clone()));
+                    let guest = guests.welcome(&stop);
+                    connections.spawn(attend(stream, Arc::clone(&house), guest, stop.clone()));
                 }
                 Err(_) => sleep(RETRY).await,
             },
@@ -65,36 +88,42 @@ pub(super) async fn open(listener: TcpListener, house: Arc<House>, stop: Cancell
     connections.shutdown().await;
 }
 
-async fn attend(stream: TcpStream, house: Arc<House>, stop: CancellationToken) {
+async fn attend(stream: TcpStream, house: Arc<House>, guest: Arc<Guest>, stop: CancellationToken) {
     // A client that is gone already has no socket to set this on.
     let _ = stream.set_nodelay(true);
     // What cannot be read any more lets nobody in, in clear least of all.
     let Ok(rules) = house.web.rules() else { return };
-    let Some(tls) = rules.tls else { return converse(stream, house, stop).await };
+    let Some(tls) = rules.tls else { return converse(stream, house, guest, stop).await };
     let shaking = timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream));
-    if let Some(Ok(Ok(stream))) = stop.clone().run_until_cancelled(shaking).await {
-        converse(stream, house, stop).await;
+    if let Some(Ok(Ok(stream))) = guest.leave.clone().run_until_cancelled(shaking).await {
+        converse(stream, house, guest, stop).await;
     }
 }
 
-async fn converse<S>(stream: S, house: Arc<House>, stop: CancellationToken)
+async fn converse<S>(stream: S, house: Arc<House>, guest: Arc<Guest>, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let leave = guest.leave.clone();
     let service = service_fn(|request: Request<Incoming>| {
-        let house = Arc::clone(&house);
-        async move { Ok::<_, Infallible>(admitted(&request, &house).await) }
+        let (house, guest) = (Arc::clone(&house), Arc::clone(&guest));
+        async move {
+            let _asking = guest.asks();
+            Ok::<_, Infallible>(admitted(&request, &house).await)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // What breaks a connection is the client's affair: there is nobody here to tell.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = leave.cancelled() => if !stop.is_cancelled() { return },
     }
+    connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }
 
@@ -126,10 +155,11 @@ async fn answer(request: &Request<Incoming>, house: &Arc<House>) -> Reply {
         "/" => html(StatusCode::OK, page::front(house)),
         "/probe" => {
             let query = request.uri().query().unwrap_or_default();
-            // On the heap: it holds a connection in the making.
-            match Box::pin(probe::answer(query, request.headers(), house)).await {
+            // On the heap, as it holds a connection in the making; and its type would nest too deep.
+            let probing: BoxFuture<'_, _> = Box::pin(probe::answer(query, request.headers(), house));
+            match probing.await {
                 Ok(page) => reply(StatusCode::OK, Dialect::Text.content_type(), page),
-                Err((status, why)) => text(status, why),
+                Err((status, why)) => unanswered(status, why),
             }
         }
         "/metrics" => scrape(request.headers(), house),
@@ -171,6 +201,15 @@ fn html(status: StatusCode, page: String) -> Reply {
 
 fn text(status: StatusCode, said: impl Into<String>) -> Reply {
     reply(status, "text/plain; charset=utf-8", said.into())
+}
+
+/// Why nothing was probed; where too many ask, that this is soon over.
+fn unanswered(status: StatusCode, why: String) -> Reply {
+    let mut reply = text(status, why);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply
 }
 
 fn not_allowed(methods: &'static str) -> Reply {

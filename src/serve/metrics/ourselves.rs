@@ -1,13 +1,17 @@
 //! How we do ourselves: schedules, files, the store, the process.
 
+use std::sync::atomic::Ordering;
+
 use super::{labels, push, seconds};
 use crate::exposition::{Family, Kind, Labels};
 use crate::serve::histogram::{family, number};
 use crate::serve::house::House;
+use crate::serve::probe::Calls;
 
 pub(super) fn families(house: &House) -> Vec<Family> {
     let mut all = of_files(house);
     all.extend(of_store(house));
+    all.extend(of_calls(house));
     all.extend(of_alerts(house));
     all.extend(of_traces(house));
     all.extend(of_process());
@@ -62,6 +66,21 @@ fn of_store(house: &House) -> Vec<Family> {
         counter("firedrill_clock_jumps", jumps, number(house.jumps.jumped().times)),
         gauge(evaluated, "When budgets were last computed.", house.standings.all().1.map(seconds)),
     ]
+}
+
+fn of_calls(house: &House) -> Vec<Family> {
+    let help = "Those who asked at /probe, and whether a probe was made or there was no place for it.";
+    let mut calls = family("firedrill_probe_calls", Kind::Counter, help);
+    let Calls { made, refused } = &house.calls;
+    for (result, times) in [("made", made), ("refused", refused)] {
+        push(&mut calls, "_total", labels([("result", result)]), number(times.load(Ordering::Relaxed)));
+    }
+    let taken = house.room.probes.saturating_sub(house.places.available_permits());
+    let help = "Probes that are being made for those who ask at /probe.";
+    let under_way = gauge("firedrill_probe_calls_under_way", help, Some(size(taken)));
+    let help = "Clients that said nothing and had to leave, as others wanted in.";
+    let sent_away = number(house.sent_away.load(Ordering::Relaxed));
+    vec![calls, under_way, counter("firedrill_port_clients_sent_away", help, sent_away)]
 }
 
 fn of_alerts(house: &House) -> Vec<Family> {

@@ -14,10 +14,11 @@ mod talk;
 mod websocket;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::{HeaderMap, StatusCode, header::HOST};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::sheet::{Sheet, truth};
 use super::blackbox::{Module, Modules, Prober};
@@ -29,8 +30,8 @@ use crate::probe::policy::Policy;
 use crate::probe::trace::{TRACEPARENT, Traceparent};
 use crate::sample::{Cause, Reason};
 
-/// How many are probed for others at once; who comes then is told to come again.
-pub(super) const MOST: usize = 1000;
+/// The longest that whoever asks waits for a place; and never longer than a tenth of what the probe may take.
+const TURN: Duration = Duration::from_secs(1);
 
 /// What a probe may take where no scrape timeout is sent.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -84,6 +85,15 @@ fn trace(headers: &mut HeaderMap, sheet: &mut Sheet) {
     }
 }
 
+/// What came of those who asked.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Probes that were made.
+    pub(super) made: AtomicU64,
+    /// Those who found no place in time.
+    pub(super) refused: AtomicU64,
+}
+
 /// A status and what is said with it.
 pub(super) type Answer = (StatusCode, String);
 
@@ -92,11 +102,16 @@ pub(super) type Answer = (StatusCode, String);
 /// # Errors
 /// What is wrong with the question, or that too many ask.
 pub(super) async fn answer(query: &str, headers: &HeaderMap, house: &House) -> Result<String, Answer> {
-    let asked =
+    let mut asked =
         Asked::read(query, headers, &house.modules()).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
-    let Ok(_place) = house.places.try_acquire() else {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, format!("{MOST} probes are under way already\n")));
+    let came = Instant::now();
+    let Ok(Ok(_place)) = timeout(TURN.min(asked.timeout / 10), house.places.acquire()).await else {
+        house.calls.refused.fetch_add(1, Ordering::Relaxed);
+        let most = house.room.probes;
+        return Err((StatusCode::SERVICE_UNAVAILABLE, format!("{most} probes are under way already\n")));
     };
+    house.calls.made.fetch_add(1, Ordering::Relaxed);
+    asked.timeout = asked.timeout.saturating_sub(came.elapsed());
     let mut sheet = Sheet::default();
     let (result, took) = asked.concluded(house.policy_for_strangers(), &mut sheet).await;
     let page = print(&sheet.families(), Dialect::Text);
@@ -169,7 +184,7 @@ impl Asked {
                 ));
             }
         }
-        let scrape = timeout(headers)?;
+        let scrape = left(headers)?;
         let timeout = module.timeout.map_or(scrape, |own| own.min(scrape));
         Ok(Self { target, module, hostname, debug, timeout })
     }
@@ -195,7 +210,7 @@ impl Asked {
 }
 
 /// What a probe may take: what a scrape has left when its answer is on its way in time.
-fn timeout(headers: &HeaderMap) -> Result<Duration, String> {
+fn left(headers: &HeaderMap) -> Result<Duration, String> {
     let Some(sent) = headers.get(SCRAPE_TIMEOUT) else { return Ok(LONGEST.saturating_sub(OFFSET)) };
     let seconds = sent.to_str().ok().and_then(|text| text.parse::<f64>().ok());
     let scrape = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -225,6 +240,6 @@ mod tests {
         if let Some(sent) = header {
             headers.insert(SCRAPE_TIMEOUT, HeaderValue::from_static(sent));
         }
-        assert_eq!(timeout(&headers).map_err(drop), millis.map(Duration::from_millis));
+        assert_eq!(left(&headers).map_err(drop), millis.map(Duration::from_millis));
     }
 }
