@@ -12,6 +12,7 @@ use serde_json::Value;
 
 mod extremes;
 mod interrupted;
+mod mistakes;
 
 /// A folder that goes when the test ends.
 struct Folder(PathBuf);

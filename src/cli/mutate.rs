@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 /// A mistake, as programs read it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Row {
-    alert: String,
+    rule: String,
     kind: Kind,
     change: String,
     file: String,
@@ -140,7 +140,7 @@ fn row(judged: Judged, sources: &Sources) -> Row {
     Row {
         file: sources.file(place.file).path.display().to_string(),
         line: sources.position(place).line,
-        alert: judged.alert,
+        rule: judged.rule,
         kind: judged.kind,
         change: judged.change,
         fate: judged.fate,
@@ -150,9 +150,9 @@ fn row(judged: Judged, sources: &Sources) -> Row {
 fn print(out: &mut impl std::io::Write, rows: &[Row], took: std::time::Duration) -> std::io::Result<()> {
     let mut last = "";
     for row in rows.iter().filter(|row| !row.fate.is_caught()) {
-        if row.alert != last {
-            writeln!(out, "{}", row.alert)?;
-            last = &row.alert;
+        if row.rule != last {
+            writeln!(out, "{}", row.rule)?;
+            last = &row.rule;
         }
         let why = match row.fate {
             Fate::Untried => "  (no drill expects it)",

@@ -1,5 +1,6 @@
 //! Mutants in virtual time: which of them some drill would have caught.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::mutant::{Kind, Mutant, mutants};
+use super::changed::{Changed, ask};
+use super::mutant::{Kind, Mutant, in_expression, mutants};
 use crate::dilation::{Bench, Error, Recording, Rules, Stamped};
 use crate::drill::{Extent, Lapse, evaluate, manners};
 use crate::promql::{Query, Way};
@@ -70,8 +72,8 @@ pub enum Fate {
 /// A mutant and its fate.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// The alert.
-    pub alert: String,
+    /// The alert that the rule raises, or the metric that it records.
+    pub rule: String,
     /// What is changed.
     pub kind: Kind,
     /// From what to what.
@@ -85,14 +87,22 @@ pub struct Judged {
 }
 
 /// A rule whose drills are put to the test.
-struct Case<'a> {
-    tried: &'a Tried<'a>,
-    group: &'a Group,
-    rule: &'a Rule,
-    alert: &'a Alert,
+pub(super) struct Case<'a> {
+    pub(super) tried: &'a Tried<'a>,
+    pub(super) group: &'a Group,
+    pub(super) rule: &'a Rule,
+    pub(super) alert: &'a Alert,
 }
 
-/// Puts every mutant of every alerting rule through the drills that were recorded.
+/// A mistake, and the rule it is in.
+struct Slip<'a> {
+    mutant: Mutant,
+    /// The rule that records what the alert looks at, where it is in that one.
+    records: Option<&'a Rule>,
+}
+
+/// Puts every mutant of every alerting rule, and of every rule that records what one looks at, through the drills that
+/// were recorded.
 ///
 /// # Errors
 /// When no Prometheus comes up to evaluate them, or it does not answer.
@@ -108,9 +118,27 @@ pub async fn assess(
         let mut bench = Bench::start(run, supervisor.to_owned(), now).await?;
         let judged = case.judge(&mut bench).await;
         bench.end().await;
-        all.extend(judged?);
+        for one in judged? {
+            add(&mut all, one);
+        }
     }
     Ok(all)
+}
+
+/// Several alerts may look at what one rule records: the drills of any may catch what is wrong with it.
+fn add(all: &mut Vec<Judged>, one: Judged) {
+    let same = |other: &&mut Judged| {
+        let way = |of: &Judged| of.part.as_ref().map(|(_, way)| way.clone());
+        (other.place, &other.change) == (one.place, &one.change) && way(other) == way(&one)
+    };
+    match all.iter_mut().find(same) {
+        None => all.push(one),
+        Some(known) => {
+            if one.fate.is_caught() || known.fate == Fate::Untried {
+                known.fate = one.fate;
+            }
+        }
+    }
 }
 
 /// Why mutants cannot be assessed.
@@ -126,23 +154,23 @@ pub enum Failed {
 
 impl<'a> Case<'a> {
     async fn judge(&self, bench: &mut Bench) -> Result<Vec<Judged>, Error> {
-        let mutants = mutants(self.rule, self.alert);
-        let mut fates: Vec<Fate> = vec![Fate::Untried; mutants.len()];
+        let slips = self.slips();
+        let mut fates: Vec<Fate> = vec![Fate::Untried; slips.len()];
         // Those that expect it catch most.
         let mut trials: Vec<_> =
             self.tried.trials.iter().map(|trial| (trial, self.expected(trial))).collect();
         trials.retain(|(trial, expected)| expected.is_some() || trial.alerts.others_quiet());
         trials.sort_by_key(|(_, expected)| expected.is_none());
         for (trial, expected) in trials {
-            let Some(stamped) = self.lay(bench, trial, expected, &mutants).await? else { continue };
+            let Some(stamped) = self.lay(bench, trial, expected, &slips).await? else { continue };
             let alive: Vec<_> =
                 fates.iter().enumerate().filter(|(_, fate)| !fate.is_caught()).map(|(at, _)| at).collect();
             let client = bench.client();
             let asked = alive.into_iter().map(|number| {
-                let mutant = &mutants[number];
+                let slip = &slips[number];
                 let stamped = &stamped;
                 async move {
-                    let changed = self.changed(mutant);
+                    let changed = self.changed(slip, number);
                     let lapse =
                         evaluate(client, stamped, &changed.rules(self, false), &meant(expected, self)).await;
                     (number, lapse.map(|lapse| self.breach(&changed, trial, expected, &lapse)))
@@ -164,15 +192,30 @@ impl<'a> Case<'a> {
                 };
             }
         }
-        let judged = mutants.into_iter().zip(fates).map(|(mutant, fate)| Judged {
-            alert: self.rule.name.value.clone(),
-            kind: mutant.kind,
-            change: mutant.change,
-            place: mutant.place,
-            part: mutant.way.map(|way| (self.rule.query.clone(), way)),
-            fate,
+        let judged = slips.into_iter().zip(fates).map(|(Slip { mutant, records }, fate)| {
+            let rule = records.unwrap_or(self.rule);
+            Judged {
+                rule: rule.name.value.clone(),
+                kind: mutant.kind,
+                change: mutant.change,
+                place: mutant.place,
+                part: mutant.way.map(|way| (rule.query.clone(), way)),
+                fate,
+            }
         });
         Ok(judged.collect())
+    }
+
+    /// The mistakes of this rule, and of those that record what it looks at.
+    fn slips(&self) -> Vec<Slip<'a>> {
+        let of = (self.group, self.rule, self.alert);
+        let recording = Rules::of(self.tried.files, of, self.tried.every).recording;
+        let recorded = recording.into_iter().flat_map(|one| {
+            let mutants = in_expression(one.rule, wait(self.alert.holds)).into_iter();
+            mutants.map(move |mutant| Slip { mutant, records: Some(one.rule) })
+        });
+        let own = mutants(self.rule, self.alert).into_iter();
+        own.map(|mutant| Slip { mutant, records: None }).chain(recorded).collect()
     }
 
     /// What a drill expects of this rule's alerts.
@@ -196,12 +239,12 @@ impl<'a> Case<'a> {
         bench: &mut Bench,
         trial: &Trial<'a>,
         expected: Option<&Expected>,
-        mutants: &[Mutant],
+        slips: &[Slip<'_>],
     ) -> Result<Option<Stamped>, Error> {
-        let own = Changed { rule: self.rule.clone(), alert: self.alert.clone() };
+        let own = self.unchanged();
         let rules = own.rules(self, true);
-        let limits = mutants.iter().map(|mutant| {
-            let changed = self.changed(mutant);
+        let limits = slips.iter().enumerate().map(|(number, slip)| {
+            let changed = self.changed(slip, number);
             let fires = self.fires_by(&changed, trial, expected);
             fires.max(self.clears_by(&changed, trial, expected))
         });
@@ -220,11 +263,18 @@ impl<'a> Case<'a> {
         Ok(None)
     }
 
-    fn changed(&self, mutant: &Mutant) -> Changed {
-        let mut changed = Changed { rule: self.rule.clone(), alert: self.alert.clone() };
+    fn unchanged(&self) -> Changed {
+        Changed { rule: self.rule.clone(), alert: self.alert.clone(), others: None }
+    }
+
+    /// The rules with a mistake in one of them, the `number`th.
+    fn changed(&self, slip: &Slip<'_>, number: usize) -> Changed {
+        let (mutant, mut changed) = (&slip.mutant, self.unchanged());
+        if let Some(wrong) = slip.records {
+            return changed.as_recorded(self, wrong, mutant, number);
+        }
         if mutant.way.is_some() {
-            let query = &mut changed.rule.query;
-            (query.text, query.expr) = (mutant.expr.to_string(), mutant.expr.clone());
+            ask(&mut changed.rule, mutant.expr.clone());
         }
         if let Some(holds) = &mut changed.alert.holds {
             holds.value = mutant.holds;
@@ -233,7 +283,7 @@ impl<'a> Case<'a> {
     }
 
     fn reach(&self, changed: &Changed) -> Duration {
-        Recorded::of(self.tried.files, self.tried.every).reach(&changed.rule).oldest
+        Recorded::of(changed.files(self), self.tried.every).reach(&changed.rule).oldest
     }
 
     /// When it has to have fired: as the drill says, else as its configuration allows.
@@ -282,23 +332,6 @@ impl<'a> Case<'a> {
     }
 }
 
-/// A rule that may have been changed.
-struct Changed {
-    rule: Rule,
-    alert: Alert,
-}
-
-impl Changed {
-    /// With what it needs; `first` also evaluates what its recording rules record, which is once enough.
-    fn rules<'r>(&'r self, case: &Case<'r>, first: bool) -> Rules<'r> {
-        let mut rules = Rules::of(case.tried.files, (case.group, &self.rule, &self.alert), case.tried.every);
-        if !first {
-            rules.recording.clear();
-        }
-        rules
-    }
-}
-
 impl Judged {
     /// Where what is changed was written.
     #[must_use]
@@ -322,7 +355,7 @@ impl Fate {
 fn meant(expected: Option<&Expected>, case: &Case<'_>) -> Expected {
     expected.cloned().unwrap_or_else(|| Expected {
         name: case.rule.name.clone(),
-        labels: std::collections::BTreeMap::new(),
+        labels: BTreeMap::new(),
         fires: None,
         reaches: Vec::new(),
         spares: Vec::new(),

@@ -2,6 +2,7 @@
 //! have recorded.
 
 mod assess;
+mod changed;
 mod mutant;
 
 pub use self::assess::{Fate, Judged, Trial, Tried, assess};

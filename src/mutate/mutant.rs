@@ -1,5 +1,6 @@
-//! Mistakes that could stand in an alerting rule: each is the rule with one thing changed. Pure.
+//! Mistakes that could stand in a rule: each is the rule with one thing changed. Pure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matchers};
@@ -8,7 +9,7 @@ use promql_parser::parser::{Expr, LabelModifier, VectorSelector};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::promql::{PromDuration, Way, parts};
+use crate::promql::{PromDuration, Way, metric, parts};
 use crate::rule::{Alert, Rule};
 use crate::source::Place;
 
@@ -49,10 +50,24 @@ pub struct Mutant {
     pub holds: Duration,
 }
 
-/// Every mistake of the kinds we know.
+/// Every mistake of the kinds we know in an alerting rule.
 #[must_use]
 pub fn mutants(rule: &Rule, alert: &Alert) -> Vec<Mutant> {
     let holds = alert.holds.map(|at| at.value).unwrap_or_default();
+    let mut found = in_expression(rule, holds);
+    if let Some(written) = alert.holds.filter(|at| !at.value.is_zero()) {
+        let said = |time: Duration| PromDuration(time).to_string();
+        for other in [holds / 2, holds * 2, Duration::ZERO] {
+            let change = format!("for: {} to for: {}", said(holds), said(other));
+            let (place, expr) = (written.place, rule.query.expr.clone());
+            found.push(Mutant { kind: Kind::For, change, place, way: None, expr, holds: other });
+        }
+    }
+    found
+}
+
+/// Every mistake in the expression of a rule, whose alert has to hold for so long, where it has one.
+pub(super) fn in_expression(rule: &Rule, holds: Duration) -> Vec<Mutant> {
     let mut found = Vec::new();
     for (way, part) in parts(&rule.query.expr) {
         for (kind, change, part) in changed(part) {
@@ -63,15 +78,43 @@ pub fn mutants(rule: &Rule, alert: &Alert) -> Vec<Mutant> {
             }
         }
     }
-    if let Some(written) = alert.holds.filter(|at| !at.value.is_zero()) {
-        let said = |time: Duration| PromDuration(time).to_string();
-        for other in [holds / 2, holds * 2, Duration::ZERO] {
-            let change = format!("for: {} to for: {}", said(holds), said(other));
-            let (place, expr) = (written.place, rule.query.expr.clone());
-            found.push(Mutant { kind: Kind::For, change, place, way: None, expr, holds: other });
+    found
+}
+
+/// An expression that selects other metrics in place of these.
+pub(super) fn renamed(expr: &Expr, names: &BTreeMap<String, String>) -> Expr {
+    let mut renamed = expr.clone();
+    for (way, part) in parts(expr) {
+        let other = match part {
+            Expr::VectorSelector(selector) => another(selector, names).map(Expr::VectorSelector),
+            Expr::MatrixSelector(matrix) => another(&matrix.vs, names).map(|vs| {
+                let mut matrix = matrix.clone();
+                matrix.vs = vs;
+                Expr::MatrixSelector(matrix)
+            }),
+            Expr::Paren(_)
+            | Expr::Unary(_)
+            | Expr::Binary(_)
+            | Expr::Aggregate(_)
+            | Expr::Subquery(_)
+            | Expr::Call(_)
+            | Expr::NumberLiteral(_)
+            | Expr::StringLiteral(_)
+            | Expr::Extension(_) => None,
+        };
+        if let Some(other) = other {
+            put(&mut renamed, &way, other);
         }
     }
-    found
+    renamed
+}
+
+fn another(selector: &VectorSelector, names: &BTreeMap<String, String>) -> Option<VectorSelector> {
+    let to = names.get(metric(selector)?)?;
+    let mut other = selector.clone();
+    other.name = Some(to.clone());
+    other.matchers.matchers.retain(|one| one.name != "__name__");
+    Some(other)
 }
 
 /// A part with one thing changed, each way there is.
@@ -300,6 +343,15 @@ mod tests {
         For for: 10m to for: 20m: x > 100
         For for: 10m to for: 0s: x > 100
         ");
+    }
+
+    #[test]
+    fn what_others_record_goes_by_another_name() {
+        let names = [("a:rate5m".to_owned(), "a:rate5m:7".to_owned())].into();
+        let read = |text: &str| promql_parser::parser::parse(text).unwrap();
+        let of = r#"max_over_time(a:rate5m{job="x"}[5m]) / {__name__="a:rate5m"} > b"#;
+        let said = r#"max_over_time(a:rate5m:7{job="x"}[5m]) / a:rate5m:7 > b"#;
+        assert_eq!(renamed(&read(of), &names).to_string(), said);
     }
 
     #[test]
