@@ -131,6 +131,11 @@ fn goes_on_without_its_store(folder: &Path, spoil: impl FnOnce() -> Box<dyn FnOn
     assert_eq!(serving.value("firedrill_store_writable", &[]), Some(1.0));
     assert_eq!(serving.value("firedrill_store_lost_samples_total", &[]), Some(0.0));
     assert!(!serving.get("/").contains("The store cannot be written"));
+    each_sample_is_stored_once(serving, folder);
+}
+
+/// Ends it, and holds what it stored against what it counted.
+fn each_sample_is_stored_once(serving: Serving, folder: &Path) {
     // No further run begins, so that what is counted now is all there will be.
     fs::remove_file(folder.join("scenarios/well.yaml")).unwrap();
     serving.logged("reloaded");
@@ -257,4 +262,61 @@ fn who_asks_slowly_is_sent_away_and_holds_up_nobody() {
         let reset = ended.as_ref().is_err_and(|why| why.kind() == std::io::ErrorKind::ConnectionReset);
         assert!(ended.is_ok() || reset, "{ended:?}");
     }
+}
+
+/// A clock that is as far off as a file says, in place of the system's.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *time) {
+  int failed = syscall(SYS_clock_gettime, clock, time);
+  const char *path = getenv("FAR");
+  if (clock == CLOCK_REALTIME && path) {
+    char text[32] = {0};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0 && read(file, text, sizeof text - 1) > 0) time->tv_sec += atol(text);
+    if (file >= 0) close(file);
+  }
+  return failed;
+}
+"#;
+
+/// To the program, a machine that slept is one whose clock was set on: the time that passes stood still meanwhile.
+#[test]
+fn a_clock_that_is_set_on_and_back_is_told_of_and_nothing_counts_twice() {
+    let folder = Folder::new("clock");
+    folder.scenario("well", &probing("well", target(WELL), "200ms"));
+    let file = |name: &str| folder.0.join(name).display().to_string();
+    let is_off = |seconds: i32| {
+        fs::write(file("far.new"), seconds.to_string()).unwrap();
+        fs::rename(file("far.new"), file("far")).unwrap();
+    };
+    fs::write(file("clock.c"), CLOCK).unwrap();
+    command("cc", &["-shared", "-fPIC", "-o", &file("clock.so")], &folder.0.join("clock.c"));
+    is_off(0);
+    let clock = [format!("LD_PRELOAD={}", file("clock.so")), format!("FAR={}", file("far"))];
+    let serving = Serving::start_by(&["env", &clock[0], &clock[1]], &folder.0, &[]);
+    let measured = || {
+        let now = serving.value("firedrill_sli_valid_total", &[("sli", "shop")]).unwrap();
+        serving.until("firedrill_sli_valid_total", &[("sli", "shop")], |samples| samples > now + 5.0);
+    };
+    measured();
+    for (times, seconds) in [(1.0, 3600), (2.0, 0)] {
+        is_off(seconds);
+        let far = serving.logged("clock")["seconds"].as_i64().unwrap();
+        let wanted = if seconds > 0 { 3600 } else { -3600 };
+        assert!((far - wanted).abs() < 60, "{far} s");
+        assert_eq!(serving.value("firedrill_clock_jumps_total", &[]), Some(times));
+        assert!(serving.get("/").contains("The clock jumped by "));
+        measured();
+    }
+    each_sample_is_stored_once(serving, &folder.0);
+    let connection = rusqlite::Connection::open(folder.0.join("store.db")).unwrap();
+    let apart = "SELECT max(start) - min(start) FROM slice";
+    let apart: i64 = connection.query_row(apart, [], |row| row.get(0)).unwrap();
+    assert!((3540..7200).contains(&apart), "the minutes of both times are there: {apart} s apart");
 }
