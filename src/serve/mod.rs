@@ -4,6 +4,7 @@ mod alerts;
 mod blackbox;
 mod catalogue;
 mod clock;
+mod document;
 mod door;
 mod histogram;
 mod house;
