@@ -196,7 +196,7 @@ fn say(notice: &Notice) -> String {
             let trace = trace.as_ref().map_or_else(String::new, |trace| format!(" (trace {trace})"));
             format!("scenario `{scenario}` {how}{why}{trace}")
         }
-        Notice::Store(error) => format!("what is measured waits, as the store cannot be written: {error}"),
+        Notice::Store { error } => format!("what is measured waits, as the store cannot be written: {error}"),
         Notice::Alertmanager { address, error } => {
             format!("Alertmanager at {address} cannot be told: {error}")
         }

@@ -72,18 +72,13 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn open(path: &Path, notices: Notices) -> Result<Self, Error> {
         let (ledger, standings) = (Arc::default(), Arc::default());
-        Ok(Self {
-            store: Store::open(path)?,
-            ledger,
-            standings,
-            jumps: Arc::default(),
-            notices,
-            slos: Vec::new(),
-        })
+        let store = Store::open(path)?;
+        store.is_writable()?;
+        Ok(Self { store, ledger, standings, jumps: Arc::default(), notices, slos: Vec::new() })
     }
 
-    /// Blocks until the end.
-    pub(super) fn keep(mut self, orders: &Receiver<Order>) {
+    /// Blocks until the end, and says how many samples could not be written by then.
+    pub(super) fn keep(mut self, orders: &Receiver<Order>) -> u64 {
         let mut thinned: Option<Instant> = None;
         let mut minute = 0;
         let (mut clock, began) = (Clock::default(), Instant::now());
@@ -105,12 +100,12 @@ impl Keeper {
             };
             let wrote = self.write(now, end);
             if end {
-                return;
+                return self.ledger.unwritten();
             }
             if thinned.is_none_or(|at| at.elapsed() > THIN) {
                 thinned = Some(Instant::now());
                 if let Err(error) = self.store.thin(now, Retention::default()) {
-                    self.notices.send(Notice::Store(error.to_string()));
+                    self.notices.send(Notice::Store { error: error.to_string() });
                 }
             }
             if wrote || now.as_second() / 60 != minute {
@@ -133,7 +128,7 @@ impl Keeper {
                 let error = error.to_string();
                 // Said once, not every second.
                 if troubled.as_ref() != Some(&error) {
-                    self.notices.send(Notice::Store(error));
+                    self.notices.send(Notice::Store { error });
                 }
                 false
             }

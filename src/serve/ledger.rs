@@ -101,6 +101,11 @@ impl Ledger {
         }
     }
 
+    /// How many samples are not in the store.
+    pub(super) fn unwritten(&self) -> u64 {
+        self.accounts().waiting.values().map(|samples| samples.counts.valid()).sum()
+    }
+
     /// What each SLI was fed since the start.
     pub(super) fn totals(&self) -> BTreeMap<String, Total> {
         self.accounts().totals.clone()
@@ -208,10 +213,12 @@ mod tests {
         assert!(ledger.write(&mut store, at(700), false).is_err());
         let health = ledger.health();
         assert_eq!((health.waiting, health.failures, health.lost), (1, 1, 0));
+        assert_eq!(ledger.unwritten(), 4);
         other.execute_batch("ALTER TABLE away RENAME TO slice").unwrap();
         assert!(ledger.write(&mut store, at(701), false).unwrap());
         assert_eq!(stored(&store), [(600, Counts { good: 3, bad: 1 })]);
         assert!(ledger.health().trouble.is_none());
+        assert_eq!(ledger.unwritten(), 0);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -4,6 +4,7 @@ mod alerts;
 mod blackbox;
 mod catalogue;
 mod clock;
+mod document;
 mod door;
 mod histogram;
 mod house;
@@ -96,6 +97,14 @@ pub enum Error {
     /// The file that says how the port is kept is wrong.
     #[error("{0}")]
     Web(String),
+    /// The store could not be written until the end.
+    #[error("{samples} samples are lost: `{store}` could not be written until the end")]
+    Lost {
+        /// How many.
+        samples: u64,
+        /// Where they should be.
+        store: PathBuf,
+    },
     /// No thread could be started for the store.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -173,7 +182,10 @@ pub enum Notice {
         address: String,
     },
     /// The store cannot be written; what is measured waits.
-    Store(#[serde(rename = "error")] String),
+    Store {
+        /// What happened.
+        error: String,
+    },
     /// An Alertmanager cannot be told of alerts.
     Alertmanager {
         /// Where it is.
@@ -211,7 +223,7 @@ impl Notices {
 /// Serves until `stop` is cancelled; `reload` is told each time that files are to be read anew.
 ///
 /// # Errors
-/// When the port or the store cannot be had.
+/// When the port or the store cannot be had, or the store cannot be written at the end.
 pub async fn serve(
     options: Options,
     notices: Notices,
@@ -270,6 +282,8 @@ pub async fn serve(
     }
     let _ = orders.send(Order::End);
     // It writes what is left; a panic in it was printed, and leaves nothing to wait for.
-    let _ = tokio::task::spawn_blocking(move || keeping.join()).await;
-    Ok(())
+    match tokio::task::spawn_blocking(move || keeping.join()).await {
+        Ok(Ok(lost)) if lost > 0 => Err(Error::Lost { samples: lost, store: options.store }),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }

@@ -17,10 +17,11 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+use super::document::Document;
 use crate::finding::{Code, Finding, Findings};
 use crate::probe::trust::certificates;
-use crate::source::{At, Sources};
-use crate::yaml::{self, Entries, Json, Kind};
+use crate::source::At;
+use crate::yaml::{Entries, Json};
 
 /// The largest number of proofs that are remembered: each costs a tenth of a second to see again.
 const MOST_KNOWN: usize = 1000;
@@ -142,26 +143,18 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 fn read(path: &Path) -> Result<Rules, String> {
-    let unread = |why: &dyn std::fmt::Display| format!("error: `{}` cannot be read: {why}", path.display());
-    let bytes = crate::source::read(path).map_err(|why| unread(&why))?;
-    let text = String::from_utf8(bytes).map_err(|_| unread(&"it is not UTF-8"))?;
-    let mut sources = Sources::default();
-    let id = sources.add(path, text.as_str());
-    let drawn = |findings: Vec<Finding>| {
-        let all: Vec<_> = findings.iter().map(|finding| finding.draw(&sources).render(false)).collect();
-        all.join("\n\n")
-    };
-    let Some(document) = yaml::parse(id, &text).map_err(drawn)?.into_iter().next() else {
+    let bytes = crate::source::read(path);
+    let bytes = bytes.map_err(|why| format!("error: `{}` cannot be read: {why}", path.display()))?;
+    let Some(document) = Document::of(path, bytes)?.map(Document::as_by_go) else {
         return Ok(Rules::default());
     };
-    let document = yaml::as_elder(document, &text).without_nothing();
-    if document.kind == Kind::Null {
+    if document.is_nothing() {
         return Ok(Rules::default());
     }
-    let written: Written = yaml::read(&document).map_err(drawn)?;
+    let written: Written = document.read()?;
     let mut findings = Findings::default();
     let rules = written.check(path.parent().unwrap_or(Path::new("")), &mut findings);
-    if findings.any_error() { Err(drawn(findings.in_reading_order())) } else { Ok(rules) }
+    document.judged(rules, findings)
 }
 
 impl Written {

@@ -65,6 +65,9 @@ pub enum Error {
         /// The latest that is known here.
         known: u32,
     },
+    /// Nobody may change it.
+    #[error("`{0}` is read-only: make it writable, or name another file")]
+    ReadOnly(PathBuf),
     /// Others write to it, for longer than we wait.
     #[error("`{0}` is in use: another process has been writing for 10 s")]
     Busy(PathBuf),
@@ -109,6 +112,18 @@ impl Store {
         connection.busy_timeout(PATIENCE).map_err(wrong)?;
         schema::prepare(&mut connection, path)?;
         Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Whether it can be written, as far as that shows before something is.
+    ///
+    /// # Errors
+    /// When it is read-only.
+    pub fn is_writable(&self) -> Result<(), Error> {
+        match self.connection.is_readonly("main") {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::ReadOnly(self.path.clone())),
+            Err(source) => Err(self.wrong(source)),
+        }
     }
 
     /// Where it is.

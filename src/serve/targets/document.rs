@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use crate::exposition::Labels;
 use crate::finding::{Code, Finding, Findings};
-use crate::source::{At, Sources};
+use crate::serve::document::Document;
+use crate::source::At;
 use crate::units::Span;
-use crate::yaml::{self, Entries, Kind};
+use crate::yaml::Entries;
 
 /// How often a target is probed that does not say, as by Prometheus.
 const EVERY: Duration = Duration::from_secs(60);
@@ -59,33 +60,17 @@ pub(super) fn read(
     bytes: Vec<u8>,
     knows: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Target>, String> {
-    let Ok(text) = String::from_utf8(bytes) else {
-        return Err(format!("error: `{}` is not UTF-8", path.display()));
-    };
-    let mut sources = Sources::default();
-    let id = sources.add(path, text.as_str());
-    let drawn = |findings: Vec<Finding>| {
-        let all: Vec<_> = findings.iter().map(|finding| finding.draw(&sources).render(false)).collect();
-        all.join("\n\n")
-    };
-    let Some(document) = yaml::parse(id, &text).map_err(drawn)?.into_iter().next() else {
+    let Some(document) = Document::of(path, bytes)?.filter(|document| !document.is_nothing()) else {
         return Ok(Vec::new());
     };
-    if document.kind == Kind::Null {
-        return Ok(Vec::new());
-    }
-    let groups: Vec<Group> = yaml::read(&document).map_err(drawn)?;
+    let groups: Vec<Group> = document.read()?;
     let mut findings = Findings::default();
     let mut all: BTreeMap<Labels, Target> = BTreeMap::new();
     for group in groups {
         let login = group.login(folder, &mut findings);
         group.add(&mut all, login, knows, &mut findings);
     }
-    if findings.any_error() {
-        Err(drawn(findings.in_reading_order()))
-    } else {
-        Ok(all.into_values().collect())
-    }
+    document.judged(all.into_values().collect(), findings)
 }
 
 impl Group {
