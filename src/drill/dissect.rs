@@ -136,7 +136,7 @@ impl<'a> Asker<'a> {
                 | Expr::StringLiteral(_)
                 | Expr::Extension(_) => expr.to_string(),
             };
-            if gives_always(expr) || !self.series(&asked).await?.is_empty() {
+            if gives_always(expr) || self.gave(&asked, self.from).await? {
                 return Ok(None);
             }
             match expr {
@@ -187,7 +187,7 @@ impl<'a> Asker<'a> {
         let operator = binary.op.to_string();
         let both_vectors = [&binary.lhs, &binary.rhs].map(|side| side.value_type() == ValueType::Vector);
         if is_set {
-            if binary.op.id() == T_LAND && self.series(&bare(binary).to_string()).await?.is_empty() {
+            if binary.op.id() == T_LAND && !self.gave(&bare(binary).to_string(), self.from).await? {
                 let why = self.no_partner(binary).await?;
                 return Ok(Culprit { way, why });
             }
@@ -195,7 +195,7 @@ impl<'a> Asker<'a> {
         }
         let compares = binary.op.is_comparison_operator();
         if both_vectors == [true, true]
-            && (!compares || self.series(&with_bool(binary).to_string()).await?.is_empty())
+            && (!compares || !self.gave(&with_bool(binary).to_string(), self.from).await?)
         {
             let why = self.no_partner(binary).await?;
             return Ok(Culprit { way, why });
@@ -206,7 +206,7 @@ impl<'a> Asker<'a> {
         if let Some(culprit) = self.gone(measured, &down(&way, side)).await? {
             return Ok(culprit);
         }
-        let range = extremes(&self.series(&unfiltered(measured).to_string()).await?);
+        let range = self.extremes(&unfiltered(measured).to_string()).await?;
         let (left, right) = (binary.lhs.to_string(), binary.rhs.to_string());
         Ok(Culprit { way, why: Why::NotHeld { left, operator, right, range } })
     }
@@ -219,9 +219,9 @@ impl<'a> Asker<'a> {
                 matches!(call, Expr::Call(call) if call.func.name.starts_with("absent"))
             });
             let plain = VectorSelector { offset: None, at: None, ..selector.clone() }.to_string();
-            let now = self.client.instant(&plain, Some(self.to)).await?.data;
+            let now = self.client.instant(&format!("count({plain})"), Some(self.to)).await?.data;
             let is_gone = matches!(now, Data::Vector(series) if series.is_empty());
-            if is_gone && !waits && !self.since(&plain, self.before).await?.is_empty() {
+            if is_gone && !waits && self.gave(&plain, self.before).await? {
                 let way = way.iter().copied().chain(inner).collect();
                 return Ok(Some(Culprit { way, why: Why::Gone { selector: plain } }));
             }
@@ -245,11 +245,11 @@ impl<'a> Asker<'a> {
         // What it would match without looking back into another time.
         let plain = VectorSelector { offset: None, at: None, ..selector.clone() }.to_string();
         let looks_back = selector.offset.is_some() || selector.at.is_some();
-        let why = if looks_back && !self.series(&plain).await?.is_empty() {
+        let why = if looks_back && self.gave(&plain, self.from).await? {
             Why::Earlier { selector: plain }
-        } else if !self.since(&plain, self.before).await?.is_empty() {
+        } else if self.gave(&plain, self.before).await? {
             Why::Gone { selector: plain }
-        } else if !name.is_empty() && self.since(&name, self.before).await?.is_empty() {
+        } else if !name.is_empty() && !self.gave(&name, self.before).await? {
             Why::NoMetric { name }
         } else {
             self.unmatched(&name, matchers).await?
@@ -261,7 +261,7 @@ impl<'a> Asker<'a> {
     async fn unmatched(&self, name: &str, matchers: &[Matcher]) -> Result<Why, Error> {
         for matcher in matchers.iter().filter(|one| one.name != "__name__") {
             let alone = format!("{name}{{{matcher}}}");
-            if self.since(&alone, self.before).await?.is_empty() {
+            if !self.gave(&alone, self.before).await? {
                 return Ok(Why::NoLabel {
                     name: name.to_owned(),
                     matcher: matcher.to_string(),
@@ -274,6 +274,18 @@ impl<'a> Asker<'a> {
             }
         }
         Ok(Why::NoCombination { name: name.to_owned() })
+    }
+
+    /// Whether an expression gave anything since then. Counted there: a metric may have any number of series.
+    pub(super) async fn gave(&self, query: &str, from: Timestamp) -> Result<bool, Error> {
+        Ok(!self.since(&format!("count({query})"), from).await?.is_empty())
+    }
+
+    /// The least and the greatest value that an expression gave since the fault, NaN left out.
+    async fn extremes(&self, query: &str) -> Result<Option<(f64, f64)>, Error> {
+        let least = extremes(&self.series(&format!("min({query})")).await?);
+        let most = extremes(&self.series(&format!("max({query})")).await?);
+        Ok(least.zip(most).map(|((least, _), (_, most))| (least, most)))
     }
 
     /// What an expression gave since the fault.

@@ -84,7 +84,7 @@ impl Asker<'_> {
             Why::NoLabel { name, matcher, label, value } => {
                 let broken = Broken::new(Rung::Selected, format!("no series of `{name}` has `{matcher}`"));
                 let values = self.values(name, label).await?;
-                let has_buckets = !self.series(&format!("{name}_bucket")).await?.is_empty();
+                let has_buckets = self.gave(&format!("{name}_bucket"), self.from).await?;
                 let help = value_help(name, label, value, &values, has_buckets);
                 broken.at(way, "matches no series").help(help)
             }
@@ -115,7 +115,7 @@ impl Asker<'_> {
     /// A name that is of several series, or that a rule records.
     async fn no_own_series(&self, name: &str, written: &Expr) -> Result<Option<Broken>, Error> {
         let broken = Broken::new(Rung::Selected, format!("`{name}` matches no series"));
-        if !self.since(&format!("{name}_bucket"), self.before).await?.is_empty() {
+        if self.gave(&format!("{name}_bucket"), self.before).await? {
             let asked = selectors(written);
             let quantile = asked
                 .iter()

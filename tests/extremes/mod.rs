@@ -1,10 +1,11 @@
 //! Drills at the edge of what rules and machines are like: a group that is evaluated once an hour, rules that record
-//! what rules have recorded, secrets that are not there, and two drills at once.
+//! what rules have recorded, secrets that are not there, a metric of a hundred thousand series, and two drills at once.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -81,6 +82,76 @@ fn a_secret_that_is_not_there_is_no_proof_of_an_alert() {
     let titles: Vec<_> = failures.map(|failure| failure["drawing"]["title"].to_string()).collect();
     let file = "unable to read authorization credentials file /run/secrets/nowhere";
     assert!(titles.iter().any(|title| title.contains("is down") && title.contains(file)), "{titles:?}");
+}
+
+/// A metric of a hundred thousand series, none of which is what the alert waits for.
+const MANY: &str = "
+  many:
+    process: nginx -e stderr -p ${dir} -c nginx.conf
+    files: { nginx.conf: { template: many.conf }, metrics: many.txt }
+    ports: { http: 8080 }
+";
+const NGINX: &str = "daemon off; user root; pid ${dir}/nginx.pid; events {} http { access_log off;
+  client_body_temp_path ${dir}/a; proxy_temp_path ${dir}/b; fastcgi_temp_path ${dir}/c; uwsgi_temp_path ${dir}/d;
+  scgi_temp_path ${dir}/e;
+  server { listen ${host}:${port.http}; default_type text/plain; location / { alias ${dir}/; } } }
+";
+
+/// Waits until a child has ended, and says how much memory it held at most, in MiB.
+fn peak(child: &mut std::process::Child) -> u64 {
+    let (began, mut most) = (Instant::now(), 0);
+    while child.try_wait().expect("a child can be waited for").is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let held = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let held = held.and_then(|held| held.trim().strip_suffix(" kB")?.parse().ok());
+        most = held.unwrap_or(0).max(most);
+        assert!(began.elapsed() < Duration::from_secs(100), "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    most / 1024
+}
+
+#[test]
+#[ignore = "needs prometheus, alertmanager and nginx"]
+fn a_hundred_thousand_series_are_looked_at_in_bounds() {
+    let steps = "  - name: nothing is that high\n    fault: { kill: web }\n    alerts: { ManyHigh: { reaches: pager } }\n";
+    let text = format!("scenario: many\nstack: ../stack.yaml\nclock: {{ speed: 10 }}\nsteps:\n{steps}");
+    let folder = folder_of("many", &[("1.yaml", &text)]);
+    rewrite(&folder, "stack.yaml", "services:\n", &format!("services:{MANY}"));
+    rewrite(
+        &folder,
+        "prometheus.yml",
+        "scrape_configs:\n",
+        "scrape_configs:\n  - { job_name: many, static_configs: [{ targets: ['many:8080'] }] }\n",
+    );
+    let high = "\n      - { alert: ManyHigh, expr: 'many > 3', labels: { severity: critical } }\n";
+    let rules = fs::read_to_string(folder.0.join("alerts.yml")).expect("rules can be read");
+    fs::write(folder.0.join("alerts.yml"), rules + high).expect("rules can be written");
+    fs::write(folder.0.join("many.conf"), NGINX).expect("a file can be written");
+    let mut page = "# TYPE many gauge\n".to_owned();
+    for number in 0..100_000 {
+        writeln!(page, "many{{shard=\"{}\",user=\"{number}\"}} {}", number % 64, number % 3)
+            .expect("a text takes more");
+    }
+    fs::write(folder.0.join("many.txt"), page).expect("a file can be written");
+
+    for (words, code, told) in [
+        (&["run", "--no-save", "--quiet", "--runtime", "processes", "--color", "never"][..], 1, "`ManyHigh`"),
+        (&["check", "--against", "stack", "--runtime", "processes", "--color", "never"][..], 0, "audit/"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        command.args(words).arg(folder.0.join("scenarios")).stdin(Stdio::null());
+        let said = folder.0.join("said");
+        let file = fs::File::create(&said).expect("a file can be made");
+        command.stdout(file.try_clone().expect("it can be shared")).stderr(file);
+        let mut child = command.spawn().expect("firedrill runs");
+        let held = peak(&mut child);
+        let ended = child.wait().expect("it ends").code();
+        let said = fs::read_to_string(&said).expect("it says something");
+        assert_eq!(ended, Some(code), "{said}");
+        assert!(said.contains(told) && said.len() < 20_000, "{} bytes: {said:.4000}", said.len());
+        assert!(held < 512, "{words:?} held {held} MiB");
+    }
 }
 
 #[test]
