@@ -1,4 +1,4 @@
-//! 10,000 who ask `/probe` at once: each is answered, and nobody else waits for it.
+//! Many at once: 10,000 who ask `/probe`, 2,000 targets beside 200 that hang. Nobody waits for others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -173,5 +173,48 @@ fn where_there_is_no_room_whoever_says_nothing_leaves() {
     let failed = [("scenario", "well"), ("conclusion", "fail")];
     assert_eq!(serving.value("firedrill_scenario_runs_total", &failed), Some(0.0));
     drop(slow);
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
+fn targets_that_hang_delay_no_other() {
+    let folder = Folder::new("hang");
+    // They accept, and say nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hole = silent.local_addr().unwrap();
+    let (came, held) = mpsc::channel();
+    std::thread::spawn(move || silent.incoming().flatten().try_for_each(|stream| came.send(stream)));
+    for n in 0..200 {
+        folder.scenario(&format!("silent-{n}"), &format!(
+            "scenario: silent-{n}\nevery: 1s\nsteps:\n  - name: open\n    websocket: {{ url: 'ws://{hole}/' }}\n    timeout: 10m\n"
+        ));
+    }
+    let well = target(WELL);
+    for n in 0..2000 {
+        folder.scenario(&format!("well-{n}"), &probing(&format!("well-{n}"), well, "30s"));
+    }
+    let serving = Serving::start(&folder.0, &[]);
+    let began = Instant::now();
+    let ended = |page: &str, name: &str, conclusion: &str| {
+        let (of, how) = (format!("scenario=\"{name}-"), format!("conclusion=\"{conclusion}\""));
+        let runs = page.lines().filter(|line| {
+            line.starts_with("firedrill_scenario_runs_total{") && line.contains(&of) && line.contains(&how)
+        });
+        runs.filter(|line| !line.ends_with(" 0")).count()
+    };
+    let page = loop {
+        let page = serving.get("/metrics");
+        let passed = ended(&page, "well", "pass");
+        if passed == 2000 {
+            break page;
+        }
+        assert!(began.elapsed() < PATIENCE, "{passed} of 2000 have passed");
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    for conclusion in ["pass", "fail", "inconclusive", "not_measured"] {
+        assert_eq!(ended(&page, "silent", conclusion), 0, "they hang still");
+    }
+    assert_eq!(ended(&page, "well", "fail"), 0);
+    assert_eq!(held.try_iter().count(), 200);
     assert_eq!(serving.end(), Some(0));
 }

@@ -306,49 +306,6 @@ fn a_reload_leaves_what_did_not_change_alone_and_a_broken_file_changes_nothing()
     assert_eq!(serving.end(), Some(0));
 }
 
-#[test]
-fn targets_that_hang_delay_no_other() {
-    let folder = Folder::new("hang");
-    // They accept, and say nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let hole = silent.local_addr().unwrap();
-    let (came, held) = mpsc::channel();
-    std::thread::spawn(move || silent.incoming().flatten().try_for_each(|stream| came.send(stream)));
-    for n in 0..200 {
-        folder.scenario(&format!("silent-{n}"), &format!(
-            "scenario: silent-{n}\nevery: 1s\nsteps:\n  - name: open\n    websocket: {{ url: 'ws://{hole}/' }}\n    timeout: 10m\n"
-        ));
-    }
-    let well = target(WELL);
-    for n in 0..2000 {
-        folder.scenario(&format!("well-{n}"), &probing(&format!("well-{n}"), well, "30s"));
-    }
-    let serving = Serving::start(&folder.0, &[]);
-    let began = Instant::now();
-    let ended = |page: &str, name: &str, conclusion: &str| {
-        let (of, how) = (format!("scenario=\"{name}-"), format!("conclusion=\"{conclusion}\""));
-        let runs = page.lines().filter(|line| {
-            line.starts_with("firedrill_scenario_runs_total{") && line.contains(&of) && line.contains(&how)
-        });
-        runs.filter(|line| !line.ends_with(" 0")).count()
-    };
-    let page = loop {
-        let page = serving.get("/metrics");
-        let passed = ended(&page, "well", "pass");
-        if passed == 2000 {
-            break page;
-        }
-        assert!(began.elapsed() < PATIENCE, "{passed} of 2000 have passed");
-        std::thread::sleep(Duration::from_secs(1));
-    };
-    for conclusion in ["pass", "fail", "inconclusive", "not_measured"] {
-        assert_eq!(ended(&page, "silent", conclusion), 0, "they hang still");
-    }
-    assert_eq!(ended(&page, "well", "fail"), 0);
-    assert_eq!(held.try_iter().count(), 200);
-    assert_eq!(serving.end(), Some(0));
-}
-
 /// Answers every request with a redirect.
 fn redirecting(to: &str) -> SocketAddr {
     let answer =

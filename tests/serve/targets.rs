@@ -105,10 +105,8 @@ http {
 }
 "#;
 
-#[test]
-#[ignore = "needs nginx"]
-fn each_target_is_shown_its_own_credentials_and_nobody_else_sees_them() {
-    let folder = Folder::new("guarded");
+/// nginx in this folder, with the files that open its pages.
+fn guarded(folder: &Folder) -> blackbox::Running {
     let write = |name: &str, text: &str| fs::write(folder.0.join(name), text).unwrap();
     let address = blackbox::free();
     fs::create_dir(folder.0.join("html")).unwrap();
@@ -123,7 +121,16 @@ fn each_target_is_shown_its_own_credentials_and_nobody_else_sees_them() {
     write("one.token", "token-of-one\n");
     let mut nginx = Command::new("nginx");
     nginx.arg("-p").arg(&folder.0).args(["-e", "stderr", "-c", "nginx.conf"]);
-    let _nginx = blackbox::Running::start(&mut nginx, address);
+    blackbox::Running::start(&mut nginx, address)
+}
+
+#[test]
+#[ignore = "needs nginx"]
+fn each_target_is_shown_its_own_credentials_and_nobody_else_sees_them() {
+    let folder = Folder::new("guarded");
+    let nginx = guarded(&folder);
+    let address = nginx.1;
+    let write = |name: &str, text: &str| fs::write(folder.0.join(name), text).unwrap();
     let group = |page: &str, login: &str| {
         format!("- targets: ['http://{address}/{page}']\n  labels: {{ __scrape_interval__: 200ms{login} }}\n")
     };

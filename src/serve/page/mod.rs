@@ -34,7 +34,9 @@ pub(super) fn front(house: &House) -> String {
     let (standings, looked) = house.standings.all();
     let mut content = top(&headline(&watches, &files), "", now);
     content.push_str("<main>\n");
-    content.push_str(&troubles(house, &files));
+    let broken = broken(house, &files);
+    content.push_str(&first_look(&watches, broken.len()));
+    content.push_str(&troubles(house));
     content.push_str(&objectives::section(&standings, looked, now));
     content.push_str("<h2 id=\"scenarios\">Scenarios</h2>\n<div class=\"grid\">\n");
     let mut ordered: Vec<_> = watches.iter().collect();
@@ -48,6 +50,13 @@ pub(super) fn front(house: &House) -> String {
     content.push_str("</div>\n");
     content.push_str(&targets::section(house, now));
     content.push_str(&failures(&watches, now));
+    if !broken.is_empty() {
+        let _ = writeln!(
+            content,
+            "<h2 id=\"broken\">Files with errors</h2>\n<div class=\"stack\">{}</div>",
+            broken.concat()
+        );
+    }
     content.push_str(&passed_over(&files));
     content.push_str("</main>\n");
     content.push_str(&footer(house, now));
@@ -137,7 +146,7 @@ fn headline(watches: &[Watch], files: &Files) -> String {
 }
 
 /// What keeps firedrill itself from doing its work.
-fn troubles(house: &House, files: &Files) -> String {
+fn troubles(house: &House) -> String {
     let mut said = String::new();
     let health = house.ledger.health();
     if let Some(trouble) = health.trouble {
@@ -151,20 +160,43 @@ fn troubles(house: &House, files: &Files) -> String {
         );
     }
     said.push_str(&jump(house.jumps.jumped(), Timestamp::now()));
-    said.push_str(&targets::troubles(house));
-    for broken in &files.broken {
-        let _ = writeln!(
-            said,
-            "<div class=\"card warn-edge\"><h3>{} has errors and changes nothing</h3><pre tabindex=\"0\">{}</pre></div>",
-            in_html(&broken.file.display().to_string()),
-            in_html(&broken.drawn)
-        );
-    }
     if said.is_empty() {
         said
     } else {
         format!("<h2>Needs attention</h2>\n<div class=\"stack\">{said}</div>")
     }
+}
+
+/// A card for each file that has errors.
+fn broken(house: &House, files: &Files) -> Vec<String> {
+    let of_scenarios =
+        files.broken.iter().map(|broken| (broken.file.display().to_string(), broken.drawn.clone()));
+    let of_targets = house.targets.troubles().into_iter().filter_map(|(list, drawn)| Some((list, drawn?)));
+    let card = |(file, drawn): (String, String)| {
+        format!(
+            "<div class=\"card warn-edge\"><h3>{} has errors and changes nothing</h3><pre tabindex=\"0\">{}</pre></div>",
+            in_html(&file),
+            in_html(&drawn)
+        )
+    };
+    of_scenarios.chain(of_targets).map(card).collect()
+}
+
+/// What to look at first: the scenarios that fail, by name, and how many files have errors.
+fn first_look(watches: &[Watch], broken: usize) -> String {
+    let fails = |watch: &&Watch| watch.state().last().is_some_and(|ran| ran.conclusion == Conclusion::Fail);
+    let failing: Vec<_> = watches.iter().filter(fails).map(|watch| link(&watch.name)).collect();
+    let mut said = failing.iter().take(MOST_FAILURES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(more) = failing.len().checked_sub(MOST_FAILURES).filter(|more| *more > 0) {
+        let _ = write!(said, " and {more} more");
+    }
+    if broken > 0 {
+        let files =
+            if broken == 1 { "a file has errors".to_owned() } else { format!("{broken} files have errors") };
+        let before = if said.is_empty() { "" } else { " · " };
+        let _ = write!(said, "{before}<a href=\"#broken\">{files}</a>");
+    }
+    if said.is_empty() { said } else { format!("<p>{said}</p>\n") }
 }
 
 /// What a clock that jumped has done, for a day.

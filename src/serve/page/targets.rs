@@ -50,18 +50,3 @@ pub(super) fn section(house: &House, now: Timestamp) -> String {
     }
     said
 }
-
-/// What is wrong with lists.
-pub(super) fn troubles(house: &House) -> String {
-    let mut said = String::new();
-    for (list, trouble) in house.targets.troubles() {
-        let Some(drawn) = trouble else { continue };
-        let _ = writeln!(
-            said,
-            "<div class=\"card warn-edge\"><h3>{} has errors and changes nothing</h3><pre tabindex=\"0\">{}</pre></div>",
-            in_html(&list),
-            in_html(&drawn)
-        );
-    }
-    said
-}
