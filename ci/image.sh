@@ -11,7 +11,8 @@ folder="target/package/image"
 main() {
   [[ -x target/package/firedrill ]] || ci/static.sh
   rm -rf "$folder"
-  mkdir -p "$folder/work" "$folder/tmp"
+  mkdir -p "$folder/folders/work"
+  mkdir -m 1777 "$folder/folders/tmp"
   cp target/package/firedrill ci/Dockerfile "$folder/"
   docker build --quiet --tag "$name" "$folder" >/dev/null
   smoke

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 folder="${1:-target/package}"
 profile="${PROFILE:-dist}"
-limit=$((25 * 1024 * 1024))
+limit=25000000
 
 main() {
   local arch target built size
@@ -18,7 +18,12 @@ main() {
   export RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+crt-static"
   if [[ -d "$(rustc --print sysroot)/lib/rustlib/$arch-unknown-linux-musl" ]] && command -v musl-gcc >/dev/null; then
     target="$arch-unknown-linux-musl"
+  else
+    # Relocations take half a megabyte as they are, and next to nothing packed.
+    RUSTFLAGS+=" -Clink-arg=-Wl,-z,pack-relative-relocs"
   fi
+  # The same sources make the same binary wherever they and what they need lie.
+  RUSTFLAGS+=" --remap-path-prefix=$PWD=firedrill --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
   # With a target named, the flags are not meant for build scripts and macros, which cannot be static.
   cargo build --locked --profile "$profile" --target "$target"
   built="${CARGO_TARGET_DIR:-target}/$target/${profile/#dev/debug}/firedrill"
