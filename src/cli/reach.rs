@@ -83,19 +83,6 @@ impl Reach {
         Ok(Access { headers, limits, ..said.access(address, "FIREDRILL_PROMETHEUS")? })
     }
 
-    /// How somebody else at this address is reached: whom to trust, and who we are by certificate, are the same. What is
-    /// secret was said of the Prometheus alone; this one's is in the environment, `…_PASSWORD` of the `user` or
-    /// `…_TOKEN`.
-    ///
-    /// # Errors
-    /// When a file cannot be read, in a sentence.
-    pub(super) fn another(&self, address: &str, user: Option<&str>, prefix: &str) -> Result<Access, String> {
-        let identity = self.cert.as_deref().zip(self.key.as_deref());
-        let said = Said { user, ca: self.ca.as_deref(), identity, ..Said::default() };
-        let limits = Limits { timeout: self.query_timeout.0, ..Limits::default() };
-        Ok(Access { limits, ..said.access(address, prefix)? })
-    }
-
     /// The first word of these that was said, for verbs that ask a Prometheus only sometimes.
     pub(super) fn said(&self) -> Option<&'static str> {
         let words = [
@@ -112,35 +99,4 @@ impl Reach {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is like `X-Scope-OrgID: shop`")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::prometheus::Auth;
-
-    #[derive(Parser)]
-    struct Words {
-        #[command(flatten)]
-        reach: Reach,
-    }
-
-    #[test]
-    fn what_is_secret_is_told_to_nobody_else() {
-        let file = std::env::temp_dir().join(format!("firedrill-reach-{}", std::process::id()));
-        std::fs::write(&file, "sesame\n").unwrap();
-        let words = ["", "--token-file", file.to_str().unwrap(), "--header", "X-Scope-OrgID: shop"];
-        let reach = Words::try_parse_from(words).unwrap().reach;
-        let (own, other) =
-            (reach.access("http://a"), reach.another("http://b", Some("eve"), "FIREDRILL_NOBODY"));
-        std::fs::remove_file(&file).unwrap();
-        let (own, other) = (own.unwrap(), other.unwrap());
-        assert!(matches!(own.auth, Auth::Bearer(_)) && own.headers.len() == 1);
-        assert!(
-            matches!(&other.auth, Auth::Basic { user, password } if user == "eve" && password.expose().is_empty())
-        );
-        assert!(other.headers.is_empty());
-    }
 }

@@ -126,12 +126,6 @@ struct Report {
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
-    let asked = arguments.against.as_deref().filter(|whom| *whom != audited::STACK);
-    if let (None, Some(word)) = (asked, arguments.reach.said()) {
-        let why =
-            format!("`{word}` says how a Prometheus is reached, and none is asked: give `--against URL`");
-        return refuse(&why, Exit::Usage);
-    }
     let known = match arguments.expect.as_deref().map(Expected::read).transpose() {
         Ok(known) => known,
         Err(why) => return refuse(&why, Exit::Usage),

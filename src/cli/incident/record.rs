@@ -11,7 +11,7 @@ use crate::cli::reach::Reach;
 use crate::cli::{Colour, runtime};
 use crate::exit::Exit;
 use crate::incident::{self, Asked, Error, Hidden, Incident, Progress};
-use crate::prometheus::{Access, Client};
+use crate::prometheus::Client;
 use crate::slo::Slo;
 
 /// Arguments of `incident record`.
@@ -24,21 +24,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL", help_heading = "Source")]
     prometheus: String,
 
-    /// The Alertmanager that was told, whose routing is kept too. Authorities and certificates are those of the
-    /// Prometheus; who asks is not, unless both are behind one address: it has words of its own, or the token in
-    /// `FIREDRILL_ALERTMANAGER_TOKEN`
+    /// The Alertmanager that was told, whose routing is kept too; it is reached as the Prometheus is
     #[arg(long, value_name = "URL", help_heading = "Source")]
     alertmanager: Option<String>,
-
-    /// Who asks the Alertmanager; the password is in `FIREDRILL_ALERTMANAGER_PASSWORD`
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "alertmanager",
-        help_heading = "Access",
-        hide_short_help = true
-    )]
-    alertmanager_user: Option<String>,
 
     #[command(flatten)]
     reach: Reach,
@@ -133,20 +121,12 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 }
 
 async fn recorded(arguments: &Arguments, slos: &[Slo]) -> Result<Incident, Error> {
-    let client = |access: Result<Access, String>| {
-        let access = access.map_err(Error::Nothing)?;
+    let to = |address: &str| -> Result<Client, Error> {
+        let access = arguments.reach.access(address).map_err(Error::Nothing)?;
         Client::new(&access).map_err(|error| Error::Nothing(error.to_string()))
     };
-    let alertmanager = arguments.alertmanager.as_deref().map(|address| {
-        let user = arguments.alertmanager_user.as_deref();
-        client(if user.is_none() && is_behind(address, &arguments.prometheus) {
-            arguments.reach.access(address)
-        } else {
-            arguments.reach.another(address, user, "FIREDRILL_ALERTMANAGER")
-        })
-    });
-    let alertmanager = alertmanager.transpose()?;
-    let client = client(arguments.reach.access(&arguments.prometheus))?;
+    let client = to(&arguments.prometheus)?;
+    let alertmanager = arguments.alertmanager.as_deref().map(to).transpose()?;
     let name = arguments.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let asked = Asked {
         name,
@@ -170,12 +150,6 @@ async fn recorded(arguments: &Arguments, slos: &[Slo]) -> Result<Incident, Error
     }
     done?;
     Incident::read(&arguments.out)
-}
-
-/// Whether two addresses are of one server.
-fn is_behind(one: &str, other: &str) -> bool {
-    let origin = |address: &str| url::Url::parse(address).ok().map(|url| url.origin());
-    origin(one).is_some_and(|one| one.is_tuple() && Some(one) == origin(other))
 }
 
 fn told(progress: Progress, most: u64, shown: bool) -> std::io::Result<()> {
@@ -203,22 +177,4 @@ fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Error> {
         Ok((format!("{number:03}.yaml"), text))
     };
     paths.iter().enumerate().map(text).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::is_behind;
-
-    #[rstest]
-    #[case::one_gate("https://gate.test/am", true)]
-    #[case::its_own_port_said("https://gate.test:443/am", true)]
-    #[case::another_port("https://gate.test:9093/", false)]
-    #[case::in_clear("http://gate.test/am", false)]
-    #[case::another_host("https://am.test/", false)]
-    #[case::no_address("gate.test", false)]
-    fn whoever_is_behind_one_address_is_asked_alike(#[case] alertmanager: &str, #[case] same: bool) {
-        assert_eq!(is_behind(alertmanager, "https://gate.test/prometheus"), same);
-    }
 }
