@@ -284,6 +284,10 @@ codes! {
     AlertmanagerKind = "alertmanager/kind", Error;
     /// A file that Alertmanager would read a secret or a certificate from, and that is not here.
     AlertmanagerSecretFile = "alertmanager/secret-file", Warning;
+    /// Templates of Alertmanager's that are named, and that no file holds.
+    AlertmanagerTemplates = "alertmanager/templates", Warning;
+    /// A certificate or its key beside Alertmanager's configuration that is not there, without which it does not start.
+    AlertmanagerUnloadable = "alertmanager/unloadable", Error;
 }
 
 impl fmt::Display for Code {

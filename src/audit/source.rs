@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Dashboard, Subject, Surroundings, is_dashboard};
 use crate::finding::{Code, Finding, Findings};
+use crate::plan::is_beside;
 use crate::promql::PromDuration;
 use crate::route::matcher::Dialect;
 use crate::route::{self, Labels};
@@ -42,7 +43,11 @@ pub fn read(files: &Files, sources: &mut Sources, findings: &mut Findings) -> (S
     {
         ids.push(id);
         match documents.first() {
-            Some(first) => subject.routing = route::check(first, sources, Dialect::default(), findings),
+            Some(first) => {
+                subject.routing = route::check(first, sources, Dialect::default(), findings);
+                let exists = is_beside(&sources.file(id).path);
+                findings.extend(route::absent(first, &exists).iter().map(route::Absent::finding));
+            }
             None => findings.add(Finding::new(Code::RouteRoot, id.place(0, 0), "the file is empty")),
         }
     }

@@ -71,14 +71,7 @@ impl Reach {
             ca: self.ca.as_deref(),
             identity: self.cert.as_deref().zip(self.key.as_deref()),
         };
-        let headers = self.headers.iter().map(|(name, value)| {
-            let value = match value.strip_prefix('@') {
-                Some(path) => line(Path::new(path))?,
-                None => Secret::new(value.as_str()),
-            };
-            Ok((name.clone(), value))
-        });
-        let headers = headers.collect::<Result<_, String>>()?;
+        let headers = headers(&self.headers)?;
         let limits = Limits { timeout: self.query_timeout.0, ..Limits::default() };
         Ok(Access { headers, limits, ..said.access(address, "FIREDRILL_PROMETHEUS")? })
     }
@@ -96,7 +89,20 @@ impl Reach {
     }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+/// A header as it is written, `NAME: VALUE`.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is like `X-Scope-OrgID: shop`")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Headers with their values, those read that are in files.
+pub(super) fn headers(written: &[(String, String)]) -> Result<Vec<(String, Secret)>, String> {
+    let read = written.iter().map(|(name, value)| {
+        let value = match value.strip_prefix('@') {
+            Some(path) => line(Path::new(path))?,
+            None => Secret::new(value.as_str()),
+        };
+        Ok((name.clone(), value))
+    });
+    read.collect()
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use super::{Colour, Format, runtime};
 use crate::exit::Exit;
 use crate::finding::{Code, Finding, Severity};
+use crate::plan::is_beside;
 use crate::report::printable;
 use crate::secret::Mask;
 use crate::sink::{self, Delivery, Ends, Listen, Sink, Status};
@@ -100,8 +101,7 @@ fn readdress(path: &Path, arguments: &Arguments, colour: Colour) -> std::io::Res
     let (mut sources, mask) = (Sources::default(), Mask::default());
     let (config, findings) = match read(path, &mut sources) {
         Ok(mut config) => {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            let findings = sink::readdress(&mut config, &ends, &|file| folder.join(file).exists(), &mask);
+            let findings = sink::readdress(&mut config, &ends, &is_beside(path), &mask);
             (Some(config), findings)
         }
         Err(findings) => (None, findings),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub use self::faults::check_on;
 use self::files::Library;
 pub use self::files::{Kind, kind_of};
-pub use self::stack::{Configuration, PlannedStack};
+pub use self::stack::{Configuration, PlannedStack, is_beside};
 use crate::finding::{Code, Finding, Findings};
 use crate::scenario::gate::Gate;
 use crate::scenario::load::Load;

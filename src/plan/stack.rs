@@ -10,6 +10,7 @@ use super::{Planner, names};
 use crate::finding::{Code, Finding};
 use crate::route;
 use crate::route::matcher::Dialect;
+use crate::route::{Absent, absent};
 use crate::rule::{self, RuleFile};
 use crate::scenario::profile::Profile;
 use crate::scenario::stack::{Content, Runs, Stack};
@@ -39,6 +40,8 @@ pub struct PlannedStack {
     pub rules: Vec<RuleFile>,
     /// Who is told of which alert.
     pub routing: Option<route::Config>,
+    /// Files that Alertmanager needs and that are not here.
+    pub absent: Vec<Absent>,
     /// Environment variables and secrets it names, and nothing else yet.
     pub scope: Scope,
 }
@@ -61,6 +64,7 @@ impl PlannedStack {
     pub fn without(mut self, file: &Path) -> Self {
         if self.alertmanager.as_ref().is_some_and(|own| own.file == file) {
             (self.alertmanager, self.stack.alertmanager, self.routing) = (None, None, None);
+            self.absent.clear();
         }
         if let Some(own) = &mut self.prometheus
             && let Some(number) = own.others.iter().position(|other| other == file)
@@ -125,6 +129,9 @@ impl Planner<'_> {
         let routing = alertmanager.as_ref().and_then(|own: &Configuration| {
             route::check(&own.tree, &self.library.sources, Dialect::default(), self.findings)
         });
+        let absent = alertmanager.as_ref().map(|own| absent(&own.tree, &is_beside(&own.file)));
+        let absent = absent.unwrap_or_default();
+        self.findings.extend(absent.iter().map(Absent::finding));
         let profiles = self.profiles(file, &stack);
         Some(PlannedStack {
             file: file.to_owned(),
@@ -136,6 +143,7 @@ impl Planner<'_> {
             alertmanager,
             rules,
             routing,
+            absent,
             scope,
         })
     }
@@ -216,6 +224,15 @@ impl Planner<'_> {
         let mut seen = std::collections::BTreeSet::new();
         others.retain(|other| seen.insert(other.clone()));
         Some(Configuration { file: path, tree, others })
+    }
+}
+
+/// Whether there is a file, or one that matches a pattern, as a configuration in `file` names it.
+pub fn is_beside(file: &Path) -> impl Fn(&str) -> bool + use<> {
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    move |named| {
+        let path = folder.join(named);
+        path.exists() || !matching(&path).is_empty()
     }
 }
 

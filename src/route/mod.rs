@@ -1,5 +1,6 @@
 //! Alertmanager's routing: read as it is written, checked, re-timed; and who is told of which alert, how and when.
 
+mod absent;
 mod check;
 mod inhibit;
 mod interval;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use self::absent::{Absent, Without, absent};
 pub use self::check::check;
 pub use self::inhibit::Inhibition;
 pub use self::interval::Times;

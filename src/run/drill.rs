@@ -1,6 +1,6 @@
 //! Alerts, while something is broken and once it is mended; and spells in which none may stir.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::finding::{Drawing, Severity, excerpts};
 use crate::ladder::Rung;
 use crate::plan::PlannedStack;
 use crate::prometheus::{Access, Client, Target};
-use crate::route::Config;
+use crate::route::{Absent, Config};
 use crate::rule::window::{Group, Grouping, Pace, Waits, window};
 use crate::rule::{self, Alert, Recorded, Rule, RuleFile};
 use crate::sample::Reason;
@@ -54,6 +54,8 @@ pub(super) struct Ground {
     /// The files they are in.
     pub(super) files: Vec<PathBuf>,
     routing: Option<Arc<Config>>,
+    /// What Alertmanager needs and is not here.
+    absent: Vec<Absent>,
     pub(super) pace: Pace,
     instruments: Instruments,
     /// The run, and the program that stands over what it starts.
@@ -122,6 +124,7 @@ impl Ground {
             rules,
             files,
             routing,
+            absent: planned.absent.clone(),
             pace,
             instruments,
             run,
@@ -221,7 +224,9 @@ impl Ground {
         let holds_for = alert.holds.as_ref().map_or(Duration::ZERO, |at| at.value);
         let reach = recorded.reach(rule);
         let rules = Rules::of(&self.rules, (group, rule, alert), self.pace.evaluation_interval);
-        let (means, notes) = self.means(&rules, reach.oldest);
+        let (means, mut notes) = self.means(&rules, reach.oldest);
+        let told = self.told(&labels, expected);
+        notes.extend(told.iter().flat_map(|name| self.absent.iter().filter_map(move |one| one.note(name))));
         let waits = Waits {
             reach,
             holds: holds_for,
@@ -268,14 +273,20 @@ impl Ground {
         Some(Grouping { wait: slowest.group_wait, interval: slowest.group_interval, group: Group::Living })
     }
 
+    /// Everyone it has to reach; where that is not said, whom the routes lead to.
+    fn told<'a>(&'a self, labels: &BTreeMap<String, String>, expected: &'a Expected) -> BTreeSet<&'a str> {
+        if expected.reaches.is_empty() {
+            let routes = self.routing.iter().flat_map(|routing| routing.routes_of(labels));
+            routes.map(|route| route.receiver.value.as_str()).collect()
+        } else {
+            expected.reaches.iter().map(|at| at.value.as_str()).collect()
+        }
+    }
+
     /// Whether everyone it has to reach is told when it is over.
     fn sends_resolved(&self, labels: &BTreeMap<String, String>, expected: &Expected) -> bool {
         let Some(routing) = &self.routing else { return false };
-        let names: Vec<&str> = if expected.reaches.is_empty() {
-            routing.routes_of(labels).iter().map(|route| route.receiver.value.as_str()).collect()
-        } else {
-            expected.reaches.iter().map(|at| at.value.as_str()).collect()
-        };
+        let names = self.told(labels, expected);
         let tells = |name: &&str| {
             routing
                 .receiver(name)

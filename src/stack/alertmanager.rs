@@ -1,12 +1,10 @@
 //! Alertmanager in a stack: the user's own configuration, with every receiver led to the sink.
 
-use std::path::Path;
-
 use super::launch::{File, Launch, Shows, Way};
 use super::prometheus::{Speed, said};
 use super::{Error, version};
 use crate::finding::Severity;
-use crate::plan::PlannedStack;
+use crate::plan::{PlannedStack, is_beside};
 use crate::scenario::stack::{ALERTMANAGER, HTTP};
 use crate::scenario::template::{Scope, Unset};
 use crate::sink::{Ends, readdress};
@@ -54,9 +52,7 @@ pub(super) fn lead(given: &Given<'_>) -> Result<Option<Launch>, Error> {
     };
     let dir = said(given.scope, "dir");
     let mut tree = own.tree.clone();
-    let folder = own.file.parent().unwrap_or(Path::new(""));
-    let exists = |file: &str| folder.join(file).exists();
-    let found = readdress(&mut tree, given.ends, &exists, given.planned.scope.mask());
+    let found = readdress(&mut tree, given.ends, &is_beside(&own.file), given.planned.scope.mask());
     let wrong = found.iter().filter(|finding| finding.code.severity() == Severity::Error);
     let drawn: Vec<_> = wrong.map(|finding| finding.draw(given.sources).render(false)).collect();
     if !drawn.is_empty() {

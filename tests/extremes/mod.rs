@@ -156,6 +156,25 @@ fn a_hundred_thousand_series_are_looked_at_in_bounds() {
 
 #[test]
 #[ignore = "needs prometheus and alertmanager"]
+fn a_receiver_whose_secret_is_not_there_is_told_by_a_stand_in_and_that_is_said() {
+    let folder = folder_of("keyless", &[("1.yaml", &killing(60, "1m", "WebDown"))]);
+    rewrite(
+        &folder,
+        "alertmanager.yml",
+        "routing_key: 0123456789abcdef0123456789abcdef",
+        "routing_key_file: /run/secrets/nowhere",
+    );
+    let (code, events, said) = events(&folder, "processes");
+    assert_eq!(code, Some(0), "{said}");
+    let drilled = events.iter().find(|(kind, _)| kind == "drilled").map(|(_, event)| event);
+    let notes = drilled.expect("an alert was drilled")["alert"]["notes"].to_string();
+    let note =
+        "the file of `routing_key_file` of `pager`, `/run/secrets/nowhere`, is not here: a stand-in was used";
+    assert!(notes.contains(note), "{notes}");
+}
+
+#[test]
+#[ignore = "needs prometheus and alertmanager"]
 fn two_drills_at_once_keep_out_of_each_others_way() {
     let run = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));

@@ -30,7 +30,7 @@ struct Together {
 }
 
 /// In place of an address: each stack is brought up, looked at, and taken down.
-const STACK: &str = "stack";
+pub(super) const STACK: &str = "stack";
 
 /// Audits all that is named, and adds what is found.
 pub(super) async fn audit_all(

@@ -126,6 +126,9 @@ struct Report {
 }
 
 pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<Exit> {
+    if let Some(why) = for_nobody(arguments) {
+        return refuse(&why, Exit::Usage);
+    }
     let known = match arguments.expect.as_deref().map(Expected::read).transpose() {
         Ok(known) => known,
         Err(why) => return refuse(&why, Exit::Usage),
@@ -155,6 +158,19 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     }
     writeln!(err, "not as expected: {new} new, {gone} gone, {} as expected", difference.same)?;
     Ok(Exit::Fail)
+}
+
+/// Why what was said of how a Prometheus is reached would mean nothing.
+fn for_nobody(arguments: &Arguments) -> Option<String> {
+    let word = arguments.reach.said()?;
+    let none = match arguments.against.as_deref() {
+        None => "none is asked: give `--against URL`",
+        Some(audited::STACK) => {
+            "`--against stack` asks the stack's own, which lets everybody in: leave it out, or give `--against URL`"
+        }
+        Some(_) => return None,
+    };
+    Some(format!("`{word}` says how a Prometheus is reached, and {none}"))
 }
 
 fn refuse(why: &str, exit: Exit) -> std::io::Result<Exit> {

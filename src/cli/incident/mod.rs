@@ -1,6 +1,7 @@
 //! `firedrill incident`: an outage that really was, kept in a folder, evaluated again, and asked what other rules
 //! would have said.
 
+mod alertmanager;
 mod from_run;
 mod record;
 mod replay;

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
+use super::alertmanager::Alertmanager;
 use super::refused;
 use crate::cli::reach::Reach;
 use crate::cli::{Colour, runtime};
 use crate::exit::Exit;
 use crate::incident::{self, Asked, Error, Hidden, Incident, Progress};
-use crate::prometheus::Client;
+use crate::prometheus::{Access, Client};
 use crate::slo::Slo;
 
 /// Arguments of `incident record`.
@@ -24,12 +25,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL", help_heading = "Source")]
     prometheus: String,
 
-    /// The Alertmanager that was told, whose routing is kept too; it is reached as the Prometheus is
-    #[arg(long, value_name = "URL", help_heading = "Source")]
-    alertmanager: Option<String>,
-
     #[command(flatten)]
     reach: Reach,
+
+    #[command(flatten)]
+    alertmanager: Alertmanager,
 
     /// When it began, RFC 3339
     #[arg(long, value_name = "TIME", help_heading = "Incident")]
@@ -121,12 +121,9 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
 }
 
 async fn recorded(arguments: &Arguments, slos: &[Slo]) -> Result<Incident, Error> {
-    let to = |address: &str| -> Result<Client, Error> {
-        let access = arguments.reach.access(address).map_err(Error::Nothing)?;
-        Client::new(&access).map_err(|error| Error::Nothing(error.to_string()))
-    };
-    let client = to(&arguments.prometheus)?;
-    let alertmanager = arguments.alertmanager.as_deref().map(to).transpose()?;
+    let to = |access: Access| Client::new(&access).map_err(|error| Error::Nothing(error.to_string()));
+    let client = to(arguments.reach.access(&arguments.prometheus).map_err(Error::Nothing)?)?;
+    let alertmanager = arguments.alertmanager.access().map_err(Error::Nothing)?.map(to).transpose()?;
     let name = arguments.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let asked = Asked {
         name,

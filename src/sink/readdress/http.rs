@@ -7,9 +7,6 @@ use crate::sink::server::TOKENS;
 use crate::sink::vendor::DUMMY;
 use crate::yaml::{Kind, Node};
 
-/// Keys of files in a `tls_config`.
-pub(super) const TLS_FILES: &[&str] = &["ca_file", "cert_file", "key_file"];
-
 /// Ways around that lead away from the sink.
 const DETOURS: [&str; 4] = ["proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header"];
 
@@ -18,9 +15,7 @@ pub(super) fn plain(http: &mut Node, ends: &Ends, secrets: &mut Secrets<'_>) {
     for key in DETOURS {
         http.take(key);
     }
-    if let Some(tls) = http.take("tls_config") {
-        secrets.note_files(&tls, TLS_FILES);
-    }
+    http.take("tls_config");
     secrets.hide(http, "bearer_token");
     for (key, hidden) in [("authorization", &["credentials"][..]), ("basic_auth", &["username", "password"])]
     {
@@ -34,31 +29,21 @@ pub(super) fn plain(http: &mut Node, ends: &Ends, secrets: &mut Secrets<'_>) {
     }
     if let Some(login) = http.get_mut("oauth2") {
         secrets.hide(login, "client_secret");
-        if let Some(tls) = login.take("tls_config") {
-            secrets.note_files(&tls, TLS_FILES);
-        }
+        login.take("tls_config");
         for key in DETOURS {
             login.take(key);
         }
         login.set("token_url", Kind::Text(format!("http://{}{TOKENS}", ends.http)));
     }
-    headers(http, secrets);
+    headers(http);
 }
 
 /// Headers whose values are secret, or in files.
-fn headers(http: &mut Node, secrets: &mut Secrets<'_>) {
+fn headers(http: &mut Node) {
     let headers = http.get_mut("http_headers").and_then(Node::entries_mut);
     for (_, header) in headers.into_iter().flatten() {
-        let files = header.take("files");
-        let was_secret = header.take("secrets").is_some() || files.is_some();
-        for file in files.iter().flat_map(|files| match &files.kind {
-            Kind::List(items) => items.as_slice(),
-            Kind::Null | Kind::Bool(..) | Kind::Int(..) | Kind::Float(..) | Kind::Text(_) | Kind::Map(_) => {
-                &[]
-            }
-        }) {
-            secrets.note_file(file);
-        }
+        let secret = header.take("secrets");
+        let was_secret = header.take("files").is_some() || secret.is_some();
         if was_secret {
             let dummy = header.text(DUMMY);
             header.set("secrets", Kind::List(vec![dummy]));

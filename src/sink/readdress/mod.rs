@@ -13,6 +13,7 @@ use self::secret::Secrets;
 use super::line::Line;
 use super::vendor::{Kind as Vendor, Way};
 use crate::finding::{Code, Finding, Findings, nearest};
+use crate::route::{Absent, absent};
 use crate::secret::Mask;
 use crate::yaml::{Kind, Node};
 
@@ -28,12 +29,13 @@ pub struct Ends {
 /// Leads every receiver of `config` to the sink, each on its own line, and returns what was wrong with it before.
 ///
 /// `config` is as Alertmanager reads it ([`crate::yaml::as_elder`]). Credentials are replaced, as the sink needs none
-/// and nobody should read them in a report: `mask` learns them. `exists` says whether a file that one was to be read from
-/// is there. With an error among the findings the result is not to be used.
+/// and nobody should read them in a report: `mask` learns them. `exists` says whether a file, or one that
+/// matches a pattern, is there. With an error among the findings the result is not to be used.
 #[must_use]
 pub fn readdress(config: &mut Node, ends: &Ends, exists: &dyn Fn(&str) -> bool, mask: &Mask) -> Vec<Finding> {
     let mut findings = Findings::default();
-    let mut secrets = Secrets { exists, mask, findings: &mut findings };
+    findings.extend(absent(config, exists).iter().map(Absent::finding));
+    let mut secrets = Secrets { mask, findings: &mut findings };
     let global = prepare_global(config, ends, &mut secrets);
     match config.get_mut("receivers") {
         Some(receivers) if matches!(receivers.kind, Kind::List(_)) => {
@@ -69,11 +71,8 @@ fn prepare_global(config: &mut Node, ends: &Ends, secrets: &mut Secrets<'_>) -> 
     for key in ["smtp_auth_password", "smtp_auth_secret"] {
         secrets.hide(global, key);
     }
-    for key in ["smtp_smarthost", "smtp_force_implicit_tls"] {
+    for key in ["smtp_smarthost", "smtp_force_implicit_tls", "smtp_tls_config"] {
         global.take(key);
-    }
-    if let Some(tls) = global.take("smtp_tls_config") {
-        secrets.note_files(&tls, http::TLS_FILES);
     }
     if let Some(http) = global.get_mut("http_config") {
         http::plain(http, ends, secrets);
@@ -164,8 +163,5 @@ fn mail(integration: &mut Node, line: &Line, global: &Node, ends: &Ends, secrets
     integration.set("smarthost", Kind::Text(ends.smtp.clone()));
     integration.set("hello", Kind::Text(line.path()));
     integration.take("force_implicit_tls");
-    if let Some(tls) = integration.take("tls_config") {
-        secrets.note_files(&tls, http::TLS_FILES);
-    }
     integration.set("tls_config", http::no_questions(integration));
 }

@@ -9,7 +9,6 @@ use crate::yaml::{Kind, Node};
 
 /// What is found about secrets on the way.
 pub(super) struct Secrets<'c> {
-    pub(super) exists: &'c dyn Fn(&str) -> bool,
     pub(super) mask: &'c Mask,
     pub(super) findings: &'c mut Findings,
 }
@@ -26,11 +25,10 @@ impl Secrets<'_> {
                 let finding = Finding::new(Code::AlertmanagerCredential, file.place, title);
                 self.findings.add(finding.label("one of the two is enough").also(own.place, "given here"));
             }
-            (Some(file), None) => self.note_file(file),
             (None, Some(own)) if own.scalar().is_none_or(|text| text.is_empty() || text.contains("{{")) => {
                 return;
             }
-            (None, Some(_)) => {}
+            (Some(_), None) | (None, Some(_)) => {}
             (None, None) => return,
         }
         if let Some(own) = node.get(key).and_then(Node::scalar) {
@@ -65,22 +63,5 @@ impl Secrets<'_> {
             title = format!("{title}, and `global` has no `{key}`");
         }
         self.findings.add(Finding::new(Code::AlertmanagerCredential, integration.place, title));
-    }
-
-    /// Notes a file that is not there.
-    pub(super) fn note_file(&mut self, path: &Node) {
-        let name = path.scalar().unwrap_or_default();
-        if !(self.exists)(name) {
-            let title = format!("the file `{name}` is not here");
-            let finding = Finding::new(Code::AlertmanagerSecretFile, path.place, title);
-            self.findings.add(finding.label("the sink does without; production does not"));
-        }
-    }
-
-    /// Notes those of the files under `keys` that are not there.
-    pub(super) fn note_files(&mut self, node: &Node, keys: &[&str]) {
-        for file in keys.iter().filter_map(|key| node.get(key)) {
-            self.note_file(file);
-        }
     }
 }

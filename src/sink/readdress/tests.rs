@@ -131,7 +131,7 @@ fn what_would_not_work_is_found_and_not_mended(
 fn everything_else_stays_as_it_is() {
     let text = "{\"global\": {\"resolve_timeout\": \"5m\"}, \"route\": {\"receiver\": \"a\", \"group_by\": [\"...\"], \
                 \"routes\": [{\"matchers\": [\"x=\\\"y\\\"\"], \"continue\": yes, \"group_wait\": \"1s\"}]}, \
-                \"inhibit_rules\": [{\"equal\": [\"z\"]}], \"templates\": [\"*.tmpl\"], \"receivers\": [{\"name\": \"a\"}]}";
+                \"inhibit_rules\": [{\"equal\": [\"z\"]}], \"templates\": [\"here*.tmpl\"], \"receivers\": [{\"name\": \"a\"}]}";
     assert_eq!(turned(text), (text.to_owned(), Vec::new()));
 }
 
