@@ -2,50 +2,26 @@
 //! has touched.
 #![cfg(test)]
 
+#[path = "support/place.rs"]
+mod place;
+
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 use rstest::rstest;
 
-/// A folder of a test's own.
-struct Place(PathBuf);
+use self::place::Place;
 
-impl Place {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("fdi-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.0.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join(name)).unwrap()
-    }
-
-    fn firedrill(&self, words: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
-        let output = command.args(words).current_dir(&self.0).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        (output.status.code(), said.into_owned())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn write(place: &Place, name: &str, text: &str) {
+    let path = place.0.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
 }
 
 /// One rule that is right, and one that names a job that there is not.
@@ -95,12 +71,12 @@ spec:
 fn a_failed_run_is_replayed_in_the_morning_by_who_was_not_there() {
     let place = Place::new();
     for name in ["stack.yaml", "web.yaml", "prometheus.yml", "alertmanager.yml"] {
-        place
-            .write(&format!("night/{name}"), &fs::read_to_string(format!("fixtures/drills/{name}")).unwrap());
+        let text = fs::read_to_string(format!("fixtures/drills/{name}")).unwrap();
+        write(&place, &format!("night/{name}"), &text);
     }
-    place.write("night/alerts.yml", RULES);
-    place.write("night/scenario.yaml", SCENARIO);
-    place.write("out/run.recordings", "of another run\n");
+    write(&place, "night/alerts.yml", RULES);
+    write(&place, "night/scenario.yaml", SCENARIO);
+    write(&place, "out/run.recordings", "of another run\n");
     let night = ["run", "night/scenario.yaml", "--no-save", "--quiet", "--runtime", "processes"];
     let (code, said) = place.firedrill(&[&night[..], &["--report", "json=out/run.jsonl"]].concat());
     assert_eq!(code, Some(1), "{said}");
@@ -124,7 +100,7 @@ fn a_failed_run_is_replayed_in_the_morning_by_who_was_not_there() {
     assert!(said.contains("✓ WebGone: the drill expected it; it did not fire, and does not fire"), "{said}");
     assert!(said.contains("PASS the same alerts fire in the same order, 1 of them"), "{said}");
 
-    place.write("mended.yml", &RULES.replace("wbe", "web").replace("WebDown", "Other"));
+    write(&place, "mended.yml", &RULES.replace("wbe", "web").replace("WebDown", "Other"));
     let mended = ["incident", "what-if", "red", "--rules", "mended.yml"];
     let (code, said) = place.firedrill(&mended);
     assert_eq!(code, Some(0), "{said}");
@@ -155,7 +131,7 @@ fn a_failed_run_is_replayed_in_the_morning_by_who_was_not_there() {
 /// What was lost of a budget until somebody was told, and that of what was not recorded nothing is known.
 fn budgets_are_spent(place: &Place, mended: &[&str]) {
     // All was down, and a day may be down for 14 minutes and 24 s.
-    place.write("slo.yaml", SLO);
+    write(place, "slo.yaml", SLO);
     let budget = [mended, &["--slo", "slo.yaml", "--format", "json"]].concat();
     let (code, said) = place.firedrill(&budget);
     assert_eq!(code, Some(0), "{said}");
@@ -167,7 +143,7 @@ fn budgets_are_spent(place: &Place, mended: &[&str]) {
         let (most, least) = (told / 864.0, (told - 45.0) / 864.0);
         assert!(least <= spent && spent <= most, "{least} {spent} {most}: {said}");
     }
-    place.write("other.yaml", &SLO.replace("query: 'up{job=\"web\"}'", "query: 'down{job=\"web\"}'"));
+    write(place, "other.yaml", &SLO.replace("query: 'up{job=\"web\"}'", "query: 'down{job=\"web\"}'"));
     let (code, said) = place.firedrill(&[mended, &["--slo", "other.yaml"]].concat());
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("is not known: `down{job=\"web\"}` is not recorded"), "{said}");
@@ -189,14 +165,14 @@ receivers: [{ name: nobody }, { name: pager, slack_configs: [{ channel: '#a', te
 fn outage(place: &Place) {
     record(place);
     let manifest = place.read("record/incident.json");
-    place.write("record/incident.json", &manifest.replace("3600000", "1200000"));
-    place.write("record/alertmanager.yml", ROUTING);
+    write(place, "record/incident.json", &manifest.replace("3600000", "1200000"));
+    write(place, "record/alertmanager.yml", ROUTING);
     let labels =
         serde_json::json!({ "alertname": "WebDown", "job": "web", "instance": "a", "severity": "critical" });
     let alert = serde_json::json!([
         { "labels": labels, "pending": 300_000, "fired": 420_000, "ended": 600_000 }
     ]);
-    place.write("record/alerts.json", &alert.to_string());
+    write(place, "record/alerts.json", &alert.to_string());
     let value = |second: i64| if (300..600).contains(&second) { "0" } else { "1" };
     let seconds = (0..1_200).step_by(15).filter(|second| !(100..200).contains(second));
     let points: Vec<_> = seconds.map(|second| (second * 1_000, value(second))).collect();
@@ -221,7 +197,7 @@ fn an_outage_is_played_at_speed_and_the_same_people_are_told() {
     assert!(said.contains("PASS the same alerts fire in the same order, 1 of them, within"), "{said}");
 
     // By hand, somebody says that nothing fired: what does and who is told of it is a difference.
-    place.write("record/alerts.json", "[]");
+    write(&place, "record/alerts.json", "[]");
     let (code, said) = place.firedrill(&["incident", "replay", "record", "--speed", "60"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("and did not fire") && said.contains("pager is told at"), "{said}");
@@ -232,15 +208,191 @@ fn an_outage_is_played_at_speed_and_the_same_people_are_told() {
     assert!(said.contains("no routing is recorded"), "{said}");
 }
 
+/// How long anything that is awaited may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A stack that is held, and where its services answer.
+struct Held {
+    up: Child,
+    told: Vec<String>,
+}
+
+impl Held {
+    fn new(place: &Place) -> Self {
+        let words = ["up", "stack/stack.yaml", "--speed", "15", "--runtime", "processes"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+        command.args(words).current_dir(&place.0).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut up = command.spawn().unwrap();
+        let mut told = Vec::new();
+        // To the last line: who stops reading before it stops the stack.
+        for line in BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap) {
+            told.push(line);
+            if told.last().is_some_and(|line| line.contains("Ctrl-C")) {
+                break;
+            }
+        }
+        Self { up, told }
+    }
+
+    fn address(&self, service: &str) -> String {
+        let label = format!("{service}.http ");
+        let line = self.told.iter().find(|line| line.trim_start().starts_with(&label));
+        format!(
+            "http://{}",
+            line.unwrap_or_else(|| panic!("{:?}", self.told)).split("http://").nth(1).unwrap()
+        )
+    }
+
+    /// Breaks or mends its web.
+    fn fault(&self, place: &Place, words: &[&str]) {
+        let id = self.told[0].rsplit(' ').next().unwrap();
+        let (code, said) = place.firedrill(&[&["fault", "--stack", id], words].concat());
+        assert_eq!(code, Some(0), "{said}");
+    }
+
+    /// Waits until its Prometheus counts so many of a selector.
+    fn counts(&self, selector: &str, wanted: u32) {
+        let (query, begun) = (format!("query=count({selector}) or vector(0)"), Instant::now());
+        let url = format!("{}/api/v1/query", self.address("prometheus"));
+        loop {
+            let asked =
+                Command::new("curl").args(["-sG", "--data-urlencode", &query, &url]).output().unwrap();
+            let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+            if said.contains(&format!(",\"{wanted}\"]")) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "`{selector}`: {said}");
+            sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.up.id().to_string()]).status();
+        let _ = self.up.wait();
+    }
+}
+
+/// A shipped stack, whose Prometheus also scrapes its Alertmanager.
+fn shipped(place: &Place) {
+    for name in ["stack.yaml", "web.yaml", "prometheus.yml", "alertmanager.yml", "alerts.yml"] {
+        let text = fs::read_to_string(format!("fixtures/drills/{name}")).unwrap();
+        write(place, &format!("stack/{name}"), &text);
+    }
+    let also = "  - job_name: alertmanager\n    static_configs: [{ targets: ['alertmanager:9093'] }]\n";
+    write(place, "stack/prometheus.yml", &(place.read("stack/prometheus.yml") + also));
+}
+
+#[test]
+#[ignore = "needs prometheus, prometheus-alertmanager and curl"]
+fn an_outage_of_a_shipped_stack_is_recorded_played_cold_at_speed_and_rehearsed() {
+    let place = Place::new();
+    shipped(&place);
+    let held = Held::new(&place);
+    held.counts("up{job=\"web\"} == 1", 1);
+    let mut users = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .args(["load", &format!("{}/items", held.address("web")), "--rate", "20/s", "--for", "5m", "--quiet"])
+        .current_dir(&place.0)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    held.counts("http_requests_total > 100", 1);
+    let from = (Timestamp::now() - jiff::SignedDuration::from_secs(4)).to_string();
+    held.fault(&place, &["add", "web", "kill"]);
+    held.counts("ALERTS{alertstate=\"firing\"}", 1);
+    // Its people are told, and Alertmanager is scraped once more.
+    held.counts("alertmanager_notifications_total{integration=\"pagerduty\"} > 0", 1);
+    held.fault(&place, &["remove", "web"]);
+    held.counts("ALERTS", 0);
+    held.counts("rate(http_requests_total[3s]) > 1", 1);
+    let (prometheus, alertmanager) = (held.address("prometheus"), held.address("alertmanager"));
+    let to = Timestamp::now().to_string();
+    let record = ["incident", "record", "--prometheus", &prometheus, "--alertmanager", &alertmanager];
+    let (code, said) =
+        place.firedrill(&[&record[..], &["--from", &from, "--to", &to, "-o", "outage"]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 of them fired"), "{said}");
+    let timeline = place.read("outage/timeline.md");
+    assert!(timeline.contains("pager is told of 1 (derived)"), "{timeline}");
+    assert!(timeline.contains("Alertmanager counted 1 message by pagerduty to send"), "{timeline}");
+    users.kill().unwrap();
+    users.wait().unwrap();
+    drop(held);
+
+    // Cold: nothing of the stack runs any more.
+    let (code, said) = place.firedrill(&["run", "outage", "--speed", "5"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("its own rules and routing at 5 times the speed"), "{said}");
+    assert!(said.contains("→ pager is told at"), "{said}");
+    assert!(said.contains("PASS the same alerts fire in the same order, 1 of them, within"), "{said}");
+
+    // And on the stack, as load and as a fault.
+    let rehearse =
+        ["incident", "rehearse", "outage", "--stack", "stack/stack.yaml", "-o", "own/rehearsal.yaml"];
+    let (code, said) = place.firedrill(&rehearse);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("✓ traffic: `http_requests_total` of job `web`, up to "), "{said}");
+    assert!(said.contains("/items") && said.contains("✓ fault: kill web at "), "{said}");
+    let (code, said) = place.firedrill(&["check", "own"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = place.firedrill(&["run", "own/rehearsal.yaml", "--quiet", "--runtime", "processes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("WebDown") && said.contains("traffic as it was"), "{said}");
+    let (code, said) = place.firedrill(&rehearse);
+    assert_eq!(code, Some(2), "nothing is written over: {said}");
+}
+
+#[test]
+fn what_the_record_does_not_say_is_left_to_be_filled_in() {
+    let place = Place::new();
+    record(&place);
+    shipped(&place);
+    let rehearse = ["incident", "rehearse", "record", "--stack", "stack/stack.yaml", "-o", "rehearsal.yaml"];
+    let (code, said) = place.firedrill(&rehearse);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("! the traffic: no counter of requests is recorded"), "{said}");
+    assert!(said.contains("! what broke: no target of the stack was down"), "{said}");
+    let text = place.read("rehearsal.yaml");
+    assert!(text.contains("# A fault goes here") || text.contains("A fault goes here"), "{text}");
+    let (code, said) = place.firedrill(&["check", "rehearsal.yaml"]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_record_of_a_hostile_name_makes_a_scenario_that_only_carries_it() {
+    let place = Place::new();
+    record(&place);
+    shipped(&place);
+    let hostile = "x\\\"\\nsteps: [{ exec: { command: [touch, gone] } }] # ${env.HOME} \\u001b[31m";
+    write(&place, "record/incident.json", &place.read("record/incident.json").replace("by hand", hostile));
+    let rehearse = ["incident", "rehearse", "record", "--stack", "stack/stack.yaml", "-o", "rehearsal.yaml"];
+    let (code, said) = place.firedrill(&rehearse);
+    assert_eq!(code, Some(0), "{said}");
+    let text = place.read("rehearsal.yaml");
+    assert_eq!(text.lines().filter(|line| line.starts_with("steps:")).count(), 1, "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_speed_is_for_an_incident_alone() {
+    let place = Place::new();
+    write(&place, "a.yaml", "scenario: a\nsteps: [{ wait: 1ms }]\n");
+    let (code, said) = place.firedrill(&["run", "a.yaml", "--speed", "60"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("`--speed` is for the folder of one incident"), "{said}");
+}
+
 /// A record as `incident record` writes it.
 fn record(place: &Place) {
     let manifest = serde_json::json!({
         "incident": "by hand", "version": 1, "prometheus": "http://127.0.0.1:9090", "from": 0, "to": 3_600_000,
         "back": 0, "scraped_every": 15_000, "evaluated_every": 15_000, "notes": [],
     });
-    place.write("record/incident.json", &manifest.to_string());
-    place.write("record/alerts.json", "[]");
-    place.write("record/rules/000-rules.yml", RULES);
+    write(place, "record/incident.json", &manifest.to_string());
+    write(place, "record/alerts.json", "[]");
+    write(place, "record/rules/000-rules.yml", RULES);
     let file = File::create(place.0.join("record/series.jsonl.gz")).unwrap();
     let mut packed = GzEncoder::new(file, Compression::fast());
     packed.write_all(b"{\"labels\":{\"__name__\":\"up\",\"job\":\"web\"},\"points\":[[0,\"1\"]]}\n").unwrap();
@@ -271,7 +423,7 @@ fn a_record_that_was_touched_is_refused(
     let file = format!("record/{file}");
     let text = place.read(&file);
     assert!(text.contains(from), "{text}");
-    place.write(&file, &text.replace(from, to));
+    write(&place, &file, &text.replace(from, to));
     for words in [&["run", "record"][..], &["incident", "what-if", "record", "--rules", "x.yml"]] {
         let (code, said) = place.firedrill(words);
         assert_eq!(code, Some(2), "{said}");

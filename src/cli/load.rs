@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     connections: Option<u32>,
 
     /// Threads that make the load; as many as it takes unless said, and no more than there are cores
-    #[arg(long, value_name = "NUMBER", help_heading = "Load")]
+    #[arg(long, value_name = "NUMBER", help_heading = "Load", hide_short_help = true)]
     threads: Option<u32>,
 
     /// Make only this part of the load, as 2/4: the second of four that share a schedule. What each measured,
@@ -61,7 +61,8 @@ pub(super) struct Arguments {
         value_name = "PART",
         default_value = "1/1",
         hide_default_value = true,
-        help_heading = "Load"
+        help_heading = "Load",
+        hide_short_help = true
     )]
     shard: Shard,
 
@@ -93,7 +94,7 @@ pub(super) struct Arguments {
     http: Version,
 
     /// Accept any certificate
-    #[arg(long, help_heading = "Request")]
+    #[arg(long, help_heading = "Request", hide_short_help = true)]
     insecure: bool,
 
     /// The deadline of each request

@@ -19,7 +19,13 @@ pub(super) struct RemoteWrite {
     /// Also send what is measured by Prometheus's remote write, about once a second
     ///
     /// To a Prometheus that takes it, or to what speaks like one: its address, or that of the endpoint.
-    #[arg(id = "remote_write", long = "remote-write", value_name = "URL", help_heading = "Output")]
+    #[arg(
+        id = "remote_write",
+        long = "remote-write",
+        value_name = "URL",
+        help_heading = "Output",
+        hide_short_help = true
+    )]
     to: Option<String>,
 
     /// How times are sent

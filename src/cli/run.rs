@@ -62,8 +62,20 @@ pub(super) struct Arguments {
 
     /// Make only this part of every load, as 2/4: the second of four that share a schedule. What each measured,
     /// `firedrill report merge` adds up
-    #[arg(long, value_name = "PART", default_value = "1/1", hide_default_value = true, help_heading = "Run")]
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value = "1/1",
+        hide_default_value = true,
+        help_heading = "Run",
+        hide_short_help = true
+    )]
     shard: Shard,
+
+    /// Of an incident's folder: play it so many times faster than it was to a Prometheus and an Alertmanager;
+    /// without it, its rules are evaluated in virtual time
+    #[arg(long, value_name = "FACTOR", help_heading = "Run")]
+    speed: Option<f64>,
 
     #[command(flatten)]
     remote: RemoteWrite,
@@ -88,7 +100,14 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     if let [only] = arguments.input.paths.as_slice()
         && super::incident::is_one(only)
     {
-        return super::incident::again(only);
+        return super::incident::again(only, arguments.speed);
+    }
+    if arguments.speed.is_some() {
+        writeln!(
+            std::io::stderr(),
+            "error: `--speed` is for the folder of one incident; a scenario says `clock: {{ speed: … }}`"
+        )?;
+        return Ok(Exit::Usage);
     }
     let reading = arguments.input.read();
     draw(&reading, colour)?;

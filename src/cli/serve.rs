@@ -58,7 +58,7 @@ pub(super) struct Arguments {
 
     /// Send a span of each probe to this receiver of OpenTelemetry, as JSON over HTTP: `http://127.0.0.1:4318`, to which
     /// `/v1/traces` is added
-    #[arg(long, value_name = "URL", help_heading = "Serve")]
+    #[arg(long, value_name = "URL", help_heading = "Serve", hide_short_help = true)]
     otlp_traces: Option<String>,
 
     /// Keep the port as this file says, in the format of Prometheus's exporters: TLS, client certificates, users with
@@ -67,7 +67,7 @@ pub(super) struct Arguments {
     web_config: Option<PathBuf>,
 
     /// Where this is: a scenario that names `locations` is served only if this is among them
-    #[arg(long, value_name = "NAME", help_heading = "Serve")]
+    #[arg(long, value_name = "NAME", help_heading = "Serve", hide_short_help = true)]
     location: Option<String>,
 
     /// How to log on standard error

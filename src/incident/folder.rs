@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::drill::Drill;
 use super::episode::Episode;
 use super::page::pages;
+use super::sent::sent;
 use super::{Error, timeline};
 use crate::audit::{self, Subject};
 use crate::dilation::Recorded;
@@ -214,7 +215,7 @@ impl Incident {
     pub fn timeline(&self) -> String {
         let told =
             self.subject.routing.as_ref().map(|routing| pages(&self.alerts, routing, self.manifest.to));
-        timeline::document(&self.manifest, &self.alerts, told.as_deref())
+        timeline::document(&self.manifest, &self.alerts, told.as_deref(), &sent(&self.series, &self.manifest))
     }
 }
 

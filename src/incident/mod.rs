@@ -5,15 +5,19 @@ mod alias;
 mod drill;
 mod episode;
 mod estimate;
+mod fetch;
 mod folder;
 mod from_run;
 mod live;
 mod loss;
 mod page;
 mod record;
+mod rehearse;
 mod replay;
 mod rules;
+mod sent;
 mod timeline;
+mod traffic;
 mod unfinished;
 
 pub use self::alias::Hidden;
@@ -25,7 +29,9 @@ pub use self::live::{Live, live, untold};
 pub use self::loss::{Laid, Loss, selectors};
 pub use self::page::{Page, pages};
 pub use self::record::{Asked, Progress, record};
+pub use self::rehearse::{Rehearsal, Rehearsing, path_from, rehearse};
 pub use self::replay::{Replayed, replay};
+pub use self::traffic::Traffic;
 
 use std::path::PathBuf;
 

@@ -7,10 +7,16 @@ use jiff::Timestamp;
 use super::episode::Episode;
 use super::folder::Manifest;
 use super::page::Page;
+use super::sent::Sent;
 use crate::report::on_one_line;
 
-/// The timeline of an incident.
-pub(super) fn document(manifest: &Manifest, episodes: &[Episode], pages: Option<&[Page]>) -> String {
+/// The timeline of an incident: its alerts, what the routing makes of them, and what Alertmanager counted.
+pub(super) fn document(
+    manifest: &Manifest,
+    episodes: &[Episode],
+    pages: Option<&[Page]>,
+    sent: &[Sent],
+) -> String {
     let mut text = format!(
         "# {}\n\nFrom {} to {}, as `{}` saw it.\n\n",
         inert(&manifest.incident),
@@ -26,11 +32,9 @@ pub(super) fn document(manifest: &Manifest, episodes: &[Episode], pages: Option<
         happened.extend(episode.ended.map(|at| (at, format!("{said} is over"))));
     }
     for page in pages.unwrap_or_default() {
-        happened.push((
-            page.at,
-            format!("{} is told, by the routing, of {}", inert(&page.receiver), page.alerts),
-        ));
+        happened.push((page.at, format!("{} is told of {} (derived)", inert(&page.receiver), page.alerts)));
     }
+    happened.extend(sent.iter().map(|one| (one.at, inert(&one.said()))));
     if let Some(drill) = &manifest.drill {
         let fault = if drill.fault.is_empty() { "the fault".to_owned() } else { inert(&drill.fault) };
         happened.push((drill.effect, format!("*{fault}* takes effect")));
@@ -51,6 +55,14 @@ pub(super) fn document(manifest: &Manifest, episodes: &[Episode], pages: Option<
             "\nA drill at {} times the speed; times are those it would have taken in production.",
             drill.speed
         );
+    }
+    if pages.is_some_and(|pages| !pages.is_empty()) {
+        text += "\nWhat is *derived* was not seen: it is what the recorded routing sends of the recorded alerts. ";
+        text += if sent.is_empty() {
+            "No series say what Alertmanager really sent.\n"
+        } else {
+            "What Alertmanager counted is what it really sent, by the next scrape of it.\n"
+        };
     }
     if !manifest.notes.is_empty() {
         text += "\n## To be known\n\n";
@@ -103,7 +115,8 @@ mod tests {
         let labels = [("alertname", "A|B"), ("x", "[l](http://e)")];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let episode = Episode { labels, pending: 60_000, fired: Some(120_000), ended: None, partly: false };
-        insta::assert_snapshot!(document(&manifest, &[episode], None), @r"
+        let page = Page { at: 150_000, receiver: "a|b".to_owned(), group: [].into(), alerts: 1 };
+        insta::assert_snapshot!(document(&manifest, &[episode], Some(&[page]), &[]), @r"
         # brownout
 
         From 1970-01-01 00:00:00 to 1970-01-01 01:00:00, as `http://127.0.0.1:9090` saw it.
@@ -112,6 +125,9 @@ mod tests {
         |---|---|
         | 1970-01-01 00:01:00 | A&#124;B {x=\[l\](http://e)} is pending |
         | 1970-01-01 00:02:00 | **A&#124;B {x=\[l\](http://e)} fires** |
+        | 1970-01-01 00:02:30 | a&#124;b is told of 1 (derived) |
+
+        What is *derived* was not seen: it is what the recorded routing sends of the recorded alerts. No series say what Alertmanager really sent.
 
         ## To be known
 

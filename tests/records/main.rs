@@ -2,45 +2,40 @@
 //! ones that would be too large, and ones in which nobody is named.
 #![cfg(test)]
 
+#[path = "../support/place.rs"]
+mod place;
 mod stand_in;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
 
+use self::place::Place;
 use self::stand_in::{StandIn, World};
 
-/// A folder of a test's own.
-struct Place(PathBuf);
+trait Recording {
+    fn record(&self, stand_in: &StandIn, words: &[&str]) -> (Option<i32>, String);
+    fn of(&self, name: &str) -> String;
+    fn series(&self) -> String;
+    fn all(&self) -> String;
+}
 
-impl Place {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("fdr-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
+impl Recording for Place {
     fn record(&self, stand_in: &StandIn, words: &[&str]) -> (Option<i32>, String) {
         let address = stand_in.address();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_firedrill"));
-        command.args(["incident", "record", "--prometheus", &address]).args(words);
+        let mut all = vec!["incident", "record", "--prometheus", &address];
+        all.extend(words);
         if !words.contains(&"--from") {
-            command.args(["--from", "2026-11-20T02:00Z", "--to", "2026-11-20T03:00Z"]);
+            all.extend(["--from", "2026-11-20T02:00Z", "--to", "2026-11-20T03:00Z"]);
         }
-        let output = command.args(["-o", "outage"]).current_dir(&self.0).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        (output.status.code(), said.into_owned())
+        self.firedrill(&[&all[..], &["-o", "outage"]].concat())
     }
 
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join("outage").join(name)).unwrap()
+    /// A file of the record.
+    fn of(&self, name: &str) -> String {
+        self.read(&format!("outage/{name}"))
     }
 
     /// The series of the record, a line each.
@@ -54,13 +49,7 @@ impl Place {
     /// Every file of the record as one text.
     fn all(&self) -> String {
         let names = ["incident.json", "alerts.json", "timeline.md", "rules/000-rules.yml"];
-        names.map(|name| self.read(name)).join("\n") + &self.series()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        names.map(|name| self.of(name)).join("\n") + &self.series()
     }
 }
 
@@ -72,7 +61,7 @@ fn an_outage_is_recorded_and_its_size_is_announced() {
     let (code, said) = place.record(&stand_in, &[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("about 795 samples of 3 selectors are to be recorded, and 5000000 may be"),
+        said.contains("about 795 samples of 4 selectors are to be recorded, and 5000000 may be"),
         "{said}"
     );
     assert!(said.contains("1 alerts were active, 1 of them fired"), "{said}");
@@ -94,15 +83,15 @@ fn nobody_is_named_and_rules_still_select() {
     for name in [PERSON, "alice", "10.0.0.7"] {
         assert!(!all.contains(name), "{name}: {all}");
     }
-    let rules = place.read("rules/000-rules.yml");
+    let rules = place.of("rules/000-rules.yml");
     let hash = rules.split("user=\\\"").nth(1).unwrap().split("\\\"").next().unwrap().to_owned();
     assert!(hash.len() == 17 && hash.starts_with('h'), "{rules}");
     let hashed = format!("\"user\":\"{hash}\"");
     assert!(place.series().contains(&hashed), "{}", place.series());
     assert!(place.series().contains("\"instance\":\"web-1\""));
-    assert!(place.read("alerts.json").contains(&hash) && place.read("timeline.md").contains(&hash));
+    assert!(place.of("alerts.json").contains(&hash) && place.of("timeline.md").contains(&hash));
     assert!(rules.contains(&format!("{hash} waits")), "its annotations: {rules}");
-    assert!(place.read("incident.json").contains("values are hashed of `user`"));
+    assert!(place.of("incident.json").contains("values are hashed of `user`"));
     let other = Place::new();
     let (code, said) = other.record(&stand_in, &hidden);
     assert_eq!(code, Some(0), "{said}");
@@ -146,12 +135,12 @@ fn a_record_that_was_cut_off_goes_on_where_it_stopped() {
 
     let (code, said) = place.record(&stand_in, &hidden);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("goes on: 3 of its 12 parts are fetched"), "{said}");
+    assert!(said.contains("goes on: 3 of its 16 parts are fetched"), "{said}");
     let all = stand_in.fetched();
     let mut once = all.clone();
     once.sort();
     once.dedup();
-    assert_eq!((all.len(), once.len()), (12, 12), "nothing is fetched twice: {all:?}");
+    assert_eq!((all.len(), once.len()), (16, 16), "nothing is fetched twice: {all:?}");
     // What was hashed before is hashed the same way behind: a series is one.
     let series = place.series();
     assert_eq!(series.lines().count(), 2, "{series}");
@@ -194,7 +183,7 @@ fn a_prometheus_that_lacks_part_of_the_time_is_recorded_and_that_is_said() {
     let (code, said) = place.record(&stand_in, &[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("! nothing is known before 2026-11-20 02:20:00"), "{said}");
-    assert!(place.read("timeline.md").contains("nothing is known before 2026-11-20 02:20:00"));
+    assert!(place.of("timeline.md").contains("nothing is known before 2026-11-20 02:20:00"));
 }
 
 #[test]
@@ -205,7 +194,7 @@ fn labels_that_change_midway_are_two_series_and_one_alert_each() {
     assert_eq!(code, Some(0), "{said}");
     let series = place.series();
     assert_eq!(series.lines().filter(|line| line.contains("\"__name__\":\"x\"")).count(), 2);
-    assert_eq!(place.read("alerts.json").matches("\"alertname\"").count(), 2);
+    assert_eq!(place.of("alerts.json").matches("\"alertname\"").count(), 2);
     // No sample stands in both.
     assert_eq!(series.matches("],[").count(), 530 - 3);
 }

@@ -4,6 +4,7 @@
 mod alertmanager;
 mod from_run;
 mod record;
+mod rehearse;
 mod replay;
 mod what_if;
 
@@ -20,7 +21,7 @@ use crate::incident::Error;
 use crate::plan::{self, Surroundings};
 use crate::slo::Slo;
 
-pub(super) use self::replay::execute as again;
+pub(super) use self::replay::again;
 
 /// Arguments of `incident`.
 #[derive(Debug, Args)]
@@ -37,6 +38,8 @@ enum Verb {
     FromRun(from_run::Arguments),
     /// Evaluate its rules again over what was recorded, and compare the alerts; `firedrill run FOLDER` does the same
     Replay(replay::Arguments),
+    /// Make a scenario of it for a stack of one's own: its traffic as load, what broke as a fault
+    Rehearse(rehearse::Arguments),
     /// Say what other rules would have made of it
     WhatIf(what_if::Arguments),
 }
@@ -45,10 +48,8 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     match &arguments.verb {
         Verb::Record(arguments) => record::execute(arguments, colour),
         Verb::FromRun(arguments) => from_run::execute(arguments),
-        Verb::Replay(arguments) => match arguments.speed {
-            Some(speed) => replay::live(&arguments.folder, speed),
-            None => replay::execute(&arguments.folder),
-        },
+        Verb::Replay(arguments) => replay::again(&arguments.folder, arguments.speed),
+        Verb::Rehearse(arguments) => rehearse::execute(arguments, colour),
         Verb::WhatIf(arguments) => what_if::execute(arguments, colour),
     }
 }

@@ -26,8 +26,17 @@ pub(super) struct Arguments {
     pub(super) speed: Option<f64>,
 }
 
-/// Replays the incident of a folder, and says whether the same alerts fire in the same order and at the same times.
-pub(in crate::cli) fn execute(folder: &Path) -> std::io::Result<Exit> {
+/// Replays the incident of a folder, in virtual time or at a speed, and says whether the same alerts fire in the same
+/// order and at the same times.
+pub(in crate::cli) fn again(folder: &Path, speed: Option<f64>) -> std::io::Result<Exit> {
+    match speed {
+        Some(speed) => live(folder, speed),
+        None => evaluated(folder),
+    }
+}
+
+/// Evaluates its rules in virtual time.
+fn evaluated(folder: &Path) -> std::io::Result<Exit> {
     let done = runtime()?.block_on(async {
         let incident = Incident::read(folder)?;
         let mut bench = bench().await?;
@@ -42,7 +51,7 @@ pub(in crate::cli) fn execute(folder: &Path) -> std::io::Result<Exit> {
 }
 
 /// Plays the incident of a folder at speed.
-pub(super) fn live(folder: &Path, speed: f64) -> std::io::Result<Exit> {
+fn live(folder: &Path, speed: f64) -> std::io::Result<Exit> {
     let done = runtime()?.block_on(async {
         let incident = Incident::read(folder)?;
         let program =
@@ -87,6 +96,12 @@ fn played(incident: &Incident, live: &Live) -> std::io::Result<Exit> {
         }
     }
     compared(&mut out, *from, &found)?;
+    if incident.subject.routing.is_some() && live.unknown.is_empty() {
+        writeln!(
+            out,
+            "  · messages are compared with those that the recorded routing derives from the recorded alerts"
+        )?;
+    }
     for note in live.notes.iter().chain(notes) {
         writeln!(out, "  ! {}", on_one_line(note))?;
     }
