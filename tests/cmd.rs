@@ -87,3 +87,36 @@ fn short_help_fits_a_screen() {
     }
     assert!(seen > 25, "{seen} verbs");
 }
+
+/// Commands in the pages that are shown without what they print; `…` stands for words that are left out.
+#[test]
+fn commands_in_the_pages_name_verbs_and_options_that_there_are() {
+    let folders = ["docs", "docs/verbs"].map(|folder| fs::read_dir(folder).unwrap());
+    let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let pages = paths.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let mut seen = 0;
+    for page in pages.chain(["README.md".into()]) {
+        let text = fs::read_to_string(&page).unwrap().replace("\\\n", " ");
+        let blocks = text.split("\n```").filter_map(|block| block.strip_prefix("sh\n"));
+        for line in blocks.flat_map(str::lines).filter(|line| line.starts_with("firedrill ")) {
+            let words: Vec<_> = line.split_whitespace().skip(1).take_while(|word| *word != "#").collect();
+            let depth = if ["incident", "report merge"].iter().any(|one| line[10..].starts_with(one)) {
+                2
+            } else {
+                1
+            };
+            let verb = words.iter().take(depth).chain(&["--help"]);
+            let asked =
+                std::process::Command::new(env!("CARGO_BIN_EXE_firedrill")).args(verb).output().unwrap();
+            assert!(asked.status.success(), "{}: `{line}`: there is no such verb", page.display());
+            let help = String::from_utf8(asked.stdout).unwrap();
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                let name = option.split('=').next().unwrap();
+                let is_there = help.split_whitespace().any(|word| word.trim_end_matches(',') == name);
+                assert!(is_there, "{}: `{line}`: there is no `{name}`", page.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} commands");
+}

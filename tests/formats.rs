@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use rstest::rstest;
 use serde_json::Value;
 
 fn firedrill() -> Command {
@@ -160,4 +161,51 @@ fn a_run_held_against_itself_is_no_worse() {
     let output = report(&run, &["--against", run.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     assert!(printed(&output).contains("NO WORSE"), "{}", printed(&output));
+}
+
+#[rstest]
+#[case::junit("junit", "type=\"interrupted\"")]
+#[case::tap("tap", "Bail out! ")]
+#[case::github("github", "cut off before its end")]
+#[case::summary("github-summary", "cut off before its end")]
+#[case::gitlab("gitlab", "cut off before its end")]
+#[case::matrix("matrix", "**Not whole.** This run was cut off")]
+#[case::html("html", "This run was cut off")]
+fn a_run_that_was_killed_half_way_says_so_in_every_format(#[case] format: &str, #[case] said: &str) {
+    let folder = Folder::new(&format!("report-killed-{format}"));
+    let run = saved(&folder);
+    let text = fs::read_to_string(&run).unwrap();
+    // In the middle of a line, after the step that failed.
+    let cut = text.find("\"scenario_ended\"").unwrap();
+    fs::write(&run, &text[..cut]).unwrap();
+    let output = report(&run, &["--report", &format!("{format}=-")]);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed(&output).contains(said), "{}", printed(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cut off"));
+}
+
+/// A scenario's name that would mean something wherever it came out as it is.
+const HOSTILE: &str = r"<script>x</script>\u001b[31m\r\n::error::x\n=1+1|`a`]]>&amp;\u202e";
+
+#[rstest]
+fn a_saved_run_of_hostile_content_steers_nothing(
+    #[values("junit", "tap", "github", "github-summary", "gitlab", "matrix", "html", "terminal", "against")]
+    format: &str,
+) {
+    let folder = Folder::new(&format!("report-hostile-{format}"));
+    let run = saved(&folder);
+    let text = fs::read_to_string(&run).unwrap();
+    fs::write(&run, text.replace("short session", HOSTILE)).unwrap();
+    let output = match format {
+        "terminal" => report(&run, &[]),
+        "against" => report(&run, &["--against", run.to_str().unwrap()]),
+        _ => report(&run, &["--report", &format!("{format}=-")]),
+    };
+    let shown = printed(&output) + &String::from_utf8_lossy(&output.stderr);
+    assert!(shown.contains("script"), "it is there as text, or nothing is tested: {shown}");
+    assert!(!shown.contains(['\u{1b}', '\u{202e}', '\r']), "{shown}");
+    assert!(!shown.lines().any(|line| line.starts_with("::error::x") || line.starts_with("=1+1")), "{shown}");
+    if ["junit", "github-summary", "matrix", "html"].contains(&format) {
+        assert!(!printed(&output).contains("<script>x"), "{shown}");
+    }
 }
