@@ -92,11 +92,9 @@ mod tests {
     #[case::refused("++-+++", 0)]
     #[case::after_the_spell("++++++!+", 0)]
     fn late_scrapes_lie_between_others(#[case] scrapes: &str, #[case] found: usize) {
-        let point = |number: usize, value: f64| Point {
-            at: Timestamp::from_millisecond(number as i64 * 150).unwrap(),
-            value,
-        };
-        let all = || scrapes.chars().enumerate();
+        let point =
+            |number: i64, value: f64| Point { at: Timestamp::from_millisecond(number * 150).unwrap(), value };
+        let all = || (0..).zip(scrapes.chars());
         let up: Vec<_> = all().map(|(number, sign)| point(number, f64::from(sign == '+'))).collect();
         let took = |sign| if sign == '!' { 0.1002 } else { 0.004 };
         let took: Vec<_> = all().map(|(number, sign)| point(number, took(sign))).collect();

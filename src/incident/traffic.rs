@@ -95,12 +95,9 @@ fn growth(series: &Recorded) -> f64 {
 /// The path that was asked for most often.
 fn path(series: &[&Recorded]) -> Option<String> {
     let said = |labels: &Labels| {
-        let values = PATHS.iter().filter_map(|label| labels.get(*label));
+        let mut values = PATHS.iter().filter_map(|label| labels.get(*label));
         // A pattern is no path, and a template's sign would be filled in.
-        values
-            .filter(|path| path.starts_with('/') && !path.contains(['{', '}', '*', '$', ':', ' ']))
-            .next()
-            .cloned()
+        values.find(|path| path.starts_with('/') && !path.contains(['{', '}', '*', '$', ':', ' '])).cloned()
     };
     let mut all: BTreeMap<String, f64> = BTreeMap::new();
     for one in series {

@@ -271,7 +271,7 @@ impl<'a> Case<'a> {
     fn changed(&self, slip: &Slip<'_>, number: usize) -> Changed {
         let (mutant, mut changed) = (&slip.mutant, self.unchanged());
         if let Some(wrong) = slip.records {
-            return changed.as_recorded(self, wrong, mutant, number);
+            return changed.recorded_wrong(self, wrong, mutant, number);
         }
         if mutant.way.is_some() {
             ask(&mut changed.rule, mutant.expr.clone());

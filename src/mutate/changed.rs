@@ -21,7 +21,7 @@ pub(super) struct Changed {
 impl Changed {
     /// The rules with a mistake in one that records: what it records, and what others record of that, goes by names of
     /// its own, beside what was recorded without the mistake.
-    pub(super) fn as_recorded(
+    pub(super) fn recorded_wrong(
         mut self,
         case: &Case<'_>,
         wrong: &Rule,

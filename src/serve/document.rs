@@ -30,7 +30,7 @@ impl Document {
     }
 
     /// As Go's reader has it: it knows the booleans of YAML 1.1, and to it a key without a value is not there.
-    pub(super) fn as_by_go(self) -> Self {
+    pub(super) fn read_by_go(self) -> Self {
         let node = yaml::as_elder(self.node, &self.text).without_nothing();
         Self { node, ..self }
     }

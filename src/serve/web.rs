@@ -145,7 +145,7 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
 fn read(path: &Path) -> Result<Rules, String> {
     let bytes = crate::source::read(path);
     let bytes = bytes.map_err(|why| format!("error: `{}` cannot be read: {why}", path.display()))?;
-    let Some(document) = Document::of(path, bytes)?.map(Document::as_by_go) else {
+    let Some(document) = Document::of(path, bytes)?.map(Document::read_by_go) else {
         return Ok(Rules::default());
     };
     if document.is_nothing() {

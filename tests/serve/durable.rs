@@ -79,7 +79,9 @@ struct Fixed(Vec<PathBuf>);
 
 impl Fixed {
     fn new(files: Vec<PathBuf>) -> Self {
-        files.iter().for_each(|file| command("chattr", &["+i"], file));
+        for file in &files {
+            command("chattr", &["+i"], file);
+        }
         Self(files)
     }
 }

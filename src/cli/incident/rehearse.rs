@@ -8,7 +8,7 @@ use clap::Args;
 use super::refused;
 use crate::cli::{Colour, Input, draw};
 use crate::exit::Exit;
-use crate::incident::{Incident, Rehearsing, path_from, rehearse};
+use crate::incident::{Incident, Rehearsal, Rehearsing, path_from, rehearse};
 use crate::report::on_one_line;
 use crate::stack::Speed;
 
@@ -96,18 +96,23 @@ pub(super) fn execute(arguments: &Arguments, colour: Colour) -> std::io::Result<
     std::fs::write(&arguments.out, &made.scenario)?;
     let read = Input { paths: vec![arguments.out.clone()], secrets: None }.read();
     draw(&read, colour)?;
+    tell(&arguments.out, &made, read.plan.is_some())
+}
+
+/// Tells what the incident had for a scenario, what it lacked, and what to do next where the scenario is valid.
+fn tell(file: &Path, made: &Rehearsal, valid: bool) -> std::io::Result<Exit> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", arguments.out.display())?;
+    writeln!(out, "{}", file.display())?;
     for found in &made.found {
         writeln!(out, "  ✓ {}", on_one_line(found))?;
     }
     for lacking in &made.lacking {
         writeln!(out, "  ! {}", on_one_line(lacking))?;
     }
-    if read.plan.is_none() {
+    if !valid {
         return Ok(Exit::Usage);
     }
-    writeln!(out, "  read it, and run it: firedrill run {}", arguments.out.display())?;
+    writeln!(out, "  read it, and run it: firedrill run {}", file.display())?;
     Ok(Exit::Pass)
 }
 

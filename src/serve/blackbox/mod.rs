@@ -110,7 +110,7 @@ impl Modules {
         let Some(document) = Document::of(path, bytes)? else {
             return Err(format!("error: `{}` is empty", path.display()));
         };
-        let document = document.as_by_go();
+        let document = document.read_by_go();
         if document.is_nothing() {
             return Ok(Self::default());
         }
