@@ -83,7 +83,7 @@ fn one(global: &str, section: &str, integration: &str) -> (String, Vec<String>) 
 )]
 #[case::mail(
     "", "email_configs", "{smarthost: 'x.test:25', require_tls: no, auth_password: secret, tls_config: {ca_file: /here}}",
-    r#""email_configs": [{"smarthost": "127.0.0.1:2500", "require_tls": no, "auth_password": "firedrill", "hello": "/r/a/0/email", "tls_config": {"insecure_skip_verify": true}}]}]}"#
+    r#""email_configs": [{"smarthost": "127.0.0.1:2500", "require_tls": no, "auth_password": "firedrill", "tls_config": {"insecure_skip_verify": true}, "hello": "/r/a/0/email"}]}]}"#
 )]
 #[case::http(
     "", "webhook_configs",
