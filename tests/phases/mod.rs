@@ -136,8 +136,11 @@ fn curl_measures_the_same_phases() {
         for (least, measured) in
             [(&mut ours, by_us(&url, &nginx, &folder)), (&mut theirs, by_curl(&url, &nginx))]
         {
-            for (name, held) in HELD {
-                assert!(measured[name] + GRAIN >= held, "{name} is shorter than it can be: {measured:?}");
+            // Who wakes up late after one phase takes that from the next.
+            let (mut took, mut held) = (Duration::ZERO, Duration::ZERO);
+            for (name, least) in HELD {
+                (took, held) = (took + measured[name], held + least);
+                assert!(took + GRAIN >= held, "{name} ends sooner than it can: {measured:?}");
             }
             for (name, span) in measured {
                 least.entry(name).and_modify(|known| *known = span.min(*known)).or_insert(span);
