@@ -18,7 +18,7 @@ fn said(output: &Output) -> String {
 }
 
 /// Scenarios of all five systems at a time that two cores bear easily.
-const JOBS: &str = "3";
+const JOBS: &str = "2";
 
 /// The folders of their scenarios, those first that take longest.
 const SCENARIOS: [&str; 5] = [
