@@ -155,6 +155,8 @@ pub enum Failed {
 impl<'a> Case<'a> {
     async fn judge(&self, bench: &mut Bench) -> Result<Vec<Judged>, Error> {
         let slips = self.slips();
+        let changed: Vec<_> =
+            slips.iter().enumerate().map(|(number, slip)| self.changed(slip, number)).collect();
         let mut fates: Vec<Fate> = vec![Fate::Untried; slips.len()];
         // Those that expect it catch most.
         let mut trials: Vec<_> =
@@ -162,18 +164,17 @@ impl<'a> Case<'a> {
         trials.retain(|(trial, expected)| expected.is_some() || trial.alerts.others_quiet());
         trials.sort_by_key(|(_, expected)| expected.is_none());
         for (trial, expected) in trials {
-            let Some(stamped) = self.lay(bench, trial, expected, &slips).await? else { continue };
+            let Some(stamped) = self.lay(bench, trial, expected, &changed).await? else { continue };
             let alive: Vec<_> =
                 fates.iter().enumerate().filter(|(_, fate)| !fate.is_caught()).map(|(at, _)| at).collect();
             let client = bench.client();
             let asked = alive.into_iter().map(|number| {
-                let slip = &slips[number];
+                let changed = &changed[number];
                 let stamped = &stamped;
                 async move {
-                    let changed = self.changed(slip, number);
                     let lapse =
                         evaluate(client, stamped, &changed.rules(self, false), &meant(expected, self)).await;
-                    (number, lapse.map(|lapse| self.breach(&changed, trial, expected, &lapse)))
+                    (number, lapse.map(|lapse| self.breach(changed, trial, expected, &lapse)))
                 }
             });
             let answers: Vec<_> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
@@ -239,14 +240,13 @@ impl<'a> Case<'a> {
         bench: &mut Bench,
         trial: &Trial<'a>,
         expected: Option<&Expected>,
-        slips: &[Slip<'_>],
+        mistakes: &[Changed],
     ) -> Result<Option<Stamped>, Error> {
         let own = self.unchanged();
         let rules = own.rules(self, true);
-        let limits = slips.iter().enumerate().map(|(number, slip)| {
-            let changed = self.changed(slip, number);
-            let fires = self.fires_by(&changed, trial, expected);
-            fires.max(self.clears_by(&changed, trial, expected))
+        let limits = mistakes.iter().map(|changed| {
+            let fires = self.fires_by(changed, trial, expected);
+            fires.max(self.clears_by(changed, trial, expected))
         });
         let limit = limits.max().unwrap_or_default();
         let reach = self.reach(&own) * FURTHER;

@@ -15,7 +15,7 @@ use crate::scenario::fault::{Breaks, Fault};
 use crate::scenario::step::Step;
 
 /// How often a fault is put in once more at most, since scrapes were late.
-const MOST_ANEW: u32 = 2;
+const MOST_ANEW: usize = 2;
 
 impl Walker {
     /// Breaks something and mends it, whatever becomes of the steps within.
@@ -33,7 +33,7 @@ impl Walker {
         let simple = fault.meanwhile.is_empty() && fault.after.is_empty() && self.estranged == 0;
         let mut anew = Vec::new();
         loop {
-            let may_again = simple && anew.len() < MOST_ANEW as usize && !self.stop.is_cancelled();
+            let may_again = simple && anew.len() < MOST_ANEW && !self.stop.is_cancelled();
             match self.hold_open(id, fault, may_again).await {
                 Held::Done(outcome, about) => {
                     let about = about.into_iter().chain(begun_anew(&anew));
